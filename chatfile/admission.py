@@ -1,0 +1,109 @@
+"""Who may come in, and who came: the limit and the client cache, in memory only (design, sections 1 and 2)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatfile import errors
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the cache knows of one client; times in seconds since 1970, `disconnected` None while it is here."""
+
+    name: str
+    address: str
+    connected: float
+    disconnected: float | None
+    files: int
+    bytes: int
+
+
+class Seat:
+    """A place at the table: held by one client from its admission to `release`."""
+
+    __slots__ = ("_admission", "_connected", "_disconnected", "_files", "_sent", "address", "host", "name")
+
+    def __init__(self, admission: Admission, name: str, address: str, host: str, connected: float) -> None:
+        self.name = name
+        self.address = address
+        self.host = host
+        self._admission = admission
+        self._connected = connected
+        self._disconnected: float | None = None
+        self._files = 0
+        self._sent = 0
+
+    def count_bytes(self, count: int) -> None:
+        """`count` more bytes of a file were sent."""
+        self._sent += count
+
+    def count_file(self) -> None:
+        """A file was sent to its end."""
+        self._files += 1
+
+    def release(self) -> None:
+        """The client is gone; only the first call counts."""
+        if self._disconnected is None:
+            self._disconnected = max(self._admission.now(), self._connected)  # the wall clock can step back
+            self._admission.left(self)
+
+    def visit(self) -> Visit:
+        """The row of the cache, as it is now."""
+        return Visit(self.name, self.address, self._connected, self._disconnected, self._files, self._sent)
+
+
+class Admission:
+    """Gives out at most `limit` seats at once and remembers everyone seated and the latest `history` who left."""
+
+    def __init__(
+        self, now: Callable[[], float], *, limit: int = 3, limit_per_address: int = 0, history: int = 1000
+    ) -> None:
+        """`now` tells the wall-clock time in seconds since 1970; a `limit_per_address` of 0 means no such limit."""
+        self.now = now
+        self.limit = limit
+        self._limit_per_address = limit_per_address
+        self._history = history
+        self._admitted = 0
+        self._seated: dict[str, Seat] = {}
+        self._per_address: dict[str, int] = {}
+        self._visits: dict[str, Seat | Visit] = {}  # in the order of admission
+        self._leavers: deque[str] = deque()  # in the order of leaving
+
+    @property
+    def taken(self) -> int:
+        """How many seats are taken."""
+        return len(self._seated)
+
+    def admit(self, address: str, host: str) -> Seat:
+        """A seat for the client at `address`, which counts for `host`.
+
+        Raises `Full` or `AddressFull`; who is refused gets no name and leaves no trace.
+        """
+        if self.taken >= self.limit:
+            raise errors.Full(limit=self.limit)
+        from_host = self._per_address.get(host, 0)
+        if self._limit_per_address and from_host >= self._limit_per_address:
+            raise errors.AddressFull(limit=self._limit_per_address)
+        self._admitted += 1
+        seat = Seat(self, f"Client{self._admitted:02d}", address, host, self.now())
+        self._seated[seat.name] = self._visits[seat.name] = seat
+        self._per_address[host] = from_host + 1
+        return seat
+
+    def left(self, seat: Seat) -> None:
+        """`seat` is free again; for `Seat.release` alone."""
+        del self._seated[seat.name]
+        self._per_address[seat.host] -= 1
+        if not self._per_address[seat.host]:
+            del self._per_address[seat.host]
+        self._visits[seat.name] = seat.visit()
+        self._leavers.append(seat.name)
+        if len(self._leavers) > self._history:
+            del self._visits[self._leavers.popleft()]
+
+    def visits(self) -> list[Visit]:
+        """The cache at this moment, in the order of admission."""
+        return [visit.visit() if isinstance(visit, Seat) else visit for visit in self._visits.values()]

@@ -1,0 +1,154 @@
+"""What the user typed behind `chatfile-client`, checked."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from chatfile import errors, wire
+from chatfile.downloads import check_name
+
+DEFAULT_SERVER = "127.0.0.1"
+DEFAULT_PORT = 5000
+DEFAULT_DOWNLOADS = "client_downloads"
+DEFAULT_TIMEOUT = 60.0
+STDOUT = "-"
+
+_ENDPOINT = re.compile(r"(tcp|tcp6|tls|ssl|unix|haproxy|systemd):")
+_BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
+_HOST = re.compile(r"([^:\[\]\s]+)(?::([0-9]+))?")
+
+
+def endpoint_description(server: str) -> str:
+    """The client endpoint description that HOST, HOST:PORT, [::1]:PORT, or a description itself stands for.
+
+    Raises ValueError.
+    """
+    if _ENDPOINT.match(server):
+        return server
+    match = _BRACKETED.fullmatch(server) or _HOST.fullmatch(server)
+    host, port = match.groups() if match else (server, None)
+    if match is None:
+        ipaddress.IPv6Address(server.partition("%")[0])
+    number = DEFAULT_PORT if port is None else int(port)
+    if not 0 < number <= 65535:
+        raise ValueError(f"there is no port {number}")
+    escaped = host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
+    return f"tcp:host={escaped}:port={number}"
+
+
+def _server(text: str) -> str:
+    try:
+        return endpoint_description(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, or an endpoint such as unix:PATH"
+        ) from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return number
+
+
+def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
+    """The text as it is, if `check` raises nothing about it."""
+
+    def parse(text: str) -> str:
+        try:
+            check(text)
+        except errors.ChatFileError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return text
+
+    return parse
+
+
+def _check_requested(name: str) -> None:
+    check_name(name)
+    wire.format_request(wire.Get(name))
+
+
+def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
+    """The options, which may stand before the command or behind it; there (`again`) without defaults of their own."""
+
+    def default(value: object) -> object:
+        return argparse.SUPPRESS if again else value
+
+    add = parser.add_argument
+    add(
+        "-s", "--server", type=_server, metavar="ADDRESS", default=default(endpoint_description(DEFAULT_SERVER)),
+        help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
+    )  # fmt: skip
+    add(
+        "-d", "--downloads", metavar="FOLDER", default=default(DEFAULT_DOWNLOADS),
+        help=f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]",
+    )  # fmt: skip
+    add(
+        "--timeout", type=_seconds, metavar="SECONDS", default=default(DEFAULT_TIMEOUT),
+        help="without progress before giving up, 0: never; for a digest, a second more per 20 MB of the file"
+        f" [{DEFAULT_TIMEOUT:g}]",
+    )  # fmt: skip
+    add(
+        "--wait", type=_seconds, metavar="SECONDS", default=default(0.0),
+        help="where the server is full, keep trying for so long [0]",
+    )  # fmt: skip
+    add("--json", action="store_true", default=default(False), help="machine-readable output, one JSON object a line")
+    add("-q", "--quiet", action="store_true", default=default(False), help="no progress, no notes")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chatfile-client",
+        description="Talk to a chatfile server: messages, lists, verified downloads.",
+        epilog="Without a command: a prompt on a terminal; otherwise the lines of standard input.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    _add_options(parser, again=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        _add_options(added, again=True)
+        return added
+
+    send = command("send", "send a message and show what comes back")
+    send.add_argument("text", metavar="TEXT", type=_checked(lambda text: wire.format_request(wire.Message(text))))
+    command("status", "show who is connected and who was")
+    command("list", "show the files that there are")
+    command("help", "show what the server says of its commands")
+    digest = command("hash", "show the SHA-256 of a file, computed by the server")
+    digest.add_argument("name", metavar="NAME", type=_checked(_check_requested))
+    get = command("get", "download files, verified and resumed")
+    get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested))
+    get.add_argument("-o", "--output", metavar="FILE", help="save under this name; - for standard output")
+    get.add_argument("--force", action="store_true", help="replace a file that exists")
+    return parser
+
+
+def _version() -> str:
+    try:
+        return f"chatfile {version('chatfile')}"
+    except PackageNotFoundError:
+        return "chatfile, not installed"
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The checked arguments; ends the process with status 2 and a message where they are wrong."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "get" and parsed.output is not None and len(parsed.names) > 1:
+        parser.error("-o goes with a single name")
+    if parsed.command == "get" and parsed.output == "":
+        parser.error("-o needs a file name")
+    return parsed

@@ -1,0 +1,33 @@
+"""Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from twisted.internet.interfaces import IReactorFromThreads
+
+from chatfile.cli.exits import Exit
+
+
+class Interrupts:
+    """Calls `handle` in the reactor when the user interrupts; who can act on it replaces that."""
+
+    def __init__(self, reactor: IReactorFromThreads, handle: Callable[[], None]) -> None:
+        """Listen to SIGINT from now on."""
+        self.handle = handle
+        self._reactor = reactor
+        self._is_handled = True
+        signal.signal(signal.SIGINT, self._signalled)
+
+    def _signalled(self, _signal: int, _frame: FrameType | None) -> None:
+        if not self._is_handled:
+            os._exit(Exit.INTERRUPTED)  # the one before got no answer: the user means it
+        self._is_handled = False
+        self._reactor.callFromThread(self._handle)
+
+    def _handle(self) -> None:
+        self._is_handled = True
+        self.handle()

@@ -1,0 +1,138 @@
+"""One conversation with a server, on behalf of a person or a script."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from chatfile import errors, wire
+from chatfile.cli.arguments import STDOUT
+from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.views import View
+from chatfile.client import ChatFileClient, connect
+from chatfile.downloads import download
+from chatfile.lines import Phase
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+
+
+async def connected(arguments: argparse.Namespace, clock: IReactorTime) -> ChatFileClient:
+    """A connection to the server; where that is full, tried again with growing pauses for `--wait` seconds."""
+    deadline, pause = clock.seconds() + arguments.wait, _FIRST_PAUSE
+    while True:
+        try:
+            return await connect(arguments.server, timeout=arguments.timeout)
+        except errors.Full:
+            left = deadline - clock.seconds()
+            if left <= 0:
+                raise
+            await deferLater(clock, min(pause, left), lambda: None)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class Session:
+    """Carries out requests and shows what comes of them."""
+
+    def __init__(self, client: ChatFileClient, arguments: argparse.Namespace, view: View) -> None:
+        """`client` is connected."""
+        self.client = client
+        self.view = view
+        self._arguments = arguments
+
+    async def run(self, request: wire.Request) -> None:
+        """Carry out one request. Raises a `ChatFileError` where that fails."""
+        match request:
+            case wire.Message(text):
+                self.view.ack(text, await self.client.send(text))
+            case wire.Status():
+                self.view.clients(await self.client.status())
+            case wire.List():
+                self.view.files(await self.client.listing())
+            case wire.Help():
+                self.view.help(await self.client.help())
+            case wire.Hash(name):
+                self.view.digest(await self.client.hash(name))
+            case wire.Get(name) | wire.Resume(_, name):
+                await self.download(name)
+            case wire.Exit():
+                await self.client.exit()
+
+    async def download(self, name: str, *, output: str | None = None, force: bool = False) -> None:
+        """Save a file: `output` is the path of its final name, by default that in the folder of downloads."""
+        if output is None:
+            folder, save_as = self._arguments.downloads, name
+        else:
+            folder, save_as = os.path.split(output)
+        if os.path.isdir(os.path.join(folder, save_as)):
+            raise errors.LocalFileError(path=os.path.join(folder, save_as), why="it is a folder")
+        began = time.monotonic()
+        saved = await download(
+            self.client, name, folder or ".", save_as=save_as, force=force, create_folder=output is None
+        )
+        self.view.download(saved, time.monotonic() - began)
+
+    async def copy_to_stdout(self, name: str) -> None:
+        """Write a file to standard output. What has gone out can't be called back: the code tells whether it is right."""
+        sys.stdout.flush()
+        try:
+            received = await self.client.get(name, sys.stdout.fileno())
+        except OSError as error:
+            raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
+        if not received.verified:
+            self.view.note(f"{wire.printable(name)}: not verified, for the server does not hash")
+
+
+async def one_command(session: Session, arguments: argparse.Namespace) -> Exit:
+    """Carry out the command of the command line and say goodbye; the result is the exit code."""
+    requests: dict[str, wire.Request] = {"status": wire.Status(), "list": wire.List(), "help": wire.Help()}
+    if arguments.command == "get":
+        code = await _get_all(session, arguments)
+    else:
+        request = requests.get(arguments.command)
+        if request is None:
+            request = wire.Message(arguments.text) if arguments.command == "send" else wire.Hash(arguments.name)
+        code = await attempt(session, session.run(request))
+    await leave(session.client)
+    return code
+
+
+async def _get_all(session: Session, arguments: argparse.Namespace) -> Exit:
+    """Each name is tried; the code is that of the first failure."""
+    code = Exit.DONE
+    for name in arguments.names:
+        if arguments.output == STDOUT:
+            getting = session.copy_to_stdout(name)
+        else:
+            getting = session.download(name, output=arguments.output, force=arguments.force)
+        code = code or await attempt(session, getting)
+    return code
+
+
+async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None]) -> Exit:
+    """Do it; where that fails, show why. The result is the exit code that tells of it."""
+    try:
+        await doing
+    except errors.ChatFileError as error:
+        session.view.error(error)
+        return exit_code(error)
+    return Exit.DONE
+
+
+async def leave(client: ChatFileClient) -> None:
+    """Say goodbye, or hang up where bytes that nobody wants any more are still coming."""
+    if client.is_waiting:
+        client.abort()
+    elif client.phase is Phase.OPEN:
+        try:
+            await client.exit()
+        except errors.ChatFileError:
+            client.abort()  # everything asked for was answered before; how the server goes is its own affair

@@ -1,0 +1,265 @@
+"""The client's side of the conversation, as a library: `connect`, then one call for each request.
+
+    client = await connect("tcp:127.0.0.1:5000")
+    print(client.name, await client.send("hello"))
+    await client.exit()
+
+Requests can be sent without waiting for the replies before. It never prints, and it touches no file but the
+descriptors that it is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
+
+from chatfile import errors, wire
+from chatfile.clocks import Alarm
+from chatfile.lines import LineProtocol, Phase
+from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
+from chatfile.receiving import Hasher
+from chatfile.threads import InThread
+
+CLOSING = (errors.Full, errors.IdleTimeout, errors.Shutdown, errors.Internal)
+"""Refusals after which the server closes."""
+HASHING_RATE = 20_000_000
+"""Bytes a second that a server's hashing is given, at least."""
+
+
+class ChatFileClient(LineProtocol):
+    """One connection to a server. Use `connect` to get one."""
+
+    MAX_LENGTH = wire.MAX_REPLY
+    LAST_LINE_COUNTS = False
+    name = ""
+    """What the server calls us, from the greeting on."""
+
+    def __init__(self, clock: IReactorTime, *, timeout: float = 60.0, in_thread: InThread = deferToThread) -> None:
+        """Give up after `timeout` seconds (0: never) in which a reply is due and nothing comes."""
+        super().__init__(clock)
+        self.closed: Deferred[errors.ChatFileError] = Deferred()
+        """Fires, with the reason, when the connection is gone."""
+        self.greeted: Deferred[None] = Deferred()
+        """Fires when the server has answered to the name that it gave us."""
+        self.timeout = timeout
+        self._in_thread = in_thread
+        self._pending: deque[Pending[Any]] = deque()
+        self._silence = Alarm(clock, self._silent_for_too_long)
+        self._end: errors.ChatFileError | None = None  # why the connection is about to go
+
+    # --- requests ---
+
+    def send(self, text: str) -> Deferred[str]:
+        """Send a message; the result is the server's answer, `text` with ` ACK` behind it.
+
+        Raises `IsCommand`, `BadLine` or `LineTooLong` for what is no message.
+        """
+        return self._ask(wire.Message(text), AckPending(text))
+
+    def status(self) -> Deferred[list[wire.ClientRow]]:
+        """Who is and who was connected."""
+        return self._ask(wire.Status(), RowsPending(wire.StatusHeader, wire.ClientRow))
+
+    def listing(self) -> Deferred[list[wire.FileRow]]:
+        """The files that there are."""
+        return self._ask(wire.List(), RowsPending(wire.ListHeader, wire.FileRow))
+
+    def help(self) -> Deferred[list[str]]:
+        """What the server says of its commands."""
+        return self._ask(wire.Help(), TextPending())
+
+    def hash(self, name: str) -> Deferred[wire.Digest]:
+        """The digest of a file, with its size and time."""
+        return self._ask(wire.Hash(name), LinePending(wire.Digest, lambda digest: digest.name == name))
+
+    def get(
+        self,
+        name: str,
+        into: int | Accept,
+        *,
+        offset: int = 0,
+        hasher: Hasher | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Deferred[Received]:
+        """Fetch a file from byte `offset` on into a descriptor, and verify it.
+
+        `into` is the descriptor, written from where it stands, or a function that is shown the `FileHeader` and
+        gives a Deferred of the descriptor, or of None to drop the bytes. `hasher`, a `hashlib.sha256()`, has taken the
+        first `offset` bytes; without it what is resumed can't be verified. `progress(n)` is told of n more bytes.
+
+        Fails with a `Refusal`, `TransferBroken`, `DigestMismatch`, or the OSError of a write. After a failure, and
+        when it is cancelled, bytes that still come are dropped: the connection can be used on.
+        """
+        request = wire.Resume(offset, name) if offset else wire.Get(name)
+        if hasher is None and not offset:
+            hasher = hashlib.sha256()
+        return self._ask(request, FilePending(name, offset, into, hasher, self._in_thread, progress))
+
+    def exit(self) -> Deferred[None]:
+        """Say goodbye; the result comes when the connection is closed."""
+        leaving = self._ask(wire.Exit(), LinePending(wire.Bye, lambda bye: bye.name == self.name))
+        return leaving.addCallback(lambda _: self._hang_up())
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a reply, or what is left of one that nobody wants any more, is still to come."""
+        return bool(self._pending)
+
+    def _hang_up(self) -> Deferred[None]:
+        gone: Deferred[None] = Deferred()
+
+        def tell(why: errors.ChatFileError) -> errors.ChatFileError:
+            gone.callback(None)
+            return why
+
+        self.closed.addCallback(tell)
+        self.close()
+        return gone
+
+    def _ask(self, request: wire.Request, pending: Pending[Any]) -> Deferred[Any]:
+        line = wire.format_request(request)
+        if self.phase is not Phase.OPEN or self._end is not None:
+            raise self._end or errors.ServerClosed
+        pending.join(self)
+        self._pending.append(pending)
+        self.sendLine(line)
+        self.inputSettled()
+        return pending.done
+
+    # --- the connection ---
+
+    def connectionMade(self) -> None:
+        """Wait for the greeting, and answer it with the name that it gives."""
+        if hasattr(self.transport, "setTcpNoDelay"):  # not on a UNIX socket
+            self.transport.setTcpNoDelay(True)
+        greeting = LinePending(wire.Welcome, lambda welcome: True)
+        greeting.join(self)
+        self._pending.append(greeting)
+        self.inputSettled()
+        greeting.done.addCallback(self._introduce)
+        greeting.done.addCallbacks(lambda _: self.greeted.callback(None), self.greeted.errback)
+
+    def _introduce(self, welcome: wire.Welcome) -> Deferred[str]:
+        self.name = welcome.name
+        return self.send(welcome.name)
+
+    def lineReceived(self, line: bytes) -> None:
+        """A line of the reply that is due, or an ERROR, which may come at any time."""
+        pending = self._pending[0] if self._pending else None
+        try:
+            refusal = None if pending is not None and pending.is_own(line) else parse_refusal(line)
+            if refusal is not None:
+                self._refused(refusal)
+            elif pending is None:
+                raise errors.ProtocolViolation(what=f'"{wire.printable(line[:100].decode(errors="replace"))}" unasked')
+            else:
+                pending.receive(line)
+        except errors.ProtocolViolation as violation:
+            self.violated(violation)
+
+    def answered(self, pending: Pending[Any]) -> None:
+        """The reply that was due is complete."""
+        if self._pending and self._pending[0] is pending:
+            self._pending.popleft()
+
+    def _refused(self, refusal: errors.Refusal) -> None:
+        if isinstance(refusal, CLOSING):
+            self._end = refusal
+        if self._pending:
+            self._pending.popleft().fail(refusal)
+
+    def violated(self, violation: errors.ChatFileError) -> None:
+        """Trust nothing more that comes."""
+        self._end = violation
+        self.abort()
+
+    def lineTooLong(self) -> None:
+        """No server that speaks chatfile/1 does that."""
+        self.violated(errors.ProtocolViolation(what=f"a line of more than {self.MAX_LENGTH} bytes"))
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Bytes of a file."""
+        pending = self._pending[0]
+        assert isinstance(pending, FilePending)  # noqa: S101 -- only it sets raw mode
+        pending.receive_bytes(data)
+
+    def inputSettled(self) -> None:
+        """Whatever came or held us, the patience begins anew."""
+        if self._pending and not self.paused and self.phase is Phase.OPEN:
+            extra = self._pending[0].hashing / HASHING_RATE
+            self._silence.set(self.timeout + extra if self.timeout else 0)
+        else:
+            self._silence.set(0)
+
+    def _silent_for_too_long(self) -> None:
+        self.violated(errors.ServerSilent(seconds=self.timeout))
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """Everything that was waited for fails, and says why."""
+        super().connectionLost(reason)
+        self._silence.stop()
+        end = self._end or _why_lost(reason)
+        while self._pending:
+            self._pending.popleft().lose(end)
+        self.closed.callback(end)
+
+
+def _why_lost(reason: Failure | None) -> errors.ServerClosed:
+    if reason is None or reason.check(ConnectionDone):
+        return errors.ServerClosed()
+    return errors.ServerClosed(f"The connection to the server was lost: {reason.getErrorMessage().rstrip('.')}.")
+
+
+def parse_refusal(line: bytes) -> errors.Refusal | None:
+    """The error that an ERROR line tells of; None where it is no such line."""
+    if not line.startswith(b"ERROR "):
+        return None
+    said = wire.parse_reply(line, wire.Error)
+    refusal = errors.REFUSALS.get(said.code, errors.Refusal)(said.sentence)
+    refusal.code = said.code
+    return refusal
+
+
+async def connect(
+    server: str | IStreamClientEndpoint,
+    *,
+    timeout: float = 60.0,
+    clock: IReactorTime | None = None,
+    in_thread: InThread = deferToThread,
+) -> ChatFileClient:
+    """A connection to `server`, an endpoint or its description, greeted and ready.
+
+    Raises `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`.
+    """
+    from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
+
+    clock = clock or IReactorTime(reactor)
+    endpoint = clientFromString(reactor, server) if isinstance(server, str) else server
+    client = ChatFileClient(clock, timeout=timeout, in_thread=in_thread)
+    connecting = endpoint.connect(Factory.forProtocol(lambda: client))
+    if timeout:
+        connecting.addTimeout(timeout, clock)
+    try:
+        await connecting
+    except Exception as error:  # each kind of endpoint has errors of its own
+        raise errors.NoConnection(server=server, why=str(error).rstrip(".") or type(error).__name__) from error
+    try:
+        await client.greeted
+    except (errors.ServerClosed, errors.ServerSilent, errors.Shutdown) as error:
+        if client.name:
+            raise
+        raise errors.NoGreeting(f"The server gave no greeting. {error}") from error
+    except BaseException:
+        client.abort()
+        raise
+    return client

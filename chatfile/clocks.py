@@ -1,0 +1,181 @@
+"""Time limits of a connection: a deadline that is cheap to move, and a watch over what the peer takes.
+
+The clock is always given: the reactor, or a `twisted.internet.task.Clock`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+_AT_ONCE = 1e-6
+"""Seconds: a deadline that has come, where 0 would mean that there is none."""
+
+
+class Alarm:
+    """Rings once, at the time that it was last set to.
+
+    Setting it to a later time costs a comparison: the timer that is under way is left to find out.
+    """
+
+    def __init__(self, clock: IReactorTime, ring: Callable[[], None]) -> None:
+        self._clock = clock
+        self._ring = ring
+        self._due: float | None = None
+        self._timer: IDelayedCall | None = None
+        self._left: float | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it is going to ring."""
+        return self._due is not None
+
+    def set(self, seconds: float) -> None:
+        """Ring `seconds` from now, and not at any time that was set before; 0 means never."""
+        self._left = None
+        if not seconds:
+            self._due = None
+            return
+        due = self._due = self._clock.seconds() + seconds
+        if self._timer is not None and self._timer.getTime() <= due:
+            return
+        self.stop()
+        self._due = due
+        self._timer = self._clock.callLater(seconds, self._wake)
+
+    def stop(self) -> None:
+        """Don't ring, and leave no timer behind."""
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def pause(self) -> None:
+        """Stand still: what remains until it rings is kept for `resume`."""
+        if self._due is not None:
+            self._left = max(self._due - self._clock.seconds(), _AT_ONCE)
+            self.stop()
+
+    def resume(self) -> None:
+        """Go on after a `pause`, if there was one and it was not set since."""
+        if self._left is not None:
+            self.set(self._left)
+
+    def _wake(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        early = self._due - self._clock.seconds()
+        if early > 0:
+            self._timer = self._clock.callLater(early, self._wake)
+        else:
+            self._due = None
+            self._ring()
+
+
+class StallWatch:
+    """Notices that the peer takes nothing of what was sent to it.
+
+    What counts is what the peer acknowledged, where the platform tells; a kernel's buffer takes megabytes on behalf of
+    a peer that reads nothing. The watch runs while something is outstanding and then stops by itself.
+    """
+
+    _LOOKS = 8
+    """So often it looks in the time that it grants: it is at most an eighth of that late."""
+    _GRANTED_IF_NEVER = 60.0
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        seconds: float,
+        stalled: Callable[[], None],
+        moving: Callable[[], None],
+        handed: Callable[[], int],
+        waiting: Callable[[], bool],
+    ) -> None:
+        """Grant the peer `seconds` (0: for ever) before `stalled()` is called; `moving()` is called until then.
+
+        `handed` is the count of bytes given to the transport, and `waiting` whether it asked for no more: these two
+        must do where the system does not tell what the peer has acknowledged.
+        """
+        self._clock = clock
+        self._seconds = seconds
+        self._stalled = stalled
+        self._moving = moving
+        self._handed = handed
+        self._waiting = waiting
+        self._interval = (seconds or self._GRANTED_IF_NEVER) / self._LOOKS
+        self._timer: IDelayedCall | None = None
+        self._taken: object = None
+        self._since = 0.0
+
+    def start(self, transport: object) -> None:
+        """Something was sent: watch, if that is not so already."""
+        if self._timer is None:
+            self._taken = self._measure(transport)
+            self._since = self._clock.seconds()
+            self._timer = self._clock.callLater(self._interval, self._look, transport)
+
+    def stop(self) -> None:
+        """Watch no more, and leave no timer behind."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _measure(self, transport: object) -> object:
+        acknowledged = acknowledged_bytes(transport)
+        return (outstanding_bytes(transport), self._handed()) if acknowledged is None else acknowledged
+
+    def _look(self, transport: object) -> None:
+        self._timer = None
+        outstanding = outstanding_bytes(transport)
+        if not (self._waiting() if outstanding is None else outstanding):
+            return
+        now, taken = self._clock.seconds(), self._measure(transport)
+        if taken != self._taken:
+            self._taken, self._since = taken, now
+        elif self._seconds and now - self._since >= self._seconds:
+            self._stalled()
+            return
+        self._timer = self._clock.callLater(self._interval, self._look, transport)
+        self._moving()
+
+
+# tcpi_bytes_acked, since Linux 4.1: eight one-byte fields, 24 of four bytes and two of eight come before it.
+_BYTES_ACKED = struct.Struct("=120xQ")
+
+
+def acknowledged_bytes(transport: object) -> int | None:
+    """How many bytes the peer's system has acknowledged so far; None where ours does not tell."""
+    sock = _socket(transport)
+    if sock is None or sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+    except OSError:
+        return None  # closed under our hands: nothing is known of it any more
+    return int(_BYTES_ACKED.unpack(info)[0]) if len(info) == _BYTES_ACKED.size else None
+
+
+def outstanding_bytes(transport: object) -> int | None:
+    """How many bytes in the system's buffer the peer has not acknowledged yet; None where it does not tell."""
+    sock = _socket(transport)
+    if sock is None or sys.platform != "linux":
+        return None
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+    except (OSError, ValueError):
+        return None  # closed under our hands
+
+
+def _socket(transport: object) -> socket.socket | None:
+    # A TLS transport passes the attribute on from the one beneath it, which is the one to ask.
+    found = getattr(transport, "socket", None)
+    return found if isinstance(found, socket.socket) else None

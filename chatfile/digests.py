@@ -1,0 +1,150 @@
+"""SHA-256 of files, computed in threads, cached, one job for many askers.
+
+A job reads through a descriptor of its own, so that whoever asked can go at any time; when the last one has gone, the
+job stops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
+from twisted.python.failure import Failure
+
+from chatfile.threads import InThread
+
+Version = tuple[int, int, int, int, int]
+"""Device, inode, size in bytes, mtime and ctime in ns: what tells one content of one file from another."""
+
+
+class FileChanged(Exception):
+    """The file ended before the size that it had when it was opened."""
+
+
+class _Stopped(Exception):
+    """Nobody waits for this digest any more."""
+
+
+class _Job:
+    """One file being hashed, and who waits for it."""
+
+    def __init__(self, descriptor: int, status: os.stat_result) -> None:
+        self.descriptor = descriptor
+        self.size = status.st_size
+        self.version = _version(status)
+        self.stopped = threading.Event()
+        self.askers: list[Deferred[str]] = []
+        self.turn: Deferred[DeferredSemaphore] | None = None
+
+
+class Digests:
+    """The digests of files, computed when asked for and kept."""
+
+    AT_ONCE = 2
+    """Jobs that compute at the same time; the others wait in line."""
+    CACHED = 10_000
+    """Digests kept, those asked for latest; some 500 bytes each."""
+    CHUNK = 1 << 20
+    """Bytes read at a time; a job that nobody waits for stops after so many."""
+    SETTLED = 2.0
+    """Seconds for which a file must have been left alone before its digest is kept.
+
+    A write so soon after another can leave the same mtime: FAT counts in steps of two seconds.
+    """
+
+    def __init__(self, in_thread: InThread, now: Callable[[], float]) -> None:
+        """`in_thread(call, *arguments)` makes a call in a thread; `now` tells the wall-clock time."""
+        self._in_thread = in_thread
+        self._now = now
+        self._turns = DeferredSemaphore(self.AT_ONCE)
+        self._cache: OrderedDict[Version, str] = OrderedDict()
+        self._jobs: dict[Version, _Job] = {}
+
+    def digest(self, descriptor: int, status: os.stat_result) -> Deferred[str]:
+        """The SHA-256, in hex, of the first `status.st_size` bytes of `descriptor`, which stays the caller's.
+
+        Fails with `FileChanged` where the file is shorter than that by now, or with an OSError. Cancel it when the
+        digest is not wanted any more.
+        """
+        version = _version(status)
+        if version in self._cache:
+            self._cache.move_to_end(version)
+            return succeed(self._cache[version])
+        job = self._jobs.get(version)
+        if job is not None:
+            return self._ask(job)
+        try:
+            job = self._jobs[version] = _Job(os.dup(descriptor), status)
+        except OSError:
+            return fail(Failure())
+        asker = self._ask(job)
+        job.turn = self._turns.acquire()
+        job.turn.addCallbacks(lambda _: self._run(job), lambda _: os.close(job.descriptor))
+        return asker
+
+    def _ask(self, job: _Job) -> Deferred[str]:
+        asker: Deferred[str] = Deferred(lambda asker: self._leave(job, asker))
+        job.askers.append(asker)
+        return asker
+
+    def _leave(self, job: _Job, asker: Deferred[str]) -> None:
+        job.askers.remove(asker)
+        if not job.askers:
+            job.stopped.set()
+            if job.turn is not None:
+                job.turn.cancel()  # where it still waits in line
+            if self._jobs.get(job.version) is job:
+                del self._jobs[job.version]
+
+    def _run(self, job: _Job) -> None:
+        computing = self._in_thread(self._compute, job)
+        computing.addBoth(self._finish, job)
+
+    def _compute(self, job: _Job) -> tuple[str, bool]:
+        """In a thread: the digest, and whether it can be kept."""
+        try:
+            began = self._now()
+            sha256 = self._sha256(job)
+            quiet_since = max(job.version[3:]) / 1e9
+            return sha256, _version(os.fstat(job.descriptor)) == job.version and began - quiet_since > self.SETTLED
+        finally:
+            os.close(job.descriptor)
+
+    def _sha256(self, job: _Job) -> str:
+        sha256, buffer, offset = hashlib.sha256(), memoryview(bytearray(self.CHUNK)), 0
+        while offset < job.size:
+            if job.stopped.is_set():
+                raise _Stopped
+            count = os.preadv(job.descriptor, [buffer[: job.size - offset]], offset)
+            if count == 0:
+                raise FileChanged
+            sha256.update(buffer[:count])
+            offset += count
+        return sha256.hexdigest()
+
+    def _finish(self, outcome: tuple[str, bool] | Failure, job: _Job) -> None:
+        self._turns.release()
+        if self._jobs.get(job.version) is job:
+            del self._jobs[job.version]
+        if isinstance(outcome, Failure):
+            for asker in job.askers:
+                asker.errback(outcome)
+            return
+        sha256, settled = outcome
+        if settled:
+            self._keep(job.version, sha256)
+        for asker in job.askers:
+            asker.callback(sha256)
+
+    def _keep(self, version: Version, sha256: str) -> None:
+        self._cache[version] = sha256
+        if len(self._cache) > self.CACHED:
+            self._cache.popitem(last=False)
+
+
+def _version(status: os.stat_result) -> Version:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,0 +1,199 @@
+"""Every error of chatfile, one flat list.
+
+The docstring of an error is the sentence that a person reads; its placeholders are filled in when the error is made.
+A `Refusal` has a `code` as well, the word that stands for it on the wire (design: errors).
+"""
+
+from __future__ import annotations
+
+import os
+from inspect import cleandoc
+
+
+class ChatFileError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, sentence: str | None = None, /, **named: object) -> None:
+        """Say `sentence`, or else the docstring of the class with `named` filled in."""
+        # Docstrings are gone under `python -OO`; the name of the class must do then.
+        super().__init__(sentence or cleandoc(self.__doc__ or type(self).__name__).format(**named))
+
+
+# --- what a server answers instead of a result ---------------------------------------------------------------------
+
+
+class Refusal(ChatFileError):
+    """The server refused the request."""
+
+    code = "refused"
+
+
+class Full(Refusal):
+    """No seat is free: {limit} of {limit} clients are connected. Try again later."""
+
+    code = "full"
+
+
+class AddressFull(Full):
+    """No seat is free for your address: {limit} of {limit} clients are connected from it. Try again later."""
+
+
+class BadLine(Refusal):
+    """The line is not plain UTF-8 text: it holds control characters or bytes that are not UTF-8."""
+
+    code = "bad-line"
+
+
+class LineTooLong(Refusal):
+    """The line is longer than {limit} bytes."""
+
+    code = "line-too-long"
+
+
+class Usage(Refusal):
+    """Usage: {usage}."""
+
+    code = "usage"
+
+
+class NoSuchFile(Refusal):
+    """There is no file "{name}" here; "list" shows what there is."""
+
+    code = "no-such-file"
+
+
+class BadOffset(Refusal):
+    """The offset lies beyond the end of "{name}", which has {size} bytes."""
+
+    code = "bad-offset"
+
+
+class Unavailable(Refusal):
+    """ "{name}" can't be read now: {why}."""
+
+    code = "unavailable"
+
+
+class FolderUnavailable(Unavailable):
+    """The folder can't be read now: {why}."""
+
+
+class Changed(Refusal):
+    """The digest can't be had: "{name}" has changed or can't be read to its end any more."""
+
+    code = "changed"
+
+
+class IdleTimeout(Refusal):
+    """Nothing was said for {seconds:g} seconds."""
+
+    code = "timeout"
+
+
+class LineTimeout(IdleTimeout):
+    """The line was not finished within {seconds:g} seconds."""
+
+
+class Shutdown(Refusal):
+    """The server is going down."""
+
+    code = "shutdown"
+
+
+class Internal(Refusal):
+    """The server made a mistake; its log says more."""
+
+    code = "internal"
+
+
+# --- what goes wrong on the way of a file, on either side ----------------------------------------------------------
+
+
+class TransferAborted(ChatFileError):
+    """The connection went away in the middle of the file, after {sent} bytes."""
+
+
+class FileShrank(ChatFileError):
+    """The file ended {missing} bytes before the size that was promised."""
+
+
+# --- what a client meets -------------------------------------------------------------------------------------------
+
+
+class NoConnection(ChatFileError):
+    """No connection to {server}: {why}."""
+
+
+class NoGreeting(ChatFileError):
+    """The server closed the connection without a greeting."""
+
+
+class ServerClosed(ChatFileError):
+    """The server closed the connection before its answer was complete."""
+
+
+class TransferBroken(ServerClosed):
+    """The connection broke in the middle of the file: {received} of {size} bytes came."""
+
+
+class ServerSilent(ChatFileError):
+    """Nothing came from the server for {seconds:g} seconds."""
+
+
+class ProtocolViolation(ChatFileError):
+    """The server does not speak chatfile/1: {what}."""
+
+
+class DigestMismatch(ChatFileError):
+    """ "{name}" arrived damaged: its SHA-256 is not the one that the server computed. Nothing was kept; try again."""
+
+
+class IsCommand(ChatFileError):
+    """ "{text}" is a command, not a message: a server would carry it out."""
+
+
+class BadName(ChatFileError):
+    """ "{name}" is a path or not a file name; ask for a plain name, as "list" shows it."""
+
+
+# --- what keeps a download from its place on the local disk --------------------------------------------------------
+
+
+class LocalFileError(ChatFileError):
+    """ "{path}" can't be written: {why}."""
+
+
+class TargetExists(LocalFileError):
+    """ "{path}" exists already and is left as it is; --force replaces it."""
+
+
+class TargetNotRegular(LocalFileError):
+    """ "{path}" exists and is not a regular file; it is left as it is."""
+
+
+class DownloadBusy(LocalFileError):
+    """ "{path}" is being downloaded by another client."""
+
+
+REFUSALS: dict[str, type[Refusal]] = {
+    refusal.code: refusal
+    for refusal in (
+        Full,
+        BadLine,
+        LineTooLong,
+        Usage,
+        NoSuchFile,
+        BadOffset,
+        Unavailable,
+        Changed,
+        IdleTimeout,
+        Shutdown,
+        Internal,
+    )
+}
+"""Every code of the wire, in the order of the design's table, and its error."""
+
+
+def reason(error: OSError) -> str:
+    """Why the operating system refused, in words; without the paths that `str(error)` would tell."""
+    return os.strerror(error.errno).lower() if error.errno else "it failed"

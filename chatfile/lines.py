@@ -1,0 +1,326 @@
+"""The line protocol that both ends extend.
+
+Twisted's `LineReceiver` with its contract kept (`lineReceived`, `setRawMode`, `setLineMode`, pausing) and its edges
+replaced: cost linear in the bytes (twisted#6357), recovery behind a line that is too long (twisted#3277, #6559), LF
+or CR LF as the end, telnet's bytes removed, turns, half-close, and a close that loses nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    IConsumer,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatfile.clocks import Alarm, StallWatch, outstanding_bytes
+
+_TELNET = re.compile(rb"\xff(?:\xfa.*?\xff\xf0|[\xfb-\xfe].|[\xf0-\xfa])", re.DOTALL)
+"""RFC 854: a subnegotiation, WILL/WONT/DO/DONT with an option, or a command alone."""
+
+
+class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
+    """What a transport of Twisted provides here, TCP or not."""
+
+
+class Hold(enum.Enum):
+    """Why no line is delivered and nothing is read; there can be several reasons at once."""
+
+    OUTPUT = "the peer has not taken what was written"
+    REPLY = "a reply is under way"
+    TURN = "it is the others' turn"
+    DISK = "what was read has not reached the disk"
+
+
+class Input(enum.Enum):
+    """How far the peer's side of the connection is."""
+
+    OPEN = "more can come"
+    ENDED = "the peer has half-closed; lines may be waiting here"
+    DONE = "every line that came has been delivered"
+
+
+class Phase(enum.Enum):
+    """How far our side of the connection is."""
+
+    OPEN = "lines are delivered"
+    FLUSHING = "closing: what was written goes out"
+    LINGERING = "closing: all is out, the peer is given time to fetch it"
+    ABORTED = "reset, and about to be lost"
+    LOST = "there is no connection"
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class LineProtocol(LineReceiver):
+    """Lines in both directions. An heir implements `lineReceived`, `lineTooLong` and `inputEnded`."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = 4096
+    TURN = 64
+    """Lines delivered before the other connections have their turn."""
+    LAST_LINE_COUNTS = True
+    """Whether what the peer said last is a line even without LF."""
+    LINGER = 0.5
+    """Seconds of patience after the last byte of a close was acknowledged: a close with unread input is a reset."""
+
+    transport: ILineTransport
+    clock: IReactorTime
+    flush_timeout: float = 5.0
+    """Seconds a close is given while the peer takes nothing; 0 means for ever."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self.clock = clock
+        self.phase = Phase.OPEN
+        self.input = Input.OPEN
+        self._holds: set[Hold] = set()
+        self._reading = True
+        self._start = 0  # of what is not delivered yet, in _buffer
+        self._skipping = False  # the rest of a line that is too long
+        self._linger = Alarm(clock, self._stop_lingering)
+        self._flush: StallWatch | None = None
+        self._next_turn: IDelayedCall | None = None
+        self.lines = 0
+        """How many lines have been delivered or dropped so far."""
+
+    # --- from bytes to lines ---
+
+    def dataReceived(self, data: bytes) -> None:
+        """Deliver the lines that are complete with `data`, as far as nothing holds them."""
+        if self.phase is not Phase.OPEN:
+            return
+        if data:
+            self._buffer = self._buffer[self._start :] + data if self._start < len(self._buffer) else data
+            self._start = 0
+        if self._busyReceiving:
+            return
+        self._busyReceiving = True
+        try:
+            self._deliver()
+        finally:
+            self._busyReceiving = False
+        self._apply_holds()
+
+    def _deliver(self) -> None:
+        turn = self.TURN
+        while self.phase is Phase.OPEN and not self._holds:
+            if turn == 0:
+                self._holds.add(Hold.TURN)
+                self._next_turn = self.clock.callLater(0, self._take_turn)
+            elif not (self._deliver_line() if self.line_mode else self._deliver_raw()):
+                self._deliver_end()
+                return
+            turn -= 1
+
+    def _deliver_raw(self) -> bool:
+        data = self.clearLineBuffer()
+        if data:
+            self.rawDataReceived(data)
+        return bool(data)
+
+    def _deliver_line(self) -> bool:
+        """Deliver the next line; False where it is not complete."""
+        end = self._buffer.find(b"\n", self._start)
+        if end < 0:
+            self._check_unfinished()
+            return False
+        line, self._start = self._buffer[self._start : end], end + 1
+        self._deliver_one(line)
+        return True
+
+    def _deliver_one(self, line: bytes) -> None:
+        self.lines += 1
+        line = line.removesuffix(b"\r")
+        if self._skipping:
+            self._skipping = False
+        elif len(line) > self.MAX_LENGTH:
+            self.lineTooLong()
+        else:
+            self.lineReceived(_TELNET.sub(b"", line) if b"\xff" in line else line)
+
+    def _check_unfinished(self) -> None:
+        """Tell of a line that is too long as soon as that is sure, and keep nothing of it."""
+        unfinished = self._buffer[self._start :]
+        too_long = len(unfinished.removesuffix(b"\r")) > self.MAX_LENGTH
+        if too_long and not self._skipping:
+            self._skipping = True
+            self.lineTooLong()
+        if self._skipping:
+            self.clearLineBuffer()
+
+    def _deliver_end(self) -> None:
+        """At the peer's end: what it said last, then that there is no more."""
+        if self.input is not Input.ENDED or self._holds:
+            return
+        last = self.clearLineBuffer()
+        if last and self.line_mode and self.LAST_LINE_COUNTS:
+            self._deliver_one(last)
+        if self.phase is Phase.OPEN and not self._holds:
+            self.input = Input.DONE
+            self.inputEnded()
+
+    def clearLineBuffer(self) -> bytes:
+        """Take what was not delivered yet."""
+        rest, self._buffer, self._start = self._buffer[self._start :], b"", 0
+        return rest
+
+    def unfinished_line(self) -> bool:
+        """Whether a line has begun and its LF has not come."""
+        return self._skipping or (self._start < len(self._buffer) and self._buffer.find(b"\n", self._start) < 0)
+
+    def sendLine(self, line: bytes) -> None:
+        """Send `line` and its end."""
+        self.transport.write(line + b"\n")
+
+    # --- what an heir says ---
+
+    def lineReceived(self, line: bytes) -> None:
+        """A line came; it is given without its end."""
+        raise NotImplementedError
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Bytes came, in raw mode."""
+        raise NotImplementedError
+
+    def lineTooLong(self) -> None:
+        """A line of more than MAX_LENGTH bytes is being dropped; the next one is delivered again."""
+        raise NotImplementedError
+
+    def inputEnded(self) -> None:
+        """The peer has half-closed, and every line of it was delivered."""
+        self.close()
+
+    def inputSettled(self) -> None:
+        """After a burst of lines, or a change of what holds them."""
+
+    def outputEnded(self) -> None:
+        """In a close: everything was handed to the system, and the peer sees our end."""
+
+    # --- holding ---
+
+    def hold(self, why: Hold) -> None:
+        """Deliver and read nothing until `why` is released."""
+        self._holds.add(why)
+        self._apply_holds()
+
+    def release(self, why: Hold) -> None:
+        """The inverse of `hold`: what waited is delivered now if nothing else holds it."""
+        self._holds.discard(why)
+        if not self._holds:
+            self.dataReceived(b"")
+
+    def held(self, why: Hold) -> bool:
+        """Whether `why` is a reason at present."""
+        return why in self._holds
+
+    def _take_turn(self) -> None:
+        self._next_turn = None
+        self.release(Hold.TURN)
+
+    def _give_up_turn(self) -> None:
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+
+    def _apply_holds(self) -> None:
+        """Read or don't; once per burst of lines, since each change is a system call."""
+        if self._busyReceiving or self.phase is not Phase.OPEN:
+            return
+        wanted = not self._holds
+        self.paused = not wanted
+        if wanted != self._reading:
+            self._reading = wanted
+            if not wanted:
+                self.transport.pauseProducing()
+            elif self.input is Input.OPEN:
+                self.transport.resumeProducing()
+        self.inputSettled()
+
+    def pauseProducing(self) -> None:
+        """The transport has enough to write: ask for nothing that makes more of it."""
+        self.hold(Hold.OUTPUT)
+
+    def resumeProducing(self) -> None:
+        """The transport has written everything."""
+        self.release(Hold.OUTPUT)
+
+    def stopProducing(self) -> None:
+        """The connection is going away, as `connectionLost` will tell."""
+
+    # --- the ends of a connection ---
+
+    def readConnectionLost(self) -> None:
+        """The peer has half-closed."""
+        if self.phase is not Phase.OPEN:
+            self.transport.loseConnection()
+        elif self.input is Input.OPEN:
+            self.input = Input.ENDED
+            self.dataReceived(b"")
+
+    def close(self) -> None:
+        """Take no more lines, let everything written arrive, and close; the peer gets `flush_timeout` to take it."""
+        if self.phase is not Phase.OPEN:
+            return
+        self._begin_flush()
+        if self.input is not Input.OPEN or not _half_closable(self.transport):
+            self.transport.loseConnection()
+            return
+        self.transport.resumeProducing()  # to drop what still comes, and to see the peer's end
+        self.transport.loseWriteConnection()
+
+    def _begin_flush(self) -> None:
+        self.phase = Phase.FLUSHING
+        self.clearLineBuffer()
+        self._give_up_turn()
+        self._flush = StallWatch(
+            self.clock,
+            self.flush_timeout,
+            stalled=self.abort,
+            moving=lambda: None,
+            handed=lambda: 0,
+            waiting=lambda: self.phase is Phase.FLUSHING,
+        )
+        self._flush.start(self.transport)
+
+    def writeConnectionLost(self) -> None:
+        """Everything written is with the system, and our end behind it."""
+        self.phase = Phase.LINGERING
+        self._linger.set(self.LINGER)
+        self.outputEnded()
+
+    def _stop_lingering(self) -> None:
+        if outstanding_bytes(self.transport):
+            self._linger.set(self.LINGER)
+        else:
+            self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Reset the connection: the only honest end in the middle of a promised size."""
+        if self.phase is not Phase.LOST:
+            self.phase = Phase.ABORTED
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """Leave no timer behind."""
+        self.phase = Phase.LOST
+        self.input = Input.DONE
+        self.clearLineBuffer()
+        self._linger.stop()
+        self._give_up_turn()
+        if self._flush is not None:
+            self._flush.stop()
+
+
+def _half_closable(transport: object) -> bool:
+    # A TLS transport passes the interface on from the one beneath it, but has no half-close of its own.
+    return bool(IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(transport))

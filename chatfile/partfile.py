@@ -1,0 +1,257 @@
+"""The file beside the final one in which a download grows: `.NAME.part`, with its `.NAME.note`.
+
+Plain Python that blocks on the disk: call it in threads. Everything happens relative to the folder's descriptor and
+without following links, so that nothing planted in the folder leads a download elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import threading
+from dataclasses import dataclass
+
+from chatfile import errors
+from chatfile.receiving import Hasher
+
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN = os.O_RDWR | os.O_CREAT | _SAFELY
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+"""How file systems without hard links refuse one."""
+_NOTE_BYTES = 100
+_NAME_BYTES = 255
+"""The longest file name of the usual file systems."""
+_HASH_SLICE = 64 << 20
+"""Bytes hashed in one call, so that an interruption is not held up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known of the file on the server: size in bytes, mtime in seconds since 1970."""
+
+    size: int
+    mtime: int
+
+
+class PartFile:
+    """The part file of one download, open and locked until `close`."""
+
+    def __init__(self, folder: str, name: str, force: bool, create_folder: bool) -> None:
+        """Open or create the part file for `name` in `folder`.
+
+        Raises `TargetExists` (unless `force`), `TargetNotRegular`, `DownloadBusy`, `LocalFileError`.
+        """
+        self.path = os.path.join(folder, name)
+        self._name = name
+        self._part = beside(name, ".part")
+        self._note = beside(name, ".note")
+        self._force = force
+        self._folder = -1
+        self.descriptor = -1
+        self._lock = threading.Lock()  # a call in a thread may outlive the wish for it: `close` waits
+        try:
+            if create_folder:
+                os.makedirs(folder, exist_ok=True)
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._check_target()
+            while self.descriptor < 0:
+                self.descriptor = self._open_locked()
+        except OSError as error:
+            self._close()
+            raise self._cannot(error) from error
+        except BaseException:
+            self._close()
+            raise
+
+    def _cannot(self, error: OSError) -> errors.LocalFileError:
+        why = "its part file is not a regular file" if error.errno == errno.ELOOP else errors.reason(error)
+        return errors.LocalFileError(path=self.path, why=why)
+
+    def _check_target(self) -> None:
+        try:
+            mode = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISREG(mode):
+            raise errors.TargetNotRegular(path=self.path)
+        if not self._force:
+            raise errors.TargetExists(path=self.path)
+
+    def _open_locked(self) -> int:
+        """The descriptor of the part file; -1 where it was not ours alone and another try is due."""
+        descriptor = os.open(self._part, _OPEN, 0o666, dir_fd=self._folder)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.ELOOP, "not a regular file")
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._is_ours_alone(descriptor):
+                os.set_blocking(descriptor, True)
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise errors.DownloadBusy(path=self.path) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return -1
+
+    def _is_ours_alone(self, descriptor: int) -> bool:
+        """Whether the name still leads to the locked file, and no other name does.
+
+        Another client may have given it its final name between our open and our lock, and an interruption in the
+        middle of that, or a planted link, leaves two names: what is written would appear under both.
+        """
+        ours = os.fstat(descriptor)
+        try:
+            named = os.stat(self._part, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        if not os.path.samestat(ours, named):
+            return False
+        if ours.st_nlink > 1:
+            os.unlink(self._part, dir_fd=self._folder)
+            return False
+        return True
+
+    # --- resumption ---
+
+    def source(self) -> Source | None:
+        """What the file was on the server when the download began; None where nothing usable is here."""
+        try:
+            descriptor = os.open(self._note, os.O_RDONLY | _SAFELY, dir_fd=self._folder)
+        except OSError:
+            return None
+        with os.fdopen(descriptor, "rb") as note:
+            try:
+                size, mtime = json.loads(note.read(_NOTE_BYTES))
+            except (ValueError, TypeError):
+                return None
+        if not (isinstance(size, int) and isinstance(mtime, int)) or self.size() > size:
+            return None
+        return Source(size, mtime)
+
+    def size(self) -> int:
+        """Bytes that are here."""
+        return os.fstat(self.descriptor).st_size
+
+    def hash_slice(self, hasher: Hasher, start: int, stop: int) -> int:
+        """Take some of the bytes from `start` to `stop` into `hasher`; the result is where to go on."""
+        buffer, end = memoryview(bytearray(1 << 20)), min(stop, start + _HASH_SLICE)
+        with self._lock:
+            while start < end:
+                count = os.preadv(self.descriptor, [buffer[: end - start]], start)
+                if count == 0:
+                    raise errors.LocalFileError(path=self.path, why="its part file has changed meanwhile")
+                hasher.update(buffer[:count])
+                start += count
+        return start
+
+    def continue_at(self, offset: int) -> None:
+        """Write behind the first `offset` bytes from now on."""
+        with self._lock:
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+
+    def begin(self, source: Source) -> None:
+        """Start anew, with a note of what the file is on the server.
+
+        Raises `LocalFileError`, also where there is no space for it.
+        """
+        try:
+            with self._lock:
+                self._unlink(self._note)
+                os.ftruncate(self.descriptor, 0)
+                os.lseek(self.descriptor, 0, os.SEEK_SET)
+                self._check_space(source.size)
+                self._write_note(source)
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _write_note(self, source: Source) -> None:
+        descriptor = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o666, dir_fd=self._folder)
+        with os.fdopen(descriptor, "w", encoding="ascii") as note:
+            json.dump([source.size, source.mtime], note)
+
+    def _check_space(self, size: int) -> None:
+        disk = os.fstatvfs(self.descriptor)
+        free = disk.f_bavail * disk.f_frsize
+        if disk.f_blocks and size > free:
+            raise errors.LocalFileError(path=self.path, why=f"it needs {size} bytes and the disk has {free} left")
+
+    # --- the end ---
+
+    def finish(self, mtime: int) -> None:
+        """Give the file its time and its final name: nothing partial ever has that name.
+
+        Raises `TargetExists` where it has appeared meanwhile (unless forced), or `LocalFileError`.
+        """
+        try:
+            with self._lock:
+                self._set_time(mtime)
+                self._rename()
+                self._unlink(self._note)
+        except FileExistsError:
+            raise errors.TargetExists(path=self.path) from None
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _set_time(self, mtime: int) -> None:
+        try:
+            os.utime(self.descriptor, (mtime, mtime))
+        except (OSError, OverflowError):
+            pass  # a time that this file system can't hold; the content is what was promised
+
+    def _rename(self) -> None:
+        if self._force:
+            os.replace(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            return
+        try:
+            # A link does not replace what exists, as a rename would.
+            os.link(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._check_target()
+            os.rename(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        else:
+            self._unlink(self._part)
+
+    def discard(self) -> None:
+        """Keep nothing of it."""
+        self._unlink(self._part)
+        self._unlink(self._note)
+
+    def _unlink(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self._folder)
+        except FileNotFoundError:
+            pass  # that is what was wanted
+
+    def close(self) -> None:
+        """Let go of it; an empty part file is no use to anybody."""
+        with self._lock:
+            try:
+                if not self.size() and self._is_ours_alone(self.descriptor):
+                    self.discard()
+            finally:
+                self._close()
+
+    def _close(self) -> None:
+        for descriptor in (self.descriptor, self._folder):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.descriptor = self._folder = -1
+
+
+def beside(name: str, suffix: str) -> str:
+    """The hidden name beside `name`, shortened where it would be too long, but still its own."""
+    hidden = f".{name}{suffix}"
+    if len(os.fsencode(hidden)) <= _NAME_BYTES:
+        return hidden
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    kept = os.fsencode(name)[:200].decode(errors="ignore")
+    return f".{kept}.{digest}{suffix}"

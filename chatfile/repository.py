@@ -1,0 +1,152 @@
+"""Every access to the served files: one flat folder (design: the repository).
+
+Plain Python that blocks on the disk: call it in threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unicodedata import category
+
+from chatfile import errors
+
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# O_NONBLOCK: a FIFO put in the place of a file must not hold the thread (POSIX open()).
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENAMETOOLONG, errno.EISDIR}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the listing: size in bytes, mtime in whole seconds since 1970."""
+
+    size: int
+    mtime: int
+    name: str
+
+
+class OpenFile:
+    """A served file, open for reading: whoever has it closes it, or detaches its descriptor and closes that."""
+
+    def __init__(self, name: str, descriptor: int, status: os.stat_result) -> None:
+        """`status` is that of `descriptor` when it was opened; later changes of the file do not touch it."""
+        self.name = name
+        self.descriptor = descriptor
+        self.status = status
+
+    @property
+    def size(self) -> int:
+        """Bytes that it had when it was opened."""
+        return self.status.st_size
+
+    @property
+    def mtime(self) -> int:
+        """Seconds since 1970, when it was opened."""
+        return self.status.st_mtime_ns // 1_000_000_000
+
+    def is_rewritten(self) -> bool:
+        """Whether it was written to since without growing: what was read of it may be of two minds."""
+        now = os.fstat(self.descriptor)
+        return now.st_size <= self.size and now.st_mtime_ns != self.status.st_mtime_ns
+
+    def detach(self) -> int:
+        """The descriptor, to be closed by the caller from now on."""
+        descriptor, self.descriptor = self.descriptor, -1
+        return descriptor
+
+    def close(self) -> None:
+        """Give the descriptor back, if it is still here."""
+        descriptor = self.detach()
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def is_servable(name: str) -> bool:
+    """Whether a file can be served under `name`: the predicate of list, get and hash alike.
+
+    A single path component, not hidden, that stands on a line of its own: UTF-8 without control characters or line
+    separators.
+    """
+    if not name or name.startswith(".") or "/" in name:
+        return False
+    return name.isascii() and name.isprintable() or not any(category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
+
+
+class Repository:
+    """The files of one folder, which may vanish and come back."""
+
+    def __init__(self, folder: str) -> None:
+        """Serve `folder`, an absolute path."""
+        self._folder = folder
+
+    def listing(self) -> list[Entry]:
+        """What can be fetched, sorted by name, code point by code point.
+
+        Raises `FolderUnavailable`.
+        """
+        with self._opened_folder() as folder:
+            try:
+                with os.scandir(folder) as found:
+                    entries = [entry for each in found if (entry := _entry(each)) is not None]
+            except OSError as error:
+                raise errors.FolderUnavailable(why=errors.reason(error)) from error
+        entries.sort(key=lambda entry: entry.name)
+        return entries
+
+    def open(self, name: str) -> OpenFile:
+        """The file `name`, open for reading.
+
+        Raises `NoSuchFile` for all that is not in the listing, `Unavailable` for what can't be read now.
+        """
+        if not is_servable(name):
+            raise errors.NoSuchFile(name=name)
+        with self._opened_folder() as folder:
+            try:
+                return self._open_in(folder, name)
+            except OSError as error:
+                if error.errno in _NOT_THERE:
+                    raise errors.NoSuchFile(name=name) from error
+                raise errors.Unavailable(name=name, why=errors.reason(error)) from error
+
+    def _open_in(self, folder: int, name: str) -> OpenFile:
+        raw = name.encode()
+        # A look before the leap: opening a device can do things, and one that is forbidden is still not in the listing.
+        if not stat.S_ISREG(os.stat(raw, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise errors.NoSuchFile(name=name)
+        descriptor = os.open(raw, _OPEN_FILE, dir_fd=folder)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise errors.NoSuchFile(name=name)
+            os.set_blocking(descriptor, True)
+            return OpenFile(name, descriptor, status)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    @contextmanager
+    def _opened_folder(self) -> Iterator[int]:
+        try:
+            descriptor = os.open(self._folder, _OPEN_FOLDER)
+        except OSError as error:
+            raise errors.FolderUnavailable(why=errors.reason(error)) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _entry(found: os.DirEntry[str]) -> Entry | None:
+    try:
+        name = os.fsencode(found.name).decode()
+        if not is_servable(name) or not found.is_file(follow_symlinks=False):
+            return None
+        status = found.stat(follow_symlinks=False)
+    except (UnicodeDecodeError, FileNotFoundError):
+        return None  # a name that no line can hold, or a file that has gone since
+    return Entry(status.st_size, status.st_mtime_ns // 1_000_000_000, name) if stat.S_ISREG(status.st_mode) else None

@@ -1,0 +1,6 @@
+"""The service's side of the conversation."""
+
+from chatfile.server.factory import ChatFileFactory
+from chatfile.server.protocol import ChatFileProtocol, Timeouts
+
+__all__ = ["ChatFileFactory", "ChatFileProtocol", "Timeouts"]

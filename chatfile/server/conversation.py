@@ -1,0 +1,293 @@
+"""Requests in, replies out, in order: how each request is answered.
+
+A message is answered at once. What needs the disk is a coroutine; while it is under way no further line is taken.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, ClassVar
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatfile import errors, wire
+from chatfile.admission import Seat, Visit
+from chatfile.digests import Digests, FileChanged
+from chatfile.lines import Hold, LineProtocol, Phase
+from chatfile.repository import OpenFile, Repository
+from chatfile.sending import FileSender
+from chatfile.threads import InThread, acquire
+
+class Reply(enum.Enum):
+    """What is under way for the client."""
+
+    NONE = "nothing"
+    WORKING = "the disk or a digest is waited for; an ERROR line could still come instead"
+    SENDING = "a promised count is being sent; only a reset could cut it short"
+
+
+class Conversation(LineProtocol):
+    """One admitted client's requests and their answers."""
+
+    log = Logger()
+    SLICE = 32 * 1024
+    """Bytes of rows written before looking whether the peer takes them."""
+    ROWS = 256
+    """Rows formatted at a time."""
+
+    seat: Seat
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        repository: Repository,
+        digests: Digests | None,
+        visits: Callable[[], list[Visit]],
+        in_thread: InThread,
+    ) -> None:
+        """Serve the files of `repository` and the cache that `visits()` gives; without `digests`, hash nothing."""
+        super().__init__(clock)
+        self.reply = Reply.NONE
+        self.sender: FileSender | None = None
+        self._repository = repository
+        self._digests = digests
+        self._visits = visits
+        self._in_thread = in_thread
+        self._answering: Deferred[None] | None = None
+        self._room: Deferred[None] | None = None
+
+    # --- one line, one answer ---
+
+    def lineReceived(self, line: bytes) -> None:
+        """Answer a request, or begin to."""
+        try:
+            request = wire.parse_request(line)
+        except errors.Refusal as refusal:
+            self.refuse(refusal)
+            return
+        if isinstance(request, wire.Message):
+            self.say(wire.Ack(request.text))
+        else:
+            self._begin(self._ANSWERS[type(request)](self, request))
+
+    def greet(self) -> None:
+        """The first word is ours."""
+        self.say(wire.Welcome(self.seat.name))
+
+    def lineTooLong(self) -> None:
+        """Say so; the rest of that line is dropped."""
+        self.refuse(errors.LineTooLong(limit=self.MAX_LENGTH))
+
+    def say(self, reply: wire.Reply) -> None:
+        """Send one line."""
+        self.sendLine(wire.format_reply(reply))
+
+    def refuse(self, refusal: errors.Refusal) -> None:
+        """Send an ERROR line; the conversation goes on."""
+        self.say(wire.Error(refusal.code, str(refusal)))
+
+    def _begin(self, answer: Coroutine[Deferred[Any], Any, None]) -> None:
+        self.reply = Reply.WORKING
+        self.hold(Hold.REPLY)
+        self._answering = answering = Deferred.fromCoroutine(answer)
+        answering.addErrback(self._failed)
+        answering.addCallback(self._end_reply)
+
+    def _end_reply(self, _: None) -> None:
+        self._answering = None
+        self.reply = Reply.NONE
+        self.replied()
+        self.release(Hold.REPLY)
+
+    def replied(self) -> None:
+        """An answer that took a while is complete."""
+
+    def _failed(self, failure: Failure) -> None:
+        """Where the answer could not be given: say why, or cut what was promised."""
+        error = failure.value
+        if self.phase is not Phase.OPEN:
+            return
+        if self.reply is Reply.SENDING:
+            self._log_cut(failure)
+            self.abort()
+        elif isinstance(error, errors.Refusal):
+            self.refuse(error)
+        elif not isinstance(error, CancelledError):
+            self.log.failure("Answering {client}", failure, client=self.seat.name)
+            self.refuse(errors.Internal())
+            self.close()
+
+    def _log_cut(self, failure: Failure) -> None:
+        expected = (errors.FileShrank, errors.TransferAborted, OSError, CancelledError)
+        if failure.check(*expected) is None:
+            self.log.failure("Answering {client}", failure, client=self.seat.name)
+        elif not failure.check(errors.TransferAborted, CancelledError):
+            self.log.error("{client} is cut off: {why}", client=self.seat.name, why=failure.getErrorMessage())
+
+    def stop_answering(self) -> None:
+        """Give up what is under way, if anything is."""
+        if self._answering is not None:
+            self._answering.cancel()
+
+    # --- backpressure ---
+
+    def resumeProducing(self) -> None:
+        """The transport has written everything."""
+        room, self._room = self._room, None
+        if room is not None:
+            room.callback(None)
+        super().resumeProducing()
+
+    async def _write(self, data: bytes) -> None:
+        """Write, and wait until the peer has taken enough of it."""
+        self.transport.write(data)
+        if self.held(Hold.OUTPUT):
+            self._room = Deferred()
+            await self._room
+
+    async def _say_rows(self, header: wire.Reply, slices: Iterable[bytes]) -> None:
+        self.reply = Reply.SENDING
+        self.say(header)
+        for rows in slices:
+            await self._write(rows)
+
+    # --- the answers ---
+
+    async def _status(self, _: wire.Status) -> None:
+        visits = self._visits()
+        await self._say_rows(wire.StatusHeader(len(visits)), self._format_visits(visits))
+
+    def _format_visits(self, visits: list[Visit]) -> Iterator[bytes]:
+        for start in range(0, len(visits), self.ROWS):
+            yield b"".join(_visit_row(visit) for visit in visits[start : start + self.ROWS])
+
+    async def _list(self, _: wire.List) -> None:
+        count, rows = await self._in_thread(_format_listing, self._repository)
+        slices = (rows[start : start + self.SLICE] for start in range(0, len(rows), self.SLICE))
+        await self._say_rows(wire.ListHeader(count), slices)
+
+    async def _help(self, _: wire.Help) -> None:
+        self.say(wire.HelpHeader(len(wire.HELP)))
+        for row in wire.HELP:
+            self.sendLine(row.encode())
+
+    async def _exit(self, _: wire.Exit) -> None:
+        self.say(wire.Bye(self.seat.name))
+        self.close()
+
+    async def _hash(self, request: wire.Hash) -> None:
+        opened = await self._open(request.name)
+        try:
+            sha256 = await self._begin_digest(opened)
+            if await self._in_thread(opened.is_rewritten):
+                raise errors.Changed(name=request.name)
+        except FileChanged as error:
+            raise errors.Changed(name=request.name) from error
+        except OSError as error:
+            raise errors.Unavailable(name=request.name, why=errors.reason(error)) from error
+        finally:
+            opened.close()
+        self.say(wire.Digest(sha256, opened.size, opened.mtime, request.name))
+
+    async def _get(self, request: wire.Get) -> None:
+        await self._send_file(request.name, 0)
+
+    async def _resume(self, request: wire.Resume) -> None:
+        await self._send_file(request.name, request.offset)
+
+    async def _send_file(self, name: str, offset: int) -> None:
+        opened = await self._open(name)
+        try:
+            if offset > opened.size:
+                raise errors.BadOffset(name=name, size=opened.size)
+            digest = self._begin_digest(opened)
+            try:
+                await self._stream(opened, offset)
+            except BaseException:
+                digest.addErrback(lambda _: None)
+                digest.cancel()
+                raise
+        finally:
+            opened.close()
+        self.reply = Reply.WORKING
+        try:
+            self.say(wire.End(await digest))
+        except (FileChanged, OSError) as error:
+            raise errors.Changed(name=name) from error
+        self.seat.count_file()
+
+    # --- files ---
+
+    async def _open(self, name: str) -> OpenFile:
+        """Open in a thread; if the client has gone by then, it is closed again."""
+        return await acquire(self._in_thread, OpenFile.close, self._repository.open, name)
+
+    def _begin_digest(self, opened: OpenFile) -> Deferred[str | None]:
+        if self._digests is None:
+            return succeed(None)
+        digest: Deferred[Any] = self._digests.digest(opened.descriptor, opened.status)
+        return digest
+
+    async def _stream(self, opened: OpenFile, offset: int) -> None:
+        """Promise the rest of the file and send it. The sender has the transport's producer slot meanwhile."""
+        count = opened.size - offset
+        began, sent_before = self.clock.seconds(), self.seat.visit().bytes
+        self.reply = Reply.SENDING
+        self.say(wire.FileHeader(count, opened.mtime, opened.name))
+        self.transport.unregisterProducer()
+        self.sender = FileSender(
+            self.transport,
+            opened.detach(),
+            offset=offset,
+            count=count,
+            in_thread=self._in_thread,
+            progress=self.seat.count_bytes,
+        )
+        try:
+            await self.sender.start()
+            self.transport.registerProducer(self, True)
+        finally:
+            self.sender = None
+            sent = self.seat.visit().bytes - sent_before
+            self.log.info(
+                "{client} was sent {sent} of {count} bytes of {name} in {seconds:.3f} s",
+                client=self.seat.name,
+                name=wire.printable(opened.name),
+                sent=sent,
+                count=count,
+                seconds=self.clock.seconds() - began,
+                complete=sent == count,
+            )
+
+    _ANSWERS: ClassVar[dict[type, Callable[[Conversation, Any], Coroutine[Deferred[Any], Any, None]]]] = {
+        wire.Status: _status,
+        wire.List: _list,
+        wire.Help: _help,
+        wire.Exit: _exit,
+        wire.Hash: _hash,
+        wire.Get: _get,
+        wire.Resume: _resume,
+    }
+
+
+def _visit_row(visit: Visit) -> bytes:
+    row = wire.ClientRow(
+        visit.name,
+        visit.address,
+        int(visit.connected),
+        None if visit.disconnected is None else int(visit.disconnected),
+        visit.files,
+        visit.bytes,
+    )
+    return wire.format_reply(row) + b"\n"
+
+
+def _format_listing(repository: Repository) -> tuple[int, bytes]:
+    """In a thread: how many rows, and the rows, which as bytes take the least memory while a slow peer reads them."""
+    entries = repository.listing()
+    rows = (wire.format_reply(wire.FileRow(entry.size, entry.mtime, entry.name)) for entry in entries)
+    return len(entries), b"".join(row + b"\n" for row in rows)

@@ -1,0 +1,77 @@
+"""What all connections share, and their common end."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+
+from chatfile.admission import Admission
+from chatfile.clocks import Alarm
+from chatfile.digests import Digests
+from chatfile.repository import Repository
+from chatfile.server.protocol import ChatFileProtocol, Service, Timeouts
+from chatfile.threads import InThread
+
+
+class ChatFileFactory(Factory):
+    """Makes a `ChatFileProtocol` of every connection; owns the limit, the cache, the files and the open connections."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        repository: Repository,
+        admission: Admission,
+        *,
+        digests: Digests | None,
+        clock: IReactorTime,
+        in_thread: InThread,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        """`in_thread(call, *arguments)` makes a call in a thread; without `digests`, nothing is hashed."""
+        self.connections: set[ChatFileProtocol] = set()
+        self._clock = clock
+        self._drained: Deferred[None] | None = None
+        self._service = Service(
+            repository, digests, admission, timeouts or Timeouts(), clock, in_thread, self._forget
+        )
+
+    def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
+        """The protocol of a new connection, which is refused later if there is no seat."""
+        protocol = ChatFileProtocol(self._service)
+        protocol.factory = self
+        self.connections.add(protocol)
+        return protocol
+
+    def _forget(self, protocol: ChatFileProtocol) -> None:
+        self.connections.discard(protocol)
+        if self._drained is not None and not self.connections:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
+
+    def drain(self, seconds: float) -> Deferred[None]:
+        """Tell the idle, let replies under way finish for at most `seconds` (0: for ever), then cut them short.
+
+        The result comes when the last connection is gone.
+        """
+        self._service.draining = True
+        drained: Deferred[None] = Deferred()
+        if not self.connections:
+            drained.callback(None)
+            return drained
+        self._drained = drained
+        deadline = Alarm(self._clock, self._cut_short)
+        deadline.set(seconds)
+        for protocol in list(self.connections):
+            protocol.shut_down()
+        return drained.addBoth(lambda _: deadline.stop())
+
+    def _cut_short(self) -> None:
+        for protocol in list(self.connections):
+            protocol.cut_short()
+
+    def reset(self) -> None:
+        """Reset every connection that is left."""
+        for protocol in list(self.connections):
+            protocol.abort()

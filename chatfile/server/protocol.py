@@ -1,0 +1,216 @@
+"""A client from its admission to its leaving: the seat, the clocks, the goodbye."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet import error
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.python.failure import Failure
+
+from chatfile import errors
+from chatfile.admission import Admission
+from chatfile.clocks import Alarm, StallWatch, outstanding_bytes
+from chatfile.digests import Digests
+from chatfile.lines import Hold, ILineTransport, Phase
+from chatfile.repository import Repository
+from chatfile.server.conversation import Conversation, Reply
+from chatfile.threads import InThread
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that a client is granted (design, promise 2); 0 means for ever."""
+
+    idle: float = 300.0
+    line: float = 60.0
+    stall: float = 60.0
+    flush: float = 5.0
+
+
+@dataclass(slots=True)
+class Service:
+    """What all connections share."""
+
+    repository: Repository
+    digests: Digests | None
+    admission: Admission
+    timeouts: Timeouts
+    clock: IReactorTime
+    in_thread: InThread
+    lost: Callable[[ChatFileProtocol], None]
+    draining: bool = False
+
+
+class ChatFileProtocol(Conversation):
+    """One connection: admitted with a seat and a name, or refused."""
+
+    def __init__(self, service: Service) -> None:
+        """Not connected yet."""
+        super().__init__(
+            service.clock, service.repository, service.digests, service.admission.visits, service.in_thread
+        )
+        self.flush_timeout = service.timeouts.flush
+        self._service = service
+        self._timeouts = service.timeouts
+        self._seated = False
+        self._why_left = ""
+        self._idle = Alarm(service.clock, self._idle_for_too_long)
+        self._line = Alarm(service.clock, self._line_took_too_long)
+        self._line_number = 0  # of the unfinished line that the clock is running for
+        self._lines_settled = 0
+        self._stall = StallWatch(
+            service.clock,
+            service.timeouts.stall,
+            stalled=self._stalled,
+            moving=lambda: self._idle.set(self._timeouts.idle),
+            handed=lambda: self.seat.visit().bytes,
+            waiting=self._transport_is_full,
+        )
+
+    # --- coming ---
+
+    def connectionMade(self) -> None:
+        """Greet the client, or tell it that there is no seat."""
+        self._tune(self.transport)
+        self.transport.registerProducer(self, True)
+        address, host = describe(self.transport.getPeer())
+        try:
+            self.seat = self._service.admission.admit(address, host)
+        except errors.Full as full:
+            self.log.info("{address} is refused: {why}", address=address, why=str(full), event="refused")
+            self.refuse(full)
+            self.close()
+            return
+        self._seated = True
+        self.log.info(
+            "{client} is admitted from {address}", client=self.seat.name, address=address, event="admitted"
+        )
+        self.greet()
+        self.inputSettled()
+
+    @staticmethod
+    def _tune(transport: ILineTransport) -> None:
+        if hasattr(transport, "setTcpNoDelay"):  # not on a UNIX socket
+            transport.setTcpNoDelay(True)  # the END line must not wait for an acknowledgement
+            transport.setTcpKeepAlive(True)
+
+    # --- the clocks ---
+
+    def inputSettled(self) -> None:
+        """After a burst of lines, or a change of what holds them: the clocks follow."""
+        if not self._seated:
+            return
+        self._settle_idle()
+        self._settle_line()
+        self._stall.start(self.transport)
+
+    def _settle_idle(self) -> None:
+        if self.held(Hold.REPLY):
+            self._idle.set(0)
+        elif self.lines != self._lines_settled or not self._idle.is_set:
+            self._idle.set(self._timeouts.idle)
+        self._lines_settled = self.lines
+
+    def _settle_line(self) -> None:
+        """The line clock is absolute, from the first byte on, but stands still while we do not read."""
+        if not self.unfinished_line():
+            self._line.stop()
+        elif self._line_number != self.lines + 1:
+            self._line_number = self.lines + 1
+            self._line.set(self._timeouts.line)
+        elif self.paused:
+            self._line.pause()
+        else:
+            self._line.resume()
+
+    def _transport_is_full(self) -> bool:
+        return self.held(Hold.OUTPUT) or (self.sender is not None and self.sender.waiting)
+
+    def _idle_for_too_long(self) -> None:
+        if outstanding_bytes(self.transport) or self._transport_is_full():
+            self._idle.set(self._timeouts.idle)  # it is still taking what it asked for; the stall clock sees to that
+        else:
+            self._send_away(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
+
+    def _line_took_too_long(self) -> None:
+        self._send_away(errors.LineTimeout(seconds=self._timeouts.line), "unfinished line")
+
+    def _stalled(self) -> None:
+        self._why_left = "stalled"
+        self.abort()
+
+    # --- going ---
+
+    def _send_away(self, refusal: errors.Refusal, why: str) -> None:
+        self._why_left = why
+        self.refuse(refusal)
+        self.close()
+
+    def close(self) -> None:
+        """Say no more; let what was said arrive."""
+        if self.phase is Phase.OPEN:
+            self._stop_clocks()
+            self.transport.unregisterProducer()  # a paused push producer would keep the transport open for ever
+        super().close()
+
+    def replied(self) -> None:
+        """The moment to say that the server is going down, if it is."""
+        if self._service.draining and self.phase is Phase.OPEN:
+            self._send_away(errors.Shutdown(), "shutdown")
+
+    def shut_down(self) -> None:
+        """Say goodbye as soon as the reply under way is complete."""
+        if self.reply is Reply.NONE and self.phase is Phase.OPEN:
+            self._send_away(errors.Shutdown(), "shutdown")
+
+    def cut_short(self) -> None:
+        """The drain is at its end: tell the client where that can be done, reset it where not."""
+        if self.phase is Phase.OPEN and self.reply is Reply.WORKING:
+            self.stop_answering()
+        elif self.phase is Phase.OPEN or not self.flush_timeout:
+            self._why_left = "shutdown"
+            self.abort()
+
+    def outputEnded(self) -> None:
+        """Our end is out, and with it the seat is free."""
+        self._leave("closed")
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """However it went, the seat is free now."""
+        super().connectionLost(reason)
+        self._stop_clocks()
+        self.stop_answering()
+        clean = reason is None or reason.check(error.ConnectionDone)
+        self._leave("closed" if clean or reason is None else reason.getErrorMessage())
+        self._service.lost(self)
+
+    def _leave(self, why: str) -> None:
+        if self._seated:
+            self._seated = False
+            self.seat.release()
+            visit = self.seat.visit()
+            self.log.info(
+                "{client} left: {why}; {files} files, {bytes} bytes",
+                client=visit.name,
+                why=self._why_left or why,
+                files=visit.files,
+                bytes=visit.bytes,
+                event="left",
+            )
+
+    def _stop_clocks(self) -> None:
+        self._idle.stop()
+        self._line.stop()
+        self._stall.stop()
+
+
+def describe(address: IAddress) -> tuple[str, str]:
+    """The address as `status` shows it, and the host that it counts for."""
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}", address.host
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}", address.host
+    return "unix", "unix"

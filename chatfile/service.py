@@ -1,0 +1,203 @@
+"""`twistd chatfile`: the options, checked at the start, and the service with its drain at the end."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from twisted.application import service, strports
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorCore, IReactorFromThreads, IReactorTime
+from twisted.internet.threads import deferToThread
+from twisted.python import usage
+
+from chatfile.admission import Admission
+from chatfile.digests import Digests
+from chatfile.repository import Repository
+from chatfile.server import ChatFileFactory, Timeouts
+
+DEFAULT_PORT = "5000"
+DEFAULT_FILES = "server_files"
+RESERVED_DESCRIPTORS = 32
+"""Descriptors that the process needs beside those of its clients."""
+
+
+class CannotStart(SystemExit, Exception):  # noqa: N818 -- it is an exit
+    """The service can't start, for a reason that a person can mend: one line, and status 1.
+
+    An exit, so that no traceback comes with it; and an Exception, so that twistd cleans up its pidfile and a daemon's
+    parent hears of it.
+    """
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise ValueError(f"{text!r} is not a whole number from {least} on")
+        return number
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{text!r} is not a number of seconds, such as 30, 0.5, or 0 for never")
+    return number
+
+
+class Options(usage.Options):
+    """The command line of `twistd chatfile`; afterwards a dict of checked values."""
+
+    synopsis = "[options]"
+    longdesc = "A file server you can talk to: serves the files of one folder, line by line, to a few clients at once."
+    optParameters = [  # noqa: RUF012 -- as usage.Options wants it
+        ["files", "f", DEFAULT_FILES, "Folder to serve; this default is created if missing."],
+        ["max-clients", "n", 3, "Clients at once.", _whole(1)],
+        ["max-per-address", None, 0, "Clients at once from one address, 0: no limit.", _whole(0)],
+        ["history", None, 1000, "How many disconnected clients status remembers.", _whole(0)],
+        ["idle-timeout", None, 300.0, "Seconds in which a client may ask nothing, 0: for ever.", _seconds],
+        ["line-timeout", None, 60.0, "Seconds that one line may take, 0: for ever.", _seconds],
+        ["stall-timeout", None, 60.0, "Seconds in which a client may take nothing of a reply, 0: for ever.", _seconds],
+        ["flush-timeout", None, 5.0, "The same once its connection is being closed, 0: for ever.", _seconds],
+        ["drain-timeout", None, 30.0, "Seconds that transfers may still take after SIGTERM, 0: for ever.", _seconds],
+    ]
+    optFlags = [["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."]]  # noqa: RUF012 -- likewise
+
+    def __init__(self) -> None:
+        """No port was named yet."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self["ports"] = []
+
+    def opt_port(self, port: str) -> None:
+        """Port on 127.0.0.1, or any endpoint description; may be repeated. [default: 5000]"""
+        self["ports"].append(port)
+
+    opt_p = opt_port
+
+    def parseArgs(self, *rest: str) -> None:
+        """There is nothing but options."""
+        if rest:
+            raise usage.UsageError(f"unexpected argument: {rest[0]}")
+
+    def postOptions(self) -> None:
+        """Check what can be checked before anything is opened."""
+        self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
+        for description in self["endpoints"]:
+            _check_endpoint(description)
+        self["folder"] = _checked_folder(self["files"])
+        _check_descriptors(self["max-clients"])
+
+
+def endpoint_description(port: str) -> str:
+    """A port number stands for that port of 127.0.0.1; all else is an endpoint description already."""
+    if not (port.isascii() and port.isdigit()):
+        return port
+    if int(port) > 65535:
+        raise usage.UsageError(f"--port: there is no port {port}; ports go from 0 (any free one) to 65535")
+    return f"tcp:{int(port)}:interface=127.0.0.1"
+
+
+def _check_endpoint(description: str) -> None:
+    from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
+
+    try:
+        serverFromString(reactor, description)
+    except Exception as error:  # each kind of endpoint has errors of its own
+        raise usage.UsageError(f"--port: {description!r} is not a port number or endpoint description: {error}") from error
+
+
+def _checked_folder(folder: str) -> str:
+    """The absolute path: twistd may change its working directory later on."""
+    path = os.path.realpath(folder)
+    try:
+        if folder == DEFAULT_FILES:
+            os.makedirs(path, exist_ok=True)
+        os.listdir(path)
+    except OSError as error:
+        raise usage.UsageError(f"--files: can't serve {folder!r}: {os.strerror(error.errno or 0)}") from error
+    return path
+
+
+def _check_descriptors(max_clients: int) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit != resource.RLIM_INFINITY and max_clients + RESERVED_DESCRIPTORS > limit:
+        raise usage.UsageError(
+            f"--max-clients: this process may open {limit} descriptors, which is too few for {max_clients} clients; "
+            f"raise the limit (ulimit -n {max_clients * 2 + RESERVED_DESCRIPTORS}) or lower --max-clients"
+        )
+
+
+class ChatFileService(service.MultiService):
+    """Listens at every endpoint for one factory; drains at the end."""
+
+    def __init__(self, factory: ChatFileFactory, endpoints: list[str], drain_timeout: float) -> None:
+        """`endpoints` are descriptions; `drain_timeout` is in seconds, 0 for ever."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._factory = factory
+        self._drain_timeout = drain_timeout
+        for description in endpoints:
+            strports.service(description, factory).setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Bind, while twistd may still have the privileges for it."""
+        try:
+            super().privilegedStartService()  # type: ignore[no-untyped-call]
+        except CannotListenError as taken:
+            reason = getattr(taken.socketError, "strerror", None) or str(taken.socketError)
+            where = f"port {taken.port} of {taken.interface or 'every interface'}"
+            raise CannotStart(
+                f"chatfile: can't listen on {where}: {reason}. "
+                "Another program may have it; choose another with --port."
+            ) from None
+
+    def stopService(self) -> Deferred[None]:
+        """No new clients; then let the present ones finish, or reset them at a second signal."""
+        stopping = maybeDeferred(super().stopService)
+        self._hurry_at_next_signal()
+        return stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
+
+    def _hurry_at_next_signal(self) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
+
+        def hurry(_signal: int, _frame: FrameType | None) -> None:
+            IReactorFromThreads(reactor).callFromThread(self._factory.reset)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, hurry)
+
+
+def makeService(options: Options) -> ChatFileService:
+    """The service that `options` describe."""
+    from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
+
+    admission = Admission(
+        time.time,
+        limit=options["max-clients"],
+        limit_per_address=options["max-per-address"],
+        history=options["history"],
+    )
+    factory = ChatFileFactory(
+        Repository(options["folder"]),
+        admission,
+        digests=None if options["no-digest"] else Digests(deferToThread, time.time),
+        clock=IReactorTime(reactor),
+        in_thread=deferToThread,
+        timeouts=Timeouts(
+            options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
+        ),
+    )
+    return ChatFileService(factory, options["endpoints"], options["drain-timeout"])

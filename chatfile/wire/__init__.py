@@ -1,0 +1,51 @@
+"""The grammar of `chatfile/1`, both directions, shared by server and client (design, section 1).
+
+Requests and replies are frozen values. Formatting one and parsing the line gives it back, and any bytes at all give
+either a value or exactly one error. Lines are handled here without their end.
+"""
+
+from chatfile.wire.limits import MAX_NUMBER, MAX_REPLY, MAX_REQUEST, MAX_ROWS, VERSION
+from chatfile.wire.printable import printable
+from chatfile.wire.replies import (
+    GRAMMAR,
+    Ack,
+    Bye,
+    ClientRow,
+    Digest,
+    End,
+    Error,
+    FileHeader,
+    FileRow,
+    HelpHeader,
+    ListHeader,
+    Reply,
+    StatusHeader,
+    Welcome,
+    format_reply,
+    format_time,
+    parse_reply,
+    parse_time,
+)
+from chatfile.wire.requests import (
+    HELP,
+    Exit,
+    Get,
+    Hash,
+    Help,
+    List,
+    Message,
+    Request,
+    Resume,
+    Status,
+    format_request,
+    is_command,
+    parse_request,
+)
+
+__all__ = [
+    "GRAMMAR", "HELP", "MAX_NUMBER", "MAX_REPLY", "MAX_REQUEST", "MAX_ROWS", "VERSION",
+    "Ack", "Bye", "ClientRow", "Digest", "End", "Error", "Exit", "FileHeader", "FileRow", "Get", "Hash", "Help",
+    "HelpHeader", "List", "ListHeader", "Message", "Reply", "Request", "Resume", "Status", "StatusHeader", "Welcome",
+    "format_reply", "format_request", "format_time", "is_command", "parse_reply", "parse_request", "parse_time",
+    "printable",
+]  # fmt: skip

@@ -1,0 +1,243 @@
+"""What a server says: the lines, and what they mean as values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, NamedTuple, TypeVar
+
+from chatfile import errors
+from chatfile.wire.limits import MAX_NUMBER, VERSION
+from chatfile.wire.printable import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """`<text> ACK`: the answer to a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The server's first words: the name that it gave to the client."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The answer to `exit`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusHeader:
+    """`count` rows of `ClientRow` follow."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """One client; times are seconds since 1970 (UTC), `disconnected` is None while it is connected."""
+
+    name: str
+    address: str
+    connected: int
+    disconnected: int | None
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListHeader:
+    """`count` rows of `FileRow` follow."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One file; size in bytes, mtime in seconds since 1970 (UTC)."""
+
+    size: int
+    mtime: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HelpHeader:
+    """`count` rows of text follow."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileHeader:
+    """Exactly `size` raw bytes follow, then `End`; mtime in seconds since 1970 (UTC)."""
+
+    size: int
+    mtime: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Behind a file's bytes: the digest of the file in lower-case hex, None where the server does not hash."""
+
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The answer to `hash`."""
+
+    sha256: str | None
+    size: int
+    mtime: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Instead of any reply, or when none is due."""
+
+    code: str
+    sentence: str
+
+
+Reply = (
+    Ack
+    | Welcome
+    | Bye
+    | StatusHeader
+    | ClientRow
+    | ListHeader
+    | FileRow
+    | HelpHeader
+    | FileHeader
+    | End
+    | Digest
+    | Error
+)
+R = TypeVar("R")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SECOND = timedelta(seconds=1)
+_FIRST = (datetime.min.replace(tzinfo=timezone.utc) - _EPOCH) // _SECOND
+_LAST = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // _SECOND
+
+
+def format_time(seconds: float) -> str:
+    """Seconds since 1970 as `2026-11-22T13:26:00Z`; beyond the years 1 to 9999, the nearest time within."""
+    whole = int(min(max(seconds // 1, _FIRST), _LAST))
+    return (_EPOCH + timedelta(seconds=whole)).isoformat().replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> int:
+    """The inverse of `format_time`; raises ValueError."""
+    return (datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc) - _EPOCH) // _SECOND
+
+
+class _Terminal(NamedTuple):
+    pattern: str
+    parse: Callable[[str], Any]
+    format: Callable[[Any], str]
+
+
+def _dash_or(terminal: _Terminal) -> _Terminal:
+    """`terminal`, or `-` for None."""
+    return _Terminal(
+        f"-|{terminal.pattern}",
+        lambda text: None if text == "-" else terminal.parse(text),
+        lambda value: "-" if value is None else terminal.format(value),
+    )
+
+
+def _bounded_number(digits: str) -> int:
+    if (number := int(digits)) > MAX_NUMBER:
+        raise ValueError(digits)
+    return number
+
+
+_TEXT = _Terminal(r"\S+", str, str)
+_NUMBER = _Terminal(r"[0-9]{1,19}", _bounded_number, str)
+_TIME = _Terminal(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", parse_time, format_time)
+
+_TERMINALS = {
+    "<name>": _TEXT,
+    "<address>": _TEXT,
+    "<code>": _TEXT,
+    "<sentence>": _TEXT,
+    "<text>": _Terminal(r".*", str, str),
+    "<count>": _NUMBER,
+    "<size>": _NUMBER,
+    "<files>": _NUMBER,
+    "<bytes>": _NUMBER,
+    "<mtime>": _TIME,
+    "<connected>": _TIME,
+    "<disconnected>": _dash_or(_TIME),
+    "<sha256>": _dash_or(_Terminal(r"[0-9a-fA-F]{64}", str.lower, str)),
+}
+
+GRAMMAR: dict[type, str] = {
+    Welcome: f"WELCOME <name> {VERSION}",
+    Bye: "BYE <name>",
+    StatusHeader: "STATUS <count>",
+    ClientRow: "<name> <address> <connected> <disconnected> <files> <bytes>",
+    ListHeader: "LIST <count>",
+    FileRow: "<size> <mtime> <name>",
+    HelpHeader: "HELP <count>",
+    FileHeader: "FILE <size> <mtime> <name>",
+    End: "END <sha256>",
+    Digest: "HASH <sha256> <size> <mtime> <name>",
+    Error: "ERROR <code> <sentence>",
+    Ack: "<text> ACK",
+}
+"""Every line of the server, as the design writes it."""
+
+
+def _compile(line: str) -> re.Pattern[str]:
+    """Fields stand behind one or more spaces, a text at the end behind exactly one: it may begin with spaces."""
+    if line == "<text> ACK":
+        return re.compile("(?P<text>.*) ACK", re.DOTALL)
+    *words, last = line.split(" ")
+    patterns = " +".join(_pattern(word) for word in words)
+    if _TERMINALS.get(last) is _TEXT:
+        return re.compile(f"{patterns} (?P<{last.strip('<>')}>.+)", re.DOTALL)
+    return re.compile(f"{patterns} +{_pattern(last)}")
+
+
+def _pattern(word: str) -> str:
+    terminal = _TERMINALS.get(word)
+    return re.escape(word) if terminal is None else f"(?P<{word.strip('<>')}>{terminal.pattern})"
+
+
+_PATTERNS = {kind: _compile(line) for kind, line in GRAMMAR.items()}
+
+
+def format_reply(reply: Reply) -> bytes:
+    """The line of `reply`."""
+    words = GRAMMAR[type(reply)].split(" ")
+    return " ".join(
+        _TERMINALS[word].format(getattr(reply, word.strip("<>"))) if word in _TERMINALS else word for word in words
+    ).encode()
+
+
+def parse_reply(line: bytes, kind: type[R]) -> R:
+    """`line` as a reply of that `kind`, which the asker knows from its request.
+
+    Raises `ProtocolViolation`. A text in the reply may hold control characters: show it through `printable`.
+    """
+    try:
+        match = _PATTERNS[kind].fullmatch(line.decode())
+        if match:
+            return kind(**{name: _TERMINALS[f"<{name}>"].parse(value) for name, value in match.groupdict().items()})
+    except ValueError:
+        pass  # not UTF-8, a number too large or a day that no calendar has: no line of that kind either
+    said = printable(line[:100].decode(errors="backslashreplace"))
+    raise errors.ProtocolViolation(what=f'"{said}" instead of "{GRAMMAR[kind]}"')

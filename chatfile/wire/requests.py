@@ -1,0 +1,166 @@
+"""What a client can ask: the lines, and what they mean as values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatfile import errors
+from chatfile.wire.limits import MAX_NUMBER, MAX_REQUEST
+from chatfile.wire.printable import printable
+
+HELP = (
+    "get NAME            send the file NAME (size first, then its bytes, then its SHA-256)",
+    "resume OFFSET NAME  the same, from byte OFFSET on",
+    "hash NAME           the SHA-256, size and time of the file NAME",
+    "list                the files that there are",
+    "status              who is connected and who was",
+    "help                this text",
+    "exit                say goodbye",
+    "anything else       is a message, and comes back with ACK behind it",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Any line that is not a command."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`status`: who is and who was connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """`list`: the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """`get <name>`: a file from its first byte on."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """`resume <offset> <name>`: a file from byte `offset` on."""
+
+    offset: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hash:
+    """`hash <name>`: the digest of a file."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """`help`: the commands, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """`exit`: goodbye."""
+
+
+Request = Message | Status | List | Get | Resume | Hash | Help | Exit
+
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+"""Unicode category Cc without the tab."""
+_DIGITS = re.compile("[0-9]+")
+
+
+def _clean_text(line: bytes) -> str:
+    if len(line) > MAX_REQUEST:
+        raise errors.LineTooLong(limit=MAX_REQUEST)
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise errors.BadLine from None
+    if _CONTROL.search(text):
+        raise errors.BadLine
+    return text
+
+
+def _number(digits: str) -> int:
+    digits = digits.lstrip("0")
+    return min(int(digits or 0), MAX_NUMBER) if len(digits) <= len(str(MAX_NUMBER)) else MAX_NUMBER
+
+
+def _parse_get(rest: str) -> Get:
+    if not rest:
+        raise errors.Usage(usage="get NAME")
+    return Get(rest)
+
+
+def _parse_hash(rest: str) -> Hash:
+    if not rest:
+        raise errors.Usage(usage="hash NAME")
+    return Hash(rest)
+
+
+def _parse_resume(rest: str) -> Resume:
+    offset, _, name = rest.partition(" ")
+    if not name or not _DIGITS.fullmatch(offset):
+        raise errors.Usage(usage="resume OFFSET NAME, the offset in decimal digits")
+    return Resume(_number(offset), name)
+
+
+_BARE: dict[bytes, Request] = {b"status": Status(), b"list": List(), b"help": Help(), b"exit": Exit()}
+_WITH_ARGUMENTS: dict[bytes, Callable[[str], Request]] = {
+    b"get": _parse_get,
+    b"resume": _parse_resume,
+    b"hash": _parse_hash,
+}
+
+
+def parse_request(line: bytes) -> Request:
+    """The request that `line` makes.
+
+    Raises `LineTooLong`, `BadLine` or `Usage`.
+    """
+    text = _clean_text(line)
+    # bytes.lower() touches ASCII letters only: a Kelvin sign is not a k.
+    bare = _BARE.get(line.lower())
+    if bare is not None:
+        return bare
+    word, _, rest = text.partition(" ")
+    parse = _WITH_ARGUMENTS.get(word.encode().lower())
+    return Message(text) if parse is None else parse(rest)
+
+
+def format_request(request: Request) -> bytes:
+    """The line that makes `request`.
+
+    Raises `LineTooLong`, `BadLine` or `Usage` for what can't be said in one line, and `IsCommand` for a message
+    that a server would take for a command.
+    """
+    match request:
+        case Message(text):
+            line = text
+        case Get(name):
+            line = f"get {name}"
+        case Resume(offset, name):
+            line = f"resume {offset} {name}"
+        case Hash(name):
+            line = f"hash {name}"
+        case _:
+            line = type(request).__name__.lower()
+    encoded = line.encode(errors="surrogateescape")
+    if isinstance(request, Message) and is_command(encoded):
+        raise errors.IsCommand(text=printable(line))
+    parse_request(encoded)
+    return encoded
+
+
+def is_command(line: bytes) -> bool:
+    """Whether a server takes `line` for a command, well formed or not."""
+    return line.lower() in _BARE or line.partition(b" ")[0].lower() in _WITH_ARGUMENTS

@@ -1,0 +1,41 @@
+"""What every test has around it."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+
+def _is_a(item: pytest.Item, base: type) -> bool:
+    cls = getattr(item, "cls", None)
+    return cls is not None and issubclass(cls, base)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Trial spins the reactor itself, which can't be done once pytest-twisted keeps it running: trial goes first."""
+    items.sort(key=lambda item: not _is_a(item, TestCase))
+
+
+@pytest.fixture(autouse=True)
+def logged_errors(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Fail a test that left an error in the log; trial's own classes do that themselves.
+
+    A test that expects an error looks at the list and then clears it.
+    """
+    errors: list[str] = []
+    if _is_a(request.node, SynchronousTestCase):
+        yield errors
+        return
+
+    def observe(event: LogEvent) -> None:
+        if event.get("log_level") in (LogLevel.error, LogLevel.critical):
+            errors.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield errors
+    gc.collect()  # an unhandled error of a Deferred is logged when that is collected
+    globalLogPublisher.removeObserver(observe)
+    assert not errors, errors
