@@ -87,8 +87,8 @@ class StallWatch:
     a peer that reads nothing. The watch runs while something is outstanding and then stops by itself.
     """
 
-    _LOOKS = 8
-    """So often it looks in the time that it grants: it is at most an eighth of that late."""
+    _LOOKS = 20
+    """So often it looks in the time that it grants: it is at most a tenth of that late."""
     _GRANTED_IF_NEVER = 60.0
 
     def __init__(

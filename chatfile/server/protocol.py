@@ -78,18 +78,23 @@ class ChatFileProtocol(Conversation):
         self.transport.registerProducer(self, True)
         address, host = describe(self.transport.getPeer())
         try:
-            self.seat = self._service.admission.admit(address, host)
-        except errors.Full as full:
-            self.log.info("{address} is refused: {why}", address=address, why=str(full), event="refused")
-            self.refuse(full)
+            self._sit_down(address, host)
+        except errors.Refusal as refusal:
+            self.log.info("{address} is refused: {why}", address=address, why=str(refusal), event="refused")
+            self.refuse(refusal)
             self.close()
             return
-        self._seated = True
         self.log.info(
             "{client} is admitted from {address}", client=self.seat.name, address=address, event="admitted"
         )
         self.greet()
         self.inputSettled()
+
+    def _sit_down(self, address: str, host: str) -> None:
+        if self._service.draining:
+            raise errors.Shutdown
+        self.seat = self._service.admission.admit(address, host)
+        self._seated = True
 
     @staticmethod
     def _tune(transport: ILineTransport) -> None:
@@ -117,11 +122,12 @@ class ChatFileProtocol(Conversation):
     def _settle_line(self) -> None:
         """The line clock is absolute, from the first byte on, but stands still while we do not read."""
         if not self.unfinished_line():
-            self._line.stop()
-        elif self._line_number != self.lines + 1:
+            self._line.set(0)
+            return
+        if self._line_number != self.lines + 1:
             self._line_number = self.lines + 1
             self._line.set(self._timeouts.line)
-        elif self.paused:
+        if self.paused:
             self._line.pause()
         else:
             self._line.resume()
