@@ -1,0 +1,401 @@
+"""The client's conversation with a server that is a list of lines, right or wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from chatfile import errors, wire
+from chatfile.client import ChatFileClient
+from chatfile.pending import Received
+from tests.transports import MemoryTransport, Threads, at_once
+
+CONTENT = b"one\ntwo\n"
+SHA256 = hashlib.sha256(CONTENT).hexdigest().encode()
+TIME = b"2026-11-22T12:00:00Z"
+HEADER = b"FILE 8 %s a b\n" % TIME
+
+
+class Talk:
+    """A client and the server's end of its connection."""
+
+    def __init__(self, *, in_thread: Any = at_once) -> None:
+        self.clock = Clock()
+        self.transport = MemoryTransport()
+        self.client = ChatFileClient(self.clock, timeout=60, in_thread=in_thread)
+        self.client.makeConnection(self.transport)
+
+    def server_says(self, data: bytes) -> None:
+        self.client.dataReceived(data)
+
+    def greet(self) -> Talk:
+        self.server_says(b"WELCOME Client01 chatfile/1\nClient01 ACK\n")
+        self.transport.clear()
+        return self
+
+    def closes(self, reason: Exception | None = None) -> None:
+        self.client.connectionLost(Failure(reason or ConnectionDone()))
+
+
+def result_of(deferred: Deferred[Any]) -> Any:
+    """The value, or the exception, that is there by now."""
+    seen: list[Any] = []
+    deferred.addBoth(seen.append)
+    assert seen, "nothing came"
+    return seen[0].value if isinstance(seen[0], Failure) else seen[0]
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk().greet()
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path / "sink", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
+
+
+def written(descriptor: int) -> bytes:
+    return os.pread(descriptor, 1_000_000, 0)
+
+
+def test_the_assigned_name_is_sent_back_before_anything_else() -> None:
+    talk = Talk()
+    talk.server_says(b"WELCOME Client07 chatfile/1\n")
+    assert talk.transport.lines() == [b"Client07"]
+    assert not talk.client.greeted.called
+    talk.server_says(b"Client07 ACK\n")
+    assert talk.client.greeted.called
+    assert talk.client.name == "Client07"
+
+
+def test_each_request_has_its_reply(talk: Talk) -> None:
+    client = talk.client
+    asked = [client.send("hi"), client.status(), client.listing(), client.help(), client.hash("a b")]
+    assert talk.transport.lines() == [b"hi", b"status", b"list", b"help", b"hash a b"]
+    talk.server_says(
+        b"hi ACK\n"
+        b"STATUS 1\nClient01 [::1]:5 %b - 2 3\n"
+        b"LIST 2\n5 %b a b\n6 %b c\n"
+        b"HELP 1\nERROR is a word\n"
+        b"HASH %b 8 %b a b\n" % (TIME, TIME, TIME, SHA256, TIME)
+    )
+    noon = wire.parse_time(TIME.decode())
+    assert [result_of(each) for each in asked] == [
+        "hi ACK",
+        [wire.ClientRow("Client01", "[::1]:5", noon, None, 2, 3)],
+        [wire.FileRow(5, noon, "a b"), wire.FileRow(6, noon, "c")],
+        ["ERROR is a word"],
+        wire.Digest(SHA256.decode(), 8, noon, "a b"),
+    ]
+
+
+def test_a_message_that_looks_like_an_error_is_acknowledged(talk: Talk) -> None:
+    reply = talk.client.send("ERROR full of it")
+    talk.server_says(b"ERROR full of it ACK\n")
+    assert result_of(reply) == "ERROR full of it ACK"
+
+
+@pytest.mark.parametrize("text", ["status", "GET", "get x", "Exit"])
+def test_a_command_is_no_message(talk: Talk, text: str) -> None:
+    with pytest.raises(errors.IsCommand):
+        talk.client.send(text)
+    assert talk.transport.value() == b""
+
+
+@pytest.mark.parametrize("name", ["a\nexit", "a\rb", "\x1b", "x" * 4100])
+def test_nothing_can_be_smuggled_in_with_a_name(talk: Talk, name: str) -> None:
+    with pytest.raises((errors.BadLine, errors.LineTooLong)):
+        talk.client.get(name, 1)
+    assert talk.transport.value() == b""
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_a_file_arrives_whole_and_verified_however_it_is_cut(talk: Talk, sink: int, size: int) -> None:
+    reply, behind = talk.client.get("a b", sink), talk.client.send("hi")
+    said = HEADER + CONTENT + b"END " + SHA256 + b"\nhi ACK\n"
+    for start in range(0, len(said), size):
+        talk.server_says(said[start : start + size])
+    received = result_of(reply)
+    assert (received.verified, received.sha256, written(sink)) == (True, SHA256.decode(), CONTENT)
+    assert result_of(behind) == "hi ACK"
+
+
+def test_an_empty_file_arrives(talk: Talk, sink: int) -> None:
+    reply = talk.client.get("a b", sink)
+    talk.server_says(b"FILE 0 %s a b\nEND %s\n" % (TIME, hashlib.sha256(b"").hexdigest().encode()))
+    assert result_of(reply).verified
+
+
+def test_a_file_without_a_digest_is_not_called_verified(talk: Talk, sink: int) -> None:
+    reply = talk.client.get("a b", sink)
+    talk.server_says(HEADER + CONTENT + b"END -\n")
+    assert (result_of(reply).verified, written(sink)) == (False, CONTENT)
+
+
+def test_a_wrong_digest_is_found_and_the_session_goes_on(talk: Talk, sink: int) -> None:
+    reply, behind = talk.client.get("a b", sink), talk.client.send("hi")
+    talk.server_says(HEADER + CONTENT[::-1] + b"END " + SHA256 + b"\nhi ACK\n")
+    assert isinstance(result_of(reply), errors.DigestMismatch)
+    assert result_of(behind) == "hi ACK"
+
+
+def test_what_is_resumed_is_verified_with_what_was_there(talk: Talk, sink: int) -> None:
+    os.write(sink, CONTENT[:3])
+    reply = talk.client.get("a b", sink, offset=3, hasher=hashlib.sha256(CONTENT[:3]))
+    assert talk.transport.lines() == [b"resume 3 a b"]
+    talk.server_says(b"FILE 5 %s a b\n" % TIME + CONTENT[3:] + b"END " + SHA256 + b"\n")
+    assert (result_of(reply).verified, written(sink)) == (True, CONTENT)
+
+
+def test_changed_in_place_of_the_end_is_a_failure(talk: Talk, sink: int) -> None:
+    reply, behind = talk.client.get("a b", sink), talk.client.send("hi")
+    talk.server_says(HEADER + CONTENT + b"ERROR changed It has.\nhi ACK\n")
+    assert isinstance(result_of(reply), errors.Changed)
+    assert result_of(behind) == "hi ACK"
+
+
+@pytest.mark.parametrize("line", [b"ERROR no-such-file There is none.\n", b"ERROR new-code Unheard of.\n"])
+def test_a_refusal_fails_its_request_only(talk: Talk, sink: int, line: bytes) -> None:
+    reply, behind = talk.client.get("a b", sink), talk.client.send("hi")
+    talk.server_says(line + b"hi ACK\n")
+    refusal = result_of(reply)
+    assert isinstance(refusal, errors.Refusal)
+    assert refusal.code == line.split()[1].decode()
+    assert result_of(behind) == "hi ACK"
+
+
+# --- a sink that fails, or is not wanted any more ---
+
+
+def test_a_failing_disk_fails_the_request_at_once_and_the_session_goes_on(talk: Talk, tmp_path: Path) -> None:
+    (tmp_path / "read-only").touch()
+    descriptor = os.open(tmp_path / "read-only", os.O_RDONLY)
+    reply, behind = talk.client.get("a b", descriptor), talk.client.send("hi")
+    talk.server_says(HEADER + CONTENT[:2])
+    assert isinstance(result_of(reply), OSError)
+    talk.server_says(CONTENT[2:] + b"END " + SHA256 + b"\nhi ACK\n")
+    assert result_of(behind) == "hi ACK"
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("so_far", [b"", HEADER, HEADER + CONTENT[:3], HEADER + CONTENT])
+def test_who_cancels_a_file_can_go_on_talking(talk: Talk, sink: int, so_far: bytes) -> None:
+    reply, behind = talk.client.get("a b", sink), talk.client.send("hi")
+    talk.server_says(so_far)
+    reply.cancel()
+    assert isinstance(result_of(reply), CancelledError)
+    talk.server_says((HEADER + CONTENT + b"END " + SHA256 + b"\nhi ACK\n").removeprefix(so_far))
+    assert result_of(behind) == "hi ACK"
+
+
+def test_bytes_can_be_declined_when_the_header_is_seen(talk: Talk) -> None:
+    seen: list[wire.FileHeader] = []
+
+    def decline(header: wire.FileHeader) -> Deferred[int | None]:
+        seen.append(header)
+        return succeed(None)
+
+    reply, behind = talk.client.get("a b", decline), talk.client.send("hi")
+    talk.server_says(HEADER + CONTENT + b"END " + SHA256 + b"\nhi ACK\n")
+    received: Received = result_of(reply)
+    assert (received.header, received.verified) == (seen[0], False)
+    assert result_of(behind) == "hi ACK"
+
+
+def test_a_disk_that_is_behind_pauses_the_connection(sink: int) -> None:
+    threads = Threads()
+    talk = Talk(in_thread=threads).greet()
+    reply = talk.client.get("a b", sink)
+    size = 4 << 20
+    talk.server_says(b"FILE %d %s a b\n" % (size, TIME))
+    sent = 0
+    while talk.transport.producerState == "producing":
+        talk.server_says(bytes(65536))
+        sent += 65536
+    assert 1 << 20 < sent < 2 << 20
+    threads.run()
+    assert talk.transport.producerState == "producing"
+    talk.server_says(bytes(size - sent) + b"END -\n")
+    assert not reply.called
+    threads.run_all()
+    assert (len(written(sink)), result_of(reply).header.size) == (1_000_000, size)
+
+
+# --- servers that break off or break the rules ---
+
+
+def test_a_lost_connection_fails_everything_that_was_waited_for(talk: Talk, sink: int) -> None:
+    replies = [talk.client.get("a b", sink), talk.client.send("hi"), talk.client.listing()]
+    talk.server_says(HEADER + CONTENT[:3])
+    talk.closes(ConnectionLost())
+    broken, *others = [result_of(reply) for reply in replies]
+    assert isinstance(broken, errors.ServerClosed)
+    assert all(isinstance(other, errors.ServerClosed) for other in others)
+    assert written(sink) == CONTENT[:3]
+    assert talk.clock.getDelayedCalls() == []
+    with pytest.raises(errors.ServerClosed):
+        talk.client.send("hi")
+
+
+def test_a_short_file_says_how_short(talk: Talk, sink: int) -> None:
+    reply = talk.client.get("a b", sink)
+    talk.server_says(HEADER + CONTENT[:3])
+    talk.closes()
+    broken = result_of(reply)
+    assert isinstance(broken, errors.TransferBroken)
+    assert "3 of 8" in str(broken)
+
+
+def test_what_came_before_the_loss_is_written_before_the_failure(sink: int) -> None:
+    threads = Threads()
+    talk = Talk(in_thread=threads).greet()
+    reply = talk.client.get("a b", sink)
+    talk.server_says(HEADER + CONTENT[:3])
+    talk.server_says(CONTENT[3:6])
+    talk.closes()
+    assert not reply.called
+    threads.run_all()
+    assert isinstance(result_of(reply), errors.TransferBroken)
+    assert written(sink) == CONTENT[:6]
+
+
+@pytest.mark.parametrize("code", ["timeout", "shutdown", "internal"])
+def test_a_farewell_is_why_everything_fails(talk: Talk, code: str) -> None:
+    replies = [talk.client.listing(), talk.client.send("hi")]
+    talk.server_says(b"ERROR %s So it is.\n" % code.encode())
+    talk.closes()
+    assert [str(result_of(reply)) for reply in replies] == ["So it is."] * 2
+    assert str(result_of(talk.client.closed)) == "So it is."
+
+
+def test_a_farewell_can_come_when_nothing_is_due(talk: Talk) -> None:
+    talk.server_says(b"ERROR timeout Nothing was said.\n")
+    talk.closes()
+    assert isinstance(result_of(talk.client.closed), errors.IdleTimeout)
+
+
+@pytest.mark.parametrize(
+    ("ask", "line"),
+    [
+        ("send", b"hello ACK"),
+        ("send", b"hi ack"),
+        ("listing", b"LIST -1"),
+        ("listing", b"LIST 1000000000"),
+        ("listing", b"LIST 1\n1 2 3"),
+        ("listing", b"STATUS 0"),
+        ("status", b"STATUS 1\nshort row"),
+        ("hash", b"HASH 00 8 %s a b" % TIME),
+        ("hash", b"HASH - 8 %s other" % TIME),
+        ("get", b"FILE 8 %s ../a b" % TIME),
+        ("get", b"FILE 8 %s other" % TIME),
+        ("get", b"FILE -8 %s a b" % TIME),
+        ("get", b"FILE +8 %s a b" % TIME),
+        ("get", b"FILE 0x8 %s a b" % TIME),
+        ("get", b"FILE 1e3 %s a b" % TIME),
+        ("get", b"FILE 99999999999999999999 %s a b" % TIME),
+        ("get", b"FILE 8 2026-13-01T00:00:00Z a b"),
+        ("get", HEADER + CONTENT + b"END short"),
+        ("get", HEADER + CONTENT + b"more"),
+        ("get", b"\xff\xfe"),
+        ("nothing", b"hi ACK"),
+        ("nothing", b"x" * 9000),
+    ],
+)
+def test_a_server_that_breaks_the_rules_is_left(talk: Talk, sink: int, ask: str, line: bytes) -> None:
+    asks = {
+        "send": lambda: talk.client.send("hi"),
+        "listing": talk.client.listing,
+        "status": talk.client.status,
+        "hash": lambda: talk.client.hash("a b"),
+        "get": lambda: talk.client.get("a b", sink),
+        "nothing": lambda: None,
+    }
+    reply = asks[ask]()
+    talk.server_says(line + b"\nhi ACK\n")
+    assert talk.transport.aborted
+    talk.closes()
+    assert isinstance(result_of(talk.client.closed), errors.ProtocolViolation)
+    if reply is not None:
+        assert isinstance(result_of(reply), errors.ProtocolViolation)
+
+
+@pytest.mark.parametrize("greeting", [b"hello", b"WELCOME  chatfile/1", b"WELCOME Client01 chatfile/2", b"HTTP/1.1 400 No"])
+def test_a_wrong_greeting_is_a_violation(greeting: bytes) -> None:
+    talk = Talk()
+    talk.server_says(greeting + b"\n")
+    talk.closes()
+    assert isinstance(result_of(talk.client.greeted), errors.ProtocolViolation)
+
+
+def test_a_full_server_says_so() -> None:
+    talk = Talk()
+    talk.server_says(b"ERROR full No seat.\n")
+    talk.closes()
+    full = result_of(talk.client.greeted)
+    assert (type(full), str(full)) == (errors.Full, "No seat.")
+
+
+# --- patience ---
+
+
+def test_a_silent_server_is_given_up(talk: Talk) -> None:
+    reply = talk.client.send("hi")
+    talk.clock.advance(59.9)
+    assert not talk.transport.aborted
+    talk.clock.advance(0.2)
+    assert talk.transport.aborted
+    talk.closes()
+    assert isinstance(result_of(reply), errors.ServerSilent)
+
+
+def test_progress_renews_the_patience(talk: Talk, sink: int) -> None:
+    reply = talk.client.get("a b", sink)
+    talk.server_says(HEADER)
+    for byte in CONTENT:
+        talk.clock.advance(50)
+        talk.server_says(bytes([byte]))
+    talk.clock.advance(50)
+    talk.server_says(b"END " + SHA256 + b"\n")
+    assert result_of(reply).verified
+
+
+def test_nothing_is_due_and_nothing_is_missed(talk: Talk) -> None:
+    talk.clock.advance(10_000)
+    assert not talk.transport.aborted
+
+
+def test_hashing_a_large_file_is_given_time(talk: Talk) -> None:
+    def decline(_: wire.FileHeader) -> Deferred[int | None]:
+        return succeed(None)
+
+    size = 200_000_000
+    talk.client.get("a b", decline, offset=0).addErrback(lambda _: None)
+    talk.server_says(b"FILE %d %s a b\n" % (size, TIME))
+    for _ in range(200):
+        talk.server_says(bytes(1_000_000))
+    talk.clock.advance(69)
+    assert not talk.transport.aborted
+    talk.clock.advance(2)
+    assert talk.transport.aborted
+
+
+def test_exit_waits_for_the_end(talk: Talk) -> None:
+    left: list[None] = []
+    talk.client.exit().addCallback(left.append)
+    assert talk.transport.lines() == [b"exit"]
+    talk.server_says(b"BYE Client01\n")
+    assert left == []
+    talk.closes()
+    assert left == [None]
