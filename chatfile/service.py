@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -15,6 +17,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorCore, IReactorFromThreads, IReactorTime
 from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
 from twisted.python import usage
 
 from chatfile.admission import Admission
@@ -34,6 +37,14 @@ class CannotStart(SystemExit, Exception):  # noqa: N818 -- it is an exit
     An exit, so that no traceback comes with it; and an Exception, so that twistd cleans up its pidfile and a daemon's
     parent hears of it.
     """
+
+    def __init__(self, sentence: str) -> None:
+        """Say why, in the log and on the real standard error: twistd has turned the other one into the log."""
+        super().__init__(sentence)
+        self.code = 1
+        Logger().error("{sentence}", sentence=sentence)
+        if sys.__stderr__ is not None:
+            sys.__stderr__.write(f"{sentence}\n")
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -124,6 +135,8 @@ def _checked_folder(folder: str) -> str:
     """The absolute path: twistd may change its working directory later on."""
     path = os.path.realpath(folder)
     try:
+        if not folder:
+            raise FileNotFoundError(errno.ENOENT, "no name")
         if folder == DEFAULT_FILES:
             os.makedirs(path, exist_ok=True)
         os.listdir(path)

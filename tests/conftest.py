@@ -19,6 +19,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _is_a(item, TestCase))
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collection behind each test need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def logged_errors(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Fail a test that left an error in the log; trial's own classes do that themselves.
