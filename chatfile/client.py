@@ -142,7 +142,7 @@ class ChatFileClient(LineProtocol):
         """Wait for the greeting, and answer it with the name that it gives."""
         if hasattr(self.transport, "setTcpNoDelay"):  # not on a UNIX socket
             self.transport.setTcpNoDelay(True)
-        greeting = LinePending(wire.Welcome, lambda welcome: True)
+        greeting = LinePending(wire.Welcome, lambda _: True)
         greeting.join(self)
         self._pending.append(greeting)
         self.inputSettled()

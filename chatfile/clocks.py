@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-
 _AT_ONCE = 1e-6
 """Seconds: a deadline that has come, where 0 would mean that there is none."""
 

@@ -115,9 +115,7 @@ class _Transfer:
             return going.addCallback(lambda _: self._part.descriptor if is_same else None)
 
         try:
-            received = await self._client.get(
-                self._name, go_on, offset=offset, hasher=hasher, progress=self._progress
-            )
+            received = await self._client.get(self._name, go_on, offset=offset, hasher=hasher, progress=self._progress)
         except errors.BadOffset:
             return None  # it is shorter now
         except errors.Changed:

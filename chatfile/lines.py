@@ -11,10 +11,10 @@ import enum
 import re
 
 from twisted.internet.interfaces import (
+    IConsumer,
     IDelayedCall,
     IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
-    IConsumer,
     IPushProducer,
     IReactorTime,
     ISSLTransport,
@@ -310,7 +310,7 @@ class LineProtocol(LineReceiver):
             self.phase = Phase.ABORTED
             self.transport.abortConnection()
 
-    def connectionLost(self, reason: Failure | None = None) -> None:
+    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 -- for heirs
         """Leave no timer behind."""
         self.phase = Phase.LOST
         self.input = Input.DONE

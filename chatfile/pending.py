@@ -160,7 +160,9 @@ class TextPending(RowsPending[str]):
 
     def is_own(self, line: bytes) -> bool:
         """A text may look like an error; those that come before the server closes are taken for what they are."""
-        return self.left is not None and not line.startswith((b"ERROR timeout ", b"ERROR shutdown ", b"ERROR internal "))
+        return self.left is not None and not line.startswith(
+            (b"ERROR timeout ", b"ERROR shutdown ", b"ERROR internal ")
+        )
 
     def parse_row(self, line: bytes) -> str:
         """Any text."""

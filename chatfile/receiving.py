@@ -40,8 +40,8 @@ class FileReceiver:
     ) -> None:
         """Expect `count` bytes and write them where `descriptor` stands; None drops them.
 
-        `hasher`, if any, takes them too, in order, in the same thread. The descriptor stays the caller's, who can close it at
-        any time: the receiver has a duplicate of its own. Raises OSError where there can't be one.
+        `hasher`, if any, takes them too, in order, in the same thread. The descriptor stays the caller's, who can
+        close it at any time: the receiver has a duplicate of its own. Raises OSError where there can't be one.
         """
         self.remaining = count
         """Bytes that have not come yet."""

@@ -74,7 +74,7 @@ def is_servable(name: str) -> bool:
     """
     if not name or name.startswith(".") or "/" in name:
         return False
-    return name.isascii() and name.isprintable() or not any(category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
+    return (name.isascii() and name.isprintable()) or not any(category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
 
 
 class Repository:

@@ -15,7 +15,7 @@ from twisted.application import service, strports
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IReactorCore, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python import usage
@@ -26,12 +26,13 @@ from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Timeouts
 
 DEFAULT_PORT = "5000"
+LAST_PORT = 65535
 DEFAULT_FILES = "server_files"
 RESERVED_DESCRIPTORS = 32
 """Descriptors that the process needs beside those of its clients."""
 
 
-class CannotStart(SystemExit, Exception):  # noqa: N818 -- it is an exit
+class CannotStart(SystemExit, Exception):
     """The service can't start, for a reason that a person can mend: one line, and status 1.
 
     An exit, so that no traceback comes with it; and an Exception, so that twistd cleans up its pidfile and a daemon's
@@ -80,11 +81,11 @@ class Options(usage.Options):
         ["max-clients", "n", 3, "Clients at once.", _whole(1)],
         ["max-per-address", None, 0, "Clients at once from one address, 0: no limit.", _whole(0)],
         ["history", None, 1000, "How many disconnected clients status remembers.", _whole(0)],
-        ["idle-timeout", None, 300.0, "Seconds in which a client may ask nothing, 0: for ever.", _seconds],
-        ["line-timeout", None, 60.0, "Seconds that one line may take, 0: for ever.", _seconds],
-        ["stall-timeout", None, 60.0, "Seconds in which a client may take nothing of a reply, 0: for ever.", _seconds],
-        ["flush-timeout", None, 5.0, "The same once its connection is being closed, 0: for ever.", _seconds],
-        ["drain-timeout", None, 30.0, "Seconds that transfers may still take after SIGTERM, 0: for ever.", _seconds],
+        ["idle-timeout", None, 300, "Seconds in which a client may ask nothing, 0: for ever.", _seconds],
+        ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever.", _seconds],
+        ["stall-timeout", None, 60, "Seconds in which a client may take nothing of a reply, 0: for ever.", _seconds],
+        ["flush-timeout", None, 5, "The same once its connection is being closed, 0: for ever.", _seconds],
+        ["drain-timeout", None, 30, "Seconds that transfers may still take after SIGTERM, 0: for ever.", _seconds],
     ]
     optFlags = [["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."]]  # noqa: RUF012 -- likewise
 
@@ -94,7 +95,7 @@ class Options(usage.Options):
         self["ports"] = []
 
     def opt_port(self, port: str) -> None:
-        """Port on 127.0.0.1, or any endpoint description; may be repeated. [default: 5000]"""
+        """Port on 127.0.0.1, or any endpoint description; may be repeated. [default: 5000]"""  # noqa: D415 -- as help
         self["ports"].append(port)
 
     opt_p = opt_port
@@ -117,7 +118,7 @@ def endpoint_description(port: str) -> str:
     """A port number stands for that port of 127.0.0.1; all else is an endpoint description already."""
     if not (port.isascii() and port.isdigit()):
         return port
-    if int(port) > 65535:
+    if int(port) > LAST_PORT:
         raise usage.UsageError(f"--port: there is no port {port}; ports go from 0 (any free one) to 65535")
     return f"tcp:{int(port)}:interface=127.0.0.1"
 
@@ -128,7 +129,9 @@ def _check_endpoint(description: str) -> None:
     try:
         serverFromString(reactor, description)
     except Exception as error:  # each kind of endpoint has errors of its own
-        raise usage.UsageError(f"--port: {description!r} is not a port number or endpoint description: {error}") from error
+        raise usage.UsageError(
+            f"--port: {description!r} is not a port number or endpoint description: {error}"
+        ) from error
 
 
 def _checked_folder(folder: str) -> str:
@@ -173,8 +176,7 @@ class ChatFileService(service.MultiService):
             reason = getattr(taken.socketError, "strerror", None) or str(taken.socketError)
             where = f"port {taken.port} of {taken.interface or 'every interface'}"
             raise CannotStart(
-                f"chatfile: can't listen on {where}: {reason}. "
-                "Another program may have it; choose another with --port."
+                f"chatfile: can't listen on {where}: {reason}. Another program may have it; choose another with --port."
             ) from None
 
     def stopService(self) -> Deferred[None]:

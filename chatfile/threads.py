@@ -13,7 +13,9 @@ InThread = Callable[..., "Deferred[Any]"]
 T = TypeVar("T")
 
 
-def acquire(in_thread: InThread, give_back: Callable[[T], None], call: Callable[..., T], *arguments: object) -> Deferred[T]:
+def acquire(
+    in_thread: InThread, give_back: Callable[[T], None], call: Callable[..., T], *arguments: object
+) -> Deferred[T]:
     """The result of `call(*arguments)`, made in a thread, which someone must give back.
 
     A thread can't be cancelled: where the Deferred was, the result is given back as soon as it is there.

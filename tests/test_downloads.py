@@ -65,9 +65,7 @@ class Link:
         self.peer.vanishes()
 
     def get(self, name: str = "a", **options: Any) -> Deferred[Download]:
-        getting = Deferred.fromCoroutine(
-            download(self.client, name, str(self.folder), in_thread=at_once, **options)
-        )
+        getting = Deferred.fromCoroutine(download(self.client, name, str(self.folder), in_thread=at_once, **options))
         self.carry()
         return getting
 

@@ -94,7 +94,10 @@ def test_bytes_become_lines(sent: bytes, seen: list[bytes | str]) -> None:
         assert lines_of(*(bytes([byte]) for byte in sent)) == seen
 
 
-@given(st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"\xff", b"\xf4", b"a", b"hold", b"x" * LIMIT]), max_size=40), st.data())
+@given(
+    st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"\xff", b"\xf4", b"a", b"hold", b"x" * LIMIT]), max_size=40),
+    st.data(),
+)
 def test_how_bytes_are_cut_makes_no_difference(parts: list[bytes], data: st.DataObject) -> None:
     sent = b"".join(parts).replace(b"hold", b"held")
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=8)))

@@ -98,10 +98,8 @@ def admitted(server: ServerProcess, number: int) -> RawClient:
 def test_a_storm_of_connections_is_survived(server: ServerProcess) -> None:
     for _ in range(200):
         server.connect().reset()
-    lines = []
     clients = [server.connect() for _ in range(50)]
-    for client in clients:
-        lines.append(client.line().split()[0])
+    lines = [client.line().split()[0] for client in clients]
     assert set(lines) <= {b"WELCOME", b"ERROR"}
     assert lines.count(b"WELCOME") <= 3
     for client in clients:
@@ -167,7 +165,7 @@ def test_a_half_close_gets_every_reply_to_its_last_byte(shared_server: ServerPro
         client.half_close()
         rest = client.rest()
     content = (folder / "big.bin").read_bytes()
-    header, rest = rest.split(b"\n", 1)
+    _, rest = rest.split(b"\n", 1)
     assert rest[:BIG] == content
     assert rest[BIG:].splitlines()[1:-1] == [b"hello ACK"]
     assert rest.splitlines()[-1].startswith(b"BYE ")
@@ -306,7 +304,7 @@ def test_a_killed_server_leaves_no_final_file(folder: Path, tmp_path: Path) -> N
             client_command("-s", f"127.0.0.1:{server.port}", "--timeout=5", "get", "big.bin"),
             cwd=tmp_path, stderr=subprocess.PIPE,
         )  # fmt: skip
-        wait_until(lambda: (tmp_path / "client_downloads").exists())
+        wait_until((tmp_path / "client_downloads").exists)
         server.process.kill()
         _, said = client.communicate(timeout=PATIENCE)
     assert (client.returncode, "Traceback" in said.decode()) in ((6, False), (0, False), (3, False))

@@ -21,12 +21,12 @@ class Terminal:
 
     def __init__(self, *command: str, folder: Path) -> None:
         self._master, slave = os.openpty()
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, start_new_session=True,
-            preexec_fn=lambda: _take_terminal(slave),
-        )  # fmt: skip
-        os.close(slave)
+        name = os.ttyname(slave)
+        # The first terminal that a new session opens is the one whose Ctrl-C it gets.
+        opening = ["sh", "-c", 'exec "$@" < "$0" > "$0" 2>&1', name, *command]
+        self.process = subprocess.Popen(opening, cwd=folder, start_new_session=True)
         self.screen = ""
+        self._slave = slave  # open until the end, or the terminal is gone before the program has it
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
@@ -58,13 +58,7 @@ class Terminal:
         self.process.kill()
         self.process.wait()
         os.close(self._master)
-
-
-def _take_terminal(descriptor: int) -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
+        os.close(self._slave)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,9 @@ def test_the_server_speaks_first(server: Server) -> None:
     assert server.connect().transport.lines() == [WELCOME % 2]
 
 
-@pytest.mark.parametrize("text", [b"hello", b"", b" ", b"status please", b"list ", b"getx", b"exit!", "grüße\t€".encode()])
+@pytest.mark.parametrize(
+    "text", [b"hello", b"", b" ", b"status please", b"list ", b"getx", b"exit!", "grüße\t€".encode()]
+)
 def test_a_message_comes_back_with_ack(server: Server, text: bytes) -> None:
     assert server.greeted().says(text) == [text + b" ACK"]
 
@@ -78,7 +80,12 @@ def test_hash_tells_digest_size_and_time(server: Server) -> None:
 def test_without_digests_there_is_a_dash(tmp_path: Path) -> None:
     server = Server(tmp_path, hashing=False)
     server.put("a", b"x\n")
-    assert server.greeted().says(b"hash a", b"get a") == [b"HASH - 2 %s a" % MTIME, b"FILE 2 %s a" % MTIME, b"x", b"END -"]
+    assert server.greeted().says(b"hash a", b"get a") == [
+        b"HASH - 2 %s a" % MTIME,
+        b"FILE 2 %s a" % MTIME,
+        b"x",
+        b"END -",
+    ]
 
 
 def test_help_explains(server: Server) -> None:

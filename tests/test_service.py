@@ -65,7 +65,7 @@ class OptionsTests(SynchronousTestCase):
         )
 
     def test_bad_ports(self) -> None:
-        for port in ("65536", "-1", "nonsense", "", "tcp:x", "nonsense:5000", "５０００"):
+        for port in ("65536", "-1", "nonsense", "", "tcp:x", "nonsense:5000", "\uff15000"):
             self.assertIn("--port", self.refused("-p", port))
 
     def test_bad_folders(self) -> None:

@@ -14,6 +14,7 @@ from chatfile.downloads import check_name
 
 DEFAULT_SERVER = "127.0.0.1"
 DEFAULT_PORT = 5000
+LAST_PORT = 65535
 DEFAULT_DOWNLOADS = "client_downloads"
 DEFAULT_TIMEOUT = 60.0
 STDOUT = "-"
@@ -35,7 +36,7 @@ def endpoint_description(server: str) -> str:
     if match is None:
         ipaddress.IPv6Address(server.partition("%")[0])
     number = DEFAULT_PORT if port is None else int(port)
-    if not 0 < number <= 65535:
+    if not 0 < number <= LAST_PORT:
         raise ValueError(f"there is no port {number}")
     escaped = host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
     return f"tcp:host={escaped}:port={number}"

@@ -81,7 +81,7 @@ class Session:
         self.view.download(saved, time.monotonic() - began)
 
     async def copy_to_stdout(self, name: str) -> None:
-        """Write a file to standard output. What has gone out can't be called back: the code tells whether it is right."""
+        """Write a file to standard output: what has gone out can't be called back, the exit code tells of it."""
         sys.stdout.flush()
         try:
             received = await self.client.get(name, sys.stdout.fileno())

@@ -22,6 +22,7 @@ from chatfile.repository import OpenFile, Repository
 from chatfile.sending import FileSender
 from chatfile.threads import InThread, acquire
 
+
 class Reply(enum.Enum):
     """What is under way for the client."""
 

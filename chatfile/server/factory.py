@@ -33,9 +33,7 @@ class ChatFileFactory(Factory):
         self.connections: set[ChatFileProtocol] = set()
         self._clock = clock
         self._drained: Deferred[None] | None = None
-        self._service = Service(
-            repository, digests, admission, timeouts or Timeouts(), clock, in_thread, self._forget
-        )
+        self._service = Service(repository, digests, admission, timeouts or Timeouts(), clock, in_thread, self._forget)
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
         """The protocol of a new connection, which is refused later if there is no seat."""

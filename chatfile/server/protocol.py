@@ -84,9 +84,7 @@ class ChatFileProtocol(Conversation):
             self.refuse(refusal)
             self.close()
             return
-        self.log.info(
-            "{client} is admitted from {address}", client=self.seat.name, address=address, event="admitted"
-        )
+        self.log.info("{client} is admitted from {address}", client=self.seat.name, address=address, event="admitted")
         self.greet()
         self.inputSettled()
 

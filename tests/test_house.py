@@ -1,0 +1,141 @@
+"""The house: who may import whom, and that what is written about the program is true of it."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatfile import errors, wire
+from chatfile.cli.arguments import _parser
+from chatfile.cli.exits import Exit
+from chatfile.service import Options
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+# A room, and the rooms of ours that it may import.
+HOUSE = {
+    "errors": set(),
+    "wire": {"errors"},
+    "clocks": set(),
+    "threads": set(),
+    "lines": {"clocks"},
+    "repository": {"errors"},
+    "admission": {"errors"},
+    "digests": {"threads"},
+    "sending": {"errors", "threads"},
+    "receiving": {"threads"},
+    "partfile": {"errors", "receiving"},
+    "server": {"errors", "wire", "lines", "clocks", "threads", "admission", "repository", "digests", "sending"},
+    "pending": {"errors", "wire", "lines", "threads", "receiving"},
+    "client": {"errors", "wire", "lines", "clocks", "threads", "receiving", "pending"},
+    "downloads": {"errors", "wire", "threads", "client", "pending", "partfile"},
+    "service": {"admission", "digests", "repository", "server"},
+    "cli": {"errors", "wire", "lines", "client", "downloads"},
+    "__main__": set(),
+}
+# What a room never imports of the world outside.
+PURE = {
+    "errors": {"twisted"},
+    "wire": {"twisted", "os", "time"},
+    "lines": {"os"},
+    "admission": {"twisted", "time"},
+    "repository": {"twisted"},
+    "partfile": {"twisted"},
+}
+MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "chatfile").parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that is imported, and whether that happens when `path` itself is."""
+    tree = ast.parse(path.read_text())
+    top = set(tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node in top
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    for name, at_import in imports(path):
+        first, *rest = name.split(".")
+        if first == "chatfile" and rest and rest[0] not in (room(path), "__init__"):
+            assert rest[0] in HOUSE[room(path)], name
+        assert first not in PURE.get(room(path), set()), name
+        assert not (at_import and name.startswith("twisted.internet.reactor")), name
+
+
+def test_every_room_is_in_the_plan() -> None:
+    assert {room(path) for path in MODULES if path.name != "__init__.py" or path.parent.name != "chatfile"} == set(
+        HOUSE
+    )
+
+
+def test_only_the_command_line_prints() -> None:
+    for path in MODULES:
+        calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+        prints = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        assert not prints or room(path) == "cli", path
+
+
+def test_the_readme_names_every_request_and_reply() -> None:
+    for line in wire.GRAMMAR.values():
+        word = line.split()[0]
+        assert f"`{word} " in README or line in README or f" {word}`" in README, line
+    for request in (wire.Status, wire.List, wire.Get, wire.Resume, wire.Hash, wire.Help, wire.Exit):
+        assert re.search(rf"^\| `{request.__name__.lower()}[ `]", README, re.MULTILINE), request
+
+
+def test_the_readme_names_every_error() -> None:
+    for code in errors.REFUSALS:
+        assert f"| `{code}` |" in README, code
+
+
+def test_every_error_with_a_code_is_in_the_table() -> None:
+    def heirs(kind: type[errors.Refusal]) -> Iterator[type[errors.Refusal]]:
+        for heir in kind.__subclasses__():
+            yield heir
+            yield from heirs(heir)
+
+    assert {heir.code for heir in heirs(errors.Refusal)} == set(errors.REFUSALS)
+
+
+def test_the_readme_names_every_option_of_the_server() -> None:
+    options = Options()
+    for name in (*options.longOpt,):
+        if name.rstrip("=") not in ("help", "version"):
+            assert f"`--{name}`" in README, name
+    for name, _, default, *_ in Options.optParameters:
+        row = next(line for line in README.splitlines() if f"`--{name}=`" in line)
+        assert row.rstrip(" |").endswith(f"{default}") or row.rstrip(" |").endswith(f"`{default}`"), row
+
+
+def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield name
+                yield from options_of(command)
+
+
+def test_the_readme_names_every_option_and_command_of_the_client() -> None:
+    for name in options_of(_parser()):
+        assert re.search(rf"`{name}[=` ]", README), name
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    for code in Exit:
+        assert f"\n| {code.value} | " in README, code
