@@ -83,7 +83,7 @@ class StallWatch:
     """Notices that the peer takes nothing of what was sent to it.
 
     What counts is what the peer acknowledged, where the platform tells; a kernel's buffer takes megabytes on behalf of
-    a peer that reads nothing. The watch runs while something is outstanding and then stops by itself.
+    a peer that reads nothing. The watch runs while something is outstanding or is going to be, then stops by itself.
     """
 
     _LOOKS = 20
@@ -98,11 +98,13 @@ class StallWatch:
         moving: Callable[[], None],
         handed: Callable[[], int],
         waiting: Callable[[], bool],
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """Grant the peer `seconds` (0: for ever) before `stalled()` is called; `moving()` is called until then.
 
         `handed` is the count of bytes given to the transport, and `waiting` whether it asked for no more: these two
-        must do where the system does not tell what the peer has acknowledged.
+        must do where the system does not tell what the peer has acknowledged. While `busy()`, more is going to be
+        sent, though the peer may have taken everything so far.
         """
         self._clock = clock
         self._seconds = seconds
@@ -110,6 +112,7 @@ class StallWatch:
         self._moving = moving
         self._handed = handed
         self._waiting = waiting
+        self._busy = busy
         self._interval = (seconds or self._GRANTED_IF_NEVER) / self._LOOKS
         self._timer: IDelayedCall | None = None
         self._taken: object = None
@@ -135,10 +138,11 @@ class StallWatch:
     def _look(self, transport: object) -> None:
         self._timer = None
         outstanding = outstanding_bytes(transport)
-        if not (self._waiting() if outstanding is None else outstanding):
+        is_outstanding = self._waiting() if outstanding is None else outstanding > 0
+        if not is_outstanding and not self._busy():
             return
         now, taken = self._clock.seconds(), self._measure(transport)
-        if taken != self._taken:
+        if taken != self._taken or not is_outstanding:
             self._taken, self._since = taken, now
         elif self._seconds and now - self._since >= self._seconds:
             self._stalled()

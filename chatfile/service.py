@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from twisted.application import service, strports
@@ -93,6 +94,12 @@ class Options(usage.Options):
         """No port was named yet."""
         super().__init__()  # type: ignore[no-untyped-call]
         self["ports"] = []
+
+    def getSynopsis(self) -> str:
+        """Our own scripts have no `twistd` before the options."""
+        if Path(sys.argv[0]).name == "twistd":
+            return str(super().getSynopsis())
+        return "Usage: chatfile-server [options]"
 
     def opt_port(self, port: str) -> None:
         """Port on 127.0.0.1, or any endpoint description; may be repeated. [default: 5000]"""  # noqa: D415 -- as help

@@ -220,6 +220,27 @@ def test_who_takes_nothing_of_a_reply_is_reset(server: Server, request_line: byt
     assert server.connected() == []
 
 
+def test_a_stall_behind_a_slow_disk_is_noticed_too(tmp_path: Path) -> None:
+    threads = Threads()
+    server = Server(tmp_path, in_thread=threads, timeouts=LIMITS)
+    server.put("big", bytes(1_000_000))
+    transport = FullTransport()
+    peer = server.greeted(transport)
+    transport.drain()
+    peer.sends(b"get big\n")
+    threads.run()
+    transport.drain()
+    pass_time(server, 100)
+    assert not transport.aborted
+    threads.run()
+    pass_time(server, 19.8)
+    assert not transport.aborted
+    pass_time(server, 3)
+    assert transport.aborted
+    peer.vanishes()
+    threads.run_all()
+
+
 def test_who_takes_a_little_now_and_then_lives(server: Server) -> None:
     transport = FullTransport()
     peer = server.greeted(transport)

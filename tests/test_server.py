@@ -267,6 +267,20 @@ def test_a_file_goes_out_a_piece_at_a_time(server: Server) -> None:
     assert b"".join(pieces).split(b"\n", 1)[1] == content + b"END " + sha256(content) + b"\nhello ACK\n"
 
 
+def test_a_header_that_fills_the_transport_holds_nothing_up_for_ever(tmp_path: Path) -> None:
+    threads = Threads()
+    server = Server(tmp_path, in_thread=threads)
+    server.put("a", b"x\n")
+    transport = FullTransport()
+    peer = server.greeted(transport)
+    transport.drain()
+    peer.sends(b"get a\nhello\n")
+    threads.run()
+    transport.is_full = False
+    threads.run_all()
+    assert transport.lines()[-1] == b"hello ACK"
+
+
 @pytest.mark.parametrize("request_line", [b"status", b"list"])
 def test_rows_go_out_as_they_are_taken(server: Server, request_line: bytes) -> None:
     for number in range(2000):

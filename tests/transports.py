@@ -39,9 +39,11 @@ class MemoryTransport(StringTransport):
 class FullTransport(MemoryTransport):
     """A transport whose buffer is full from the first byte on, until `drain`."""
 
+    is_full = True
+
     def write(self, data: bytes) -> None:
         super().write(data)
-        if self.producer is not None:
+        if self.producer is not None and self.is_full:
             self.producer.pauseProducing()
 
     def drain(self) -> bytes:

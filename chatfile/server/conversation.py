@@ -240,6 +240,7 @@ class Conversation(LineProtocol):
         self.reply = Reply.SENDING
         self.say(wire.FileHeader(count, opened.mtime, opened.name))
         self.transport.unregisterProducer()
+        self.release(Hold.OUTPUT)  # if the header was too much for the transport, it is the sender's turn to wait
         self.sender = FileSender(
             self.transport,
             opened.detach(),

@@ -65,9 +65,10 @@ class ChatFileProtocol(Conversation):
             service.clock,
             service.timeouts.stall,
             stalled=self._stalled,
-            moving=lambda: self._idle.set(self._timeouts.idle),
+            moving=self._settle_idle,
             handed=lambda: self.seat.visit().bytes,
             waiting=self._transport_is_full,
+            busy=lambda: self.held(Hold.REPLY),
         )
 
     # --- coming ---
@@ -106,15 +107,14 @@ class ChatFileProtocol(Conversation):
         """After a burst of lines, or a change of what holds them: the clocks follow."""
         if not self._seated:
             return
-        self._settle_idle()
+        if self.lines != self._lines_settled or self.held(Hold.REPLY) or not self._idle.is_set:
+            self._settle_idle()
         self._settle_line()
         self._stall.start(self.transport)
 
     def _settle_idle(self) -> None:
-        if self.held(Hold.REPLY):
-            self._idle.set(0)
-        elif self.lines != self._lines_settled or not self._idle.is_set:
-            self._idle.set(self._timeouts.idle)
+        """Nobody is idle while something is under way for them; after that, the clock begins anew."""
+        self._idle.set(0 if self.held(Hold.REPLY) else self._timeouts.idle)
         self._lines_settled = self.lines
 
     def _settle_line(self) -> None:
