@@ -51,7 +51,7 @@ class Alarm:
 
     def stop(self) -> None:
         """Don't ring, and leave no timer behind."""
-        self._due = None
+        self._due = self._left = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -59,8 +59,9 @@ class Alarm:
     def pause(self) -> None:
         """Stand still: what remains until it rings is kept for `resume`."""
         if self._due is not None:
-            self._left = max(self._due - self._clock.seconds(), _AT_ONCE)
+            left = max(self._due - self._clock.seconds(), _AT_ONCE)
             self.stop()
+            self._left = left
 
     def resume(self) -> None:
         """Go on after a `pause`, if there was one and it was not set since."""
@@ -142,7 +143,9 @@ class StallWatch:
         if not is_outstanding and not self._busy():
             return
         now, taken = self._clock.seconds(), self._measure(transport)
-        if taken != self._taken or not is_outstanding:
+        if not is_outstanding:
+            self._taken = None  # it counts from the first look at which there is something to take
+        elif taken != self._taken:
             self._taken, self._since = taken, now
         elif self._seconds and now - self._since >= self._seconds:
             self._stalled()

@@ -40,6 +40,10 @@ class Peer:
         self.protocol.dataReceived(data)
         turn_over(self._clock)
 
+    def pass_time(self, seconds: float) -> None:
+        """Let the server's clock run."""
+        pass_time(self._clock, seconds)
+
     def is_closing(self) -> bool:
         return self.transport.half_closed or self.transport.disconnecting
 
@@ -93,9 +97,17 @@ class Server:
         path.write_bytes(content)
         os.utime(path, (OLD, OLD))
 
+    def pass_time(self, seconds: float) -> None:
+        """Let the clock run, in steps as small as a reactor's."""
+        pass_time(self.clock, seconds)
+
     def connected(self) -> list[str]:
         """The names of who is connected."""
         return [visit.name for visit in self.admission.visits() if visit.disconnected is None]
+
+
+def pass_time(clock: Clock, seconds: float) -> None:
+    clock.pump([0.1] * round(seconds * 10))
 
 
 def sha256(content: bytes) -> bytes:

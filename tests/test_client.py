@@ -6,52 +6,14 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 
 from chatfile import errors, wire
-from chatfile.client import ChatFileClient
 from chatfile.pending import Received
-from tests.transports import MemoryTransport, Threads, at_once
-
-CONTENT = b"one\ntwo\n"
-SHA256 = hashlib.sha256(CONTENT).hexdigest().encode()
-TIME = b"2026-11-22T12:00:00Z"
-HEADER = b"FILE 8 %s a b\n" % TIME
-
-
-class Talk:
-    """A client and the server's end of its connection."""
-
-    def __init__(self, *, in_thread: Any = at_once) -> None:
-        self.clock = Clock()
-        self.transport = MemoryTransport()
-        self.client = ChatFileClient(self.clock, timeout=60, in_thread=in_thread)
-        self.client.makeConnection(self.transport)
-
-    def server_says(self, data: bytes) -> None:
-        self.client.dataReceived(data)
-
-    def greet(self) -> Talk:
-        self.server_says(b"WELCOME Client01 chatfile/1\nClient01 ACK\n")
-        self.transport.clear()
-        return self
-
-    def closes(self, reason: Exception | None = None) -> None:
-        self.client.connectionLost(Failure(reason or ConnectionDone()))
-
-
-def result_of(deferred: Deferred[Any]) -> Any:
-    """The value, or the exception, that is there by now."""
-    seen: list[Any] = []
-    deferred.addBoth(seen.append)
-    assert seen, "nothing came"
-    return seen[0].value if isinstance(seen[0], Failure) else seen[0]
+from tests.talking import CONTENT, HEADER, SHA256, TIME, Talk, result_of, written
+from tests.transports import Threads
 
 
 @pytest.fixture
@@ -64,10 +26,6 @@ def sink(tmp_path: Path) -> Iterator[int]:
     descriptor = os.open(tmp_path / "sink", os.O_RDWR | os.O_CREAT)
     yield descriptor
     os.close(descriptor)
-
-
-def written(descriptor: int) -> bytes:
-    return os.pread(descriptor, 1_000_000, 0)
 
 
 def test_the_assigned_name_is_sent_back_before_anything_else() -> None:
@@ -231,122 +189,6 @@ def test_a_disk_that_is_behind_pauses_the_connection(sink: int) -> None:
     assert not reply.called
     threads.run_all()
     assert (len(written(sink)), result_of(reply).header.size) == (1_000_000, size)
-
-
-# --- servers that break off or break the rules ---
-
-
-def test_a_lost_connection_fails_everything_that_was_waited_for(talk: Talk, sink: int) -> None:
-    replies = [talk.client.get("a b", sink), talk.client.send("hi"), talk.client.listing()]
-    talk.server_says(HEADER + CONTENT[:3])
-    talk.closes(ConnectionLost())
-    broken, *others = [result_of(reply) for reply in replies]
-    assert isinstance(broken, errors.ServerClosed)
-    assert all(isinstance(other, errors.ServerClosed) for other in others)
-    assert written(sink) == CONTENT[:3]
-    assert talk.clock.getDelayedCalls() == []
-    with pytest.raises(errors.ServerClosed):
-        talk.client.send("hi")
-
-
-def test_a_short_file_says_how_short(talk: Talk, sink: int) -> None:
-    reply = talk.client.get("a b", sink)
-    talk.server_says(HEADER + CONTENT[:3])
-    talk.closes()
-    broken = result_of(reply)
-    assert isinstance(broken, errors.TransferBroken)
-    assert "3 of 8" in str(broken)
-
-
-def test_what_came_before_the_loss_is_written_before_the_failure(sink: int) -> None:
-    threads = Threads()
-    talk = Talk(in_thread=threads).greet()
-    reply = talk.client.get("a b", sink)
-    talk.server_says(HEADER + CONTENT[:3])
-    talk.server_says(CONTENT[3:6])
-    talk.closes()
-    assert not reply.called
-    threads.run_all()
-    assert isinstance(result_of(reply), errors.TransferBroken)
-    assert written(sink) == CONTENT[:6]
-
-
-@pytest.mark.parametrize("code", ["timeout", "shutdown", "internal"])
-def test_a_farewell_is_why_everything_fails(talk: Talk, code: str) -> None:
-    replies = [talk.client.listing(), talk.client.send("hi")]
-    talk.server_says(b"ERROR %s So it is.\n" % code.encode())
-    talk.closes()
-    assert [str(result_of(reply)) for reply in replies] == ["So it is."] * 2
-    assert str(result_of(talk.client.closed)) == "So it is."
-
-
-def test_a_farewell_can_come_when_nothing_is_due(talk: Talk) -> None:
-    talk.server_says(b"ERROR timeout Nothing was said.\n")
-    talk.closes()
-    assert isinstance(result_of(talk.client.closed), errors.IdleTimeout)
-
-
-@pytest.mark.parametrize(
-    ("ask", "line"),
-    [
-        ("send", b"hello ACK"),
-        ("send", b"hi ack"),
-        ("listing", b"LIST -1"),
-        ("listing", b"LIST 1000000000"),
-        ("listing", b"LIST 1\n1 2 3"),
-        ("listing", b"STATUS 0"),
-        ("status", b"STATUS 1\nshort row"),
-        ("hash", b"HASH 00 8 %s a b" % TIME),
-        ("hash", b"HASH - 8 %s other" % TIME),
-        ("get", b"FILE 8 %s ../a b" % TIME),
-        ("get", b"FILE 8 %s other" % TIME),
-        ("get", b"FILE -8 %s a b" % TIME),
-        ("get", b"FILE +8 %s a b" % TIME),
-        ("get", b"FILE 0x8 %s a b" % TIME),
-        ("get", b"FILE 1e3 %s a b" % TIME),
-        ("get", b"FILE 99999999999999999999 %s a b" % TIME),
-        ("get", b"FILE 8 2026-13-01T00:00:00Z a b"),
-        ("get", HEADER + CONTENT + b"END short"),
-        ("get", HEADER + CONTENT + b"more"),
-        ("get", b"\xff\xfe"),
-        ("nothing", b"hi ACK"),
-        ("nothing", b"x" * 9000),
-    ],
-)
-def test_a_server_that_breaks_the_rules_is_left(talk: Talk, sink: int, ask: str, line: bytes) -> None:
-    asks = {
-        "send": lambda: talk.client.send("hi"),
-        "listing": talk.client.listing,
-        "status": talk.client.status,
-        "hash": lambda: talk.client.hash("a b"),
-        "get": lambda: talk.client.get("a b", sink),
-        "nothing": lambda: None,
-    }
-    reply = asks[ask]()
-    talk.server_says(line + b"\nhi ACK\n")
-    assert talk.transport.aborted
-    talk.closes()
-    assert isinstance(result_of(talk.client.closed), errors.ProtocolViolation)
-    if reply is not None:
-        assert isinstance(result_of(reply), errors.ProtocolViolation)
-
-
-@pytest.mark.parametrize(
-    "greeting", [b"hello", b"WELCOME  chatfile/1", b"WELCOME Client01 chatfile/2", b"HTTP/1.1 400 No"]
-)
-def test_a_wrong_greeting_is_a_violation(greeting: bytes) -> None:
-    talk = Talk()
-    talk.server_says(greeting + b"\n")
-    talk.closes()
-    assert isinstance(result_of(talk.client.greeted), errors.ProtocolViolation)
-
-
-def test_a_full_server_says_so() -> None:
-    talk = Talk()
-    talk.server_says(b"ERROR full No seat.\n")
-    talk.closes()
-    full = result_of(talk.client.greeted)
-    assert (type(full), str(full)) == (errors.Full, "No seat.")
 
 
 # --- patience ---

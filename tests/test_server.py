@@ -88,6 +88,14 @@ def test_without_digests_there_is_a_dash(tmp_path: Path) -> None:
     ]
 
 
+def test_every_descriptor_is_given_back(server: Server) -> None:
+    server.put("a", b"x\n")
+    peer = server.greeted()
+    before = os.listdir("/proc/self/fd")
+    peer.says(b"get a", b"hash a", b"resume 9 a", b"get nothing", b"list")
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_help_explains(server: Server) -> None:
     header, *rows = server.greeted().says(b"help")
     assert (header, rows) == (b"HELP %d" % len(rows), [row.encode() for row in wire.HELP])

@@ -154,7 +154,10 @@ def format_request(request: Request) -> bytes:
             line = f"hash {name}"
         case _:
             line = type(request).__name__.lower()
-    encoded = line.encode(errors="surrogateescape")
+    try:
+        encoded = line.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        raise errors.BadLine from None
     if isinstance(request, Message) and is_command(encoded):
         raise errors.IsCommand(text=printable(line))
     parse_request(encoded)

@@ -1,0 +1,248 @@
+"""Who may come in and who came: the limits, the names, and a bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+
+from chatfile import errors
+from chatfile.admission import Admission, Seat, Visit
+
+NOON = 1_795_348_800.0
+HERE = "127.0.0.1"
+
+
+class Wall:
+    """A wall clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.seconds = NOON
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def _come(admission: Admission, host: str = HERE) -> Seat:
+    return admission.admit(f"{host}:50914", host)
+
+
+def _names(admission: Admission) -> list[str]:
+    return [visit.name for visit in admission.visits()]
+
+
+def test_as_many_as_the_limit_are_admitted_and_no_more() -> None:
+    admission = Admission(Wall(), limit=3)
+    seats = [_come(admission) for _ in range(3)]
+    assert admission.taken == 3
+    for _ in range(2):
+        with pytest.raises(errors.Full, match="3 of 3"):
+            _come(admission)
+    seats[1].release()
+    assert admission.taken == 2
+    _come(admission)
+    with pytest.raises(errors.Full):
+        _come(admission)
+
+
+def test_the_limit_is_three_unless_told_otherwise() -> None:
+    assert Admission(Wall()).limit == 3
+
+
+def test_names_count_admissions_with_two_digits_or_more_and_are_never_used_twice() -> None:
+    admission = Admission(Wall(), limit=1)
+    names = []
+    for _ in range(101):
+        seat = _come(admission)
+        names.append(seat.name)
+        seat.release()
+    assert names[:2] == ["Client01", "Client02"]
+    assert names[8:10] == ["Client09", "Client10"]
+    assert names[98:] == ["Client99", "Client100", "Client101"]
+
+
+def test_who_is_refused_leaves_no_trace_and_burns_no_name() -> None:
+    admission = Admission(Wall(), limit=2, limit_per_address=1)
+    seat = _come(admission)
+    before = admission.visits()
+    with pytest.raises(errors.AddressFull):
+        _come(admission)
+    assert admission.visits() == before
+    assert _come(admission, "::1").name == "Client02"
+    with pytest.raises(errors.Full):
+        _come(admission, "127.0.0.2")
+    seat.release()
+    assert _come(admission).name == "Client03"
+
+
+def test_one_address_gets_no_more_seats_than_its_limit_and_gets_them_again() -> None:
+    admission = Admission(Wall(), limit=5, limit_per_address=2)
+    first, _ = _come(admission), _come(admission)
+    with pytest.raises(errors.AddressFull, match="2 of 2"):
+        _come(admission)
+    _come(admission, "127.0.0.2")
+    first.release()
+    _come(admission)
+    with pytest.raises(errors.AddressFull):
+        _come(admission)
+
+
+def test_a_full_house_is_full_for_an_address_at_its_limit_too() -> None:
+    admission = Admission(Wall(), limit=1, limit_per_address=1)
+    _come(admission)
+    with pytest.raises(errors.Full) as refusal:
+        _come(admission)
+    assert type(refusal.value) is errors.Full
+
+
+def test_without_a_limit_per_address_one_may_have_every_seat() -> None:
+    admission = Admission(Wall(), limit=4, limit_per_address=0)
+    assert [_come(admission).name for _ in range(4)][-1] == "Client04"
+
+
+def test_a_seat_is_released_exactly_once() -> None:
+    wall = Wall()
+    admission = Admission(wall, limit=2, limit_per_address=2, history=1)
+    seat, other = _come(admission), _come(admission)
+    wall.seconds += 10
+    seat.release()
+    left = seat.visit()
+    wall.seconds += 10
+    seat.release()
+    assert seat.visit() == left == admission.visits()[0]
+    assert admission.taken == 1
+    _come(admission)
+    with pytest.raises(errors.Full):
+        _come(admission)
+    seat.release()
+    assert other.name in _names(admission)
+
+
+def test_a_visit_tells_when_where_and_how_much() -> None:
+    wall = Wall()
+    admission = Admission(wall)
+    seat = admission.admit("[::1]:50914", "::1")
+    assert admission.visits() == [Visit("Client01", "[::1]:50914", NOON, None, 0, 0)]
+    seat.count_bytes(70)
+    seat.count_bytes(5)
+    seat.count_file()
+    wall.seconds += 60
+    assert admission.visits() == [Visit("Client01", "[::1]:50914", NOON, None, 1, 75)]
+    seat.release()
+    assert admission.visits() == [Visit("Client01", "[::1]:50914", NOON, NOON + 60, 1, 75)]
+
+
+def test_nobody_leaves_before_coming_though_the_wall_clock_steps_back() -> None:
+    wall = Wall()
+    admission = Admission(wall)
+    seat = _come(admission)
+    wall.seconds -= 3600
+    seat.release()
+    assert seat.visit().disconnected == NOON
+
+
+def test_the_history_is_bounded_and_the_earliest_leaver_goes_first() -> None:
+    admission = Admission(Wall(), limit=3, history=2)
+    first, second, third = _come(admission), _come(admission), _come(admission)
+    for seat in (third, first, second):
+        seat.release()
+    assert _names(admission) == ["Client01", "Client02"]
+
+
+def test_whoever_is_connected_is_never_forgotten() -> None:
+    admission = Admission(Wall(), limit=2, history=3)
+    stays = _come(admission)
+    for _ in range(50):
+        _come(admission).release()
+    assert _names(admission) == ["Client01", "Client49", "Client50", "Client51"]
+    stays.release()
+    assert _names(admission) == ["Client01", "Client50", "Client51"]
+
+
+def test_without_a_history_only_the_connected_are_remembered() -> None:
+    admission = Admission(Wall(), history=0)
+    _come(admission).release()
+    _come(admission)
+    assert _names(admission) == ["Client02"]
+
+
+def test_the_cache_is_in_the_order_of_admission() -> None:
+    admission = Admission(Wall(), limit=120, history=120)
+    seats = [_come(admission) for _ in range(120)]
+    for seat in reversed(seats[::3]):
+        seat.release()
+    assert _names(admission) == [seat.name for seat in seats]
+
+
+class AdmissionMachine(RuleBasedStateMachine):
+    """Clients come, are served and go in any order; a list of rows says what must be known of them."""
+
+    seats = Bundle("seats")
+
+    @initialize(limit=st.integers(1, 4), per_address=st.integers(0, 2), history=st.integers(0, 3))
+    def open_the_doors(self, limit: int, per_address: int, history: int) -> None:
+        self.wall = Wall()
+        self.admission = Admission(self.wall, limit=limit, limit_per_address=per_address, history=history)
+        self.limit, self.per_address, self.history = limit, per_address, history
+        self.hosts: dict[str, str] = {}
+        self.rows: list[Visit] = []
+        self.leavers: list[str] = []
+
+    @rule(seconds=st.integers(-1000, 1000))
+    def the_wall_clock_moves(self, seconds: int) -> None:
+        self.wall.seconds += seconds
+
+    @rule(target=seats, host=st.sampled_from(["127.0.0.1", "127.0.0.2", "unix"]))
+    def someone_comes(self, host: str) -> object:
+        present = [self.hosts[row.name] for row in self.rows if row.disconnected is None]
+        crowded = bool(self.per_address) and present.count(host) >= self.per_address
+        if len(present) >= self.limit or crowded:
+            with pytest.raises(errors.Full):
+                _come(self.admission, host)
+            return multiple()
+        seat = _come(self.admission, host)
+        assert seat.name == f"Client{len(self.hosts) + 1:02d}"
+        self.hosts[seat.name] = host
+        self.rows.append(Visit(seat.name, seat.address, self.wall.seconds, None, 0, 0))
+        return seat
+
+    @rule(seat=seats, count=st.integers(1, 1000), complete=st.booleans())
+    def bytes_are_sent(self, seat: Seat, count: int, complete: bool) -> None:
+        at = self._connected_at(seat)
+        if at is None:
+            return
+        seat.count_bytes(count)
+        if complete:
+            seat.count_file()
+        row = self.rows[at]
+        self.rows[at] = replace(row, files=row.files + complete, bytes=row.bytes + count)
+
+    @rule(seat=seats)
+    def someone_goes(self, seat: Seat) -> None:
+        seat.release()
+        at = self._connected_at(seat)
+        if at is None:
+            return
+        row = self.rows[at]
+        self.rows[at] = replace(row, disconnected=max(self.wall.seconds, row.connected))
+        self.leavers.append(seat.name)
+        forgotten = self.leavers[: -self.history] if self.history else self.leavers
+        self.rows = [row for row in self.rows if row.name not in forgotten]
+
+    def _connected_at(self, seat: Seat) -> int | None:
+        for at, row in enumerate(self.rows):
+            if row.name == seat.name and row.disconnected is None:
+                return at
+        return None
+
+    @invariant()
+    def the_cache_is_what_happened(self) -> None:
+        assert self.admission.visits() == self.rows
+        assert self.admission.taken == sum(row.disconnected is None for row in self.rows)
+
+
+AdmissionMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestAdmissionModel = AdmissionMachine.TestCase

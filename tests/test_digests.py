@@ -1,0 +1,286 @@
+"""Digests: the right one or an error, one job for many askers, few jobs at a time, and none that nobody waits for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+
+from chatfile.digests import Digests, FileChanged
+from tests.transports import Threads
+
+LONG_AFTER = 3600.0
+CONTENT = b"hello, world"
+
+
+class Files:
+    """Files that are open, and a wall clock that tells how long ago they were last changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.age = LONG_AFTER
+        self._opened: list[int] = []
+
+    def open(self, name: str = "a", content: bytes = CONTENT, flags: int = os.O_RDONLY) -> tuple[int, os.stat_result]:
+        (self.folder / name).write_bytes(content)
+        descriptor = os.open(self.folder / name, flags)
+        self._opened.append(descriptor)
+        return descriptor, os.fstat(descriptor)
+
+    def now(self) -> float:
+        return max(path.stat().st_ctime for path in self.folder.iterdir()) + self.age
+
+    def close(self) -> None:
+        while self._opened:
+            os.close(self._opened.pop())
+
+    def duplicates(self) -> int:
+        """How many descriptors of these files are open beside those that the test opened."""
+        return sum(self._is_ours(each) for each in Path("/proc/self/fd").iterdir()) - len(self._opened)
+
+    def _is_ours(self, descriptor: Path) -> bool:
+        with suppress(FileNotFoundError):
+            return str(descriptor.readlink()).startswith(str(self.folder))
+        return False
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Files]:
+    """Files of which no descriptor may be left."""
+    files = Files(tmp_path)
+    yield files
+    files.close()
+    assert files.duplicates() == 0
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    """Threads of which all are done at the end."""
+    threads = Threads()
+    yield threads
+    assert not threads.waiting
+
+
+@pytest.fixture
+def digests(threads: Threads, files: Files) -> Digests:
+    return Digests(threads, files.now)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _outcome(asking: Deferred[str]) -> list[Any]:
+    """A list that holds the result as soon as it is there."""
+    outcome: list[Any] = []
+    asking.addCallbacks(outcome.append, lambda failure: outcome.append(failure.type))
+    return outcome
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 16, 1000])
+def test_the_digest_is_that_of_the_whole_file(
+    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(Digests, "CHUNK", 8)
+    content = bytes(range(256)) * 4
+    outcome = _outcome(Digests(threads, files.now).digest(*files.open(content=content[:size])))
+    assert outcome == []
+    threads.run()
+    assert outcome == [_sha256(content[:size])]
+
+
+def test_short_reads_do_not_change_the_digest(
+    digests: Digests, threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, offset: read(file, [buffers[0][:1]], offset))
+    outcome = _outcome(digests.digest(*files.open()))
+    threads.run()
+    assert outcome == [_sha256(CONTENT)]
+
+
+def test_a_file_that_grew_is_digested_as_far_as_it_was(digests: Digests, threads: Threads, files: Files) -> None:
+    descriptor, status = files.open()
+    files.open(content=CONTENT + b" and more")
+    outcome = _outcome(digests.digest(descriptor, status))
+    threads.run()
+    assert outcome == [_sha256(CONTENT)]
+
+
+@pytest.mark.parametrize("shorter", [b"", CONTENT[:-1]])
+def test_a_file_that_got_shorter_has_changed(digests: Digests, threads: Threads, files: Files, shorter: bytes) -> None:
+    outcome = _outcome(digests.digest(*files.open()))
+    (files.folder / "a").write_bytes(shorter)
+    threads.run()
+    assert outcome == [FileChanged]
+
+
+def test_an_error_of_the_system_reaches_whoever_asked(digests: Digests, threads: Threads, files: Files) -> None:
+    descriptor, status = files.open(flags=os.O_WRONLY)
+    outcomes = [_outcome(digests.digest(descriptor, status)) for _ in range(2)]
+    threads.run()
+    assert outcomes == [[OSError], [OSError]]
+    files.close()
+    assert _outcome(digests.digest(descriptor, status)) == [OSError]
+
+
+def test_whoever_asked_keeps_the_descriptor_and_may_close_it(digests: Digests, threads: Threads, files: Files) -> None:
+    descriptor, status = files.open()
+    os.lseek(descriptor, 3, os.SEEK_SET)
+    outcome = _outcome(digests.digest(descriptor, status))
+    assert os.read(descriptor, 99) == CONTENT[3:]
+    files.close()
+    threads.run()
+    assert outcome == [_sha256(CONTENT)]
+
+
+def test_many_who_ask_for_the_same_are_answered_by_one_job(digests: Digests, threads: Threads, files: Files) -> None:
+    opened = files.open()
+    outcomes = [_outcome(digests.digest(*opened)) for _ in range(5)]
+    assert len(threads.waiting) == 1
+    threads.run()
+    assert outcomes == [[_sha256(CONTENT)]] * 5
+
+
+def test_another_version_of_a_file_is_another_job(digests: Digests, threads: Threads, files: Files) -> None:
+    before = _outcome(digests.digest(*files.open()))
+    after = _outcome(digests.digest(*files.open(content=b"HELLO")))
+    threads.run()
+    assert (before, after) == ([FileChanged], [_sha256(b"HELLO")])
+
+
+def test_one_of_many_may_go_and_the_others_are_answered(digests: Digests, threads: Threads, files: Files) -> None:
+    opened = files.open()
+    first, second = digests.digest(*opened), digests.digest(*opened)
+    outcomes = [_outcome(first), _outcome(second)]
+    first.cancel()
+    threads.run()
+    assert outcomes == [[CancelledError], [_sha256(CONTENT)]]
+
+
+def test_a_job_stops_in_the_middle_when_nobody_waits_for_it_any_more(
+    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Digests, "CHUNK", 1)
+    askers: list[Deferred[str]] = []
+    reads: list[int] = []
+    read = os.preadv
+
+    def read_and_go(file: int, buffers: list[memoryview], offset: int) -> int:
+        reads.append(offset)
+        if len(reads) <= len(askers):
+            askers[len(reads) - 1].cancel()
+        return read(file, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", read_and_go)
+    digests, opened = Digests(threads, files.now), files.open()
+    askers += [digests.digest(*opened), digests.digest(*opened)]
+    outcomes = [_outcome(asker) for asker in askers]
+    threads.run()
+    assert reads == [0, 1]
+    assert outcomes == [[CancelledError]] * 2
+    assert files.duplicates() == 0
+
+
+def test_a_job_that_nobody_waits_for_any_more_leaves_its_place_in_the_line(
+    digests: Digests, threads: Threads, files: Files
+) -> None:
+    running = [_outcome(digests.digest(*files.open(name))) for name in "abc"[: Digests.AT_ONCE]]
+    queued = digests.digest(*files.open("z", b"z"))
+    gone = _outcome(queued)
+    assert files.duplicates() == Digests.AT_ONCE + 1
+    queued.cancel()
+    assert gone == [CancelledError]
+    assert files.duplicates() == Digests.AT_ONCE
+    threads.run()
+    assert running == [[_sha256(CONTENT)]] * Digests.AT_ONCE
+    assert not threads.waiting
+
+
+def test_who_asks_behind_a_stopped_job_gets_one_of_its_own(
+    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Digests, "AT_ONCE", 1)
+    digests, opened = Digests(threads, files.now), files.open()
+    stopped = digests.digest(*opened)
+    gone = _outcome(stopped)
+    stopped.cancel()
+    outcome = _outcome(digests.digest(*opened))
+    threads.run()
+    assert (gone, outcome) == ([CancelledError], [])
+    joined = _outcome(digests.digest(*opened))
+    threads.run()
+    assert outcome == joined == [_sha256(CONTENT)]
+
+
+def test_no_more_jobs_compute_at_once_than_allowed_and_each_has_its_turn(
+    digests: Digests, threads: Threads, files: Files
+) -> None:
+    names = "abcde"
+    outcomes = [_outcome(digests.digest(*files.open(name, name.encode()))) for name in names]
+    turns = []
+    while threads.waiting:
+        turns.append(threads.run())
+    assert turns == [2, 2, 1]
+    assert outcomes == [[_sha256(name.encode())] for name in names]
+
+
+def test_a_job_that_failed_gives_its_turn_to_the_next(digests: Digests, threads: Threads, files: Files) -> None:
+    for _ in range(Digests.AT_ONCE + 1):
+        outcome = _outcome(digests.digest(*files.open(flags=os.O_WRONLY)))
+        threads.run()
+        assert outcome == [OSError]
+
+
+def _asked_again(digests: Digests, threads: Threads, opened: tuple[int, os.stat_result]) -> bool:
+    """Whether a second asker needs a job as well."""
+    asking = _outcome(digests.digest(*opened))
+    needed = threads.run() == 1
+    assert len(asking) == 1
+    return needed
+
+
+@pytest.mark.parametrize(("age", "kept"), [(Digests.SETTLED - 0.5, False), (Digests.SETTLED + 0.5, True), (-5, False)])
+def test_the_digest_of_a_file_that_was_left_alone_is_kept(
+    digests: Digests, threads: Threads, files: Files, age: float, kept: bool
+) -> None:
+    opened = files.open()
+    files.age = age
+    assert _asked_again(digests, threads, opened)
+    assert _asked_again(digests, threads, opened) is not kept
+
+
+def test_a_time_that_was_set_back_does_not_make_a_fresh_file_old(
+    digests: Digests, threads: Threads, files: Files
+) -> None:
+    descriptor, _ = files.open()
+    os.utime(descriptor, (0, 0))
+    opened = descriptor, os.fstat(descriptor)
+    files.age = 0
+    assert _asked_again(digests, threads, opened)
+    assert _asked_again(digests, threads, opened)
+
+
+def test_the_digest_of_a_file_that_changed_meanwhile_is_not_kept(
+    digests: Digests, threads: Threads, files: Files
+) -> None:
+    opened = files.open()
+    os.utime(opened[0], (0, 0))
+    assert _asked_again(digests, threads, opened)
+    assert _asked_again(digests, threads, opened)
+
+
+def test_digests_asked_for_latest_are_kept_and_no_more_than_allowed(
+    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Digests, "CACHED", 2)
+    digests = Digests(threads, files.now)
+    a, b, c = (files.open(name) for name in "abc")
+    assert [_asked_again(digests, threads, opened) for opened in (a, b, a, c)] == [True, True, False, True]
+    assert [_asked_again(digests, threads, opened) for opened in (a, c, b)] == [False, False, True]
