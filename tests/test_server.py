@@ -284,24 +284,25 @@ def test_a_header_that_fills_the_transport_holds_nothing_up_for_ever(tmp_path: P
     transport.drain()
     peer.sends(b"get a\nhello\n")
     threads.run()
-    transport.is_full = False
+    transport.high_water = 1_000_000
     threads.run_all()
     assert transport.lines()[-1] == b"hello ACK"
 
 
+@pytest.mark.parametrize("high_water", [0, 40_000, 65_536, 1_000_000])
 @pytest.mark.parametrize("request_line", [b"status", b"list"])
-def test_rows_go_out_as_they_are_taken(server: Server, request_line: bytes) -> None:
+def test_rows_go_out_as_they_are_taken(server: Server, request_line: bytes, high_water: int) -> None:
     for number in range(2000):
         server.greeted().vanishes()
         (server.folder / f"a-name-that-is-not-short-{number:05}").touch()
-    transport = FullTransport()
+    transport = FullTransport(high_water)
     peer = server.greeted(transport)
     transport.drain()
     peer.sends(request_line + b"\nhello\n")
     pieces = []
     while piece := transport.drain():
         pieces.append(piece)
-    assert max(map(len, pieces)) <= 40_000
+    assert max(map(len, pieces)) <= high_water + 40_000
     header, *rows, goes_on, end = b"".join(pieces).split(b"\n")
     assert (int(header.split()[1]), goes_on, end) == (len(rows), b"hello ACK", b"")
 

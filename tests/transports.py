@@ -37,20 +37,29 @@ class MemoryTransport(StringTransport):
 
 
 class FullTransport(MemoryTransport):
-    """A transport whose buffer is full from the first byte on, until `drain`."""
+    """A transport whose buffer is full beyond `high_water` bytes, by default from the first one on, until `drain`."""
 
-    is_full = True
+    def __init__(self, high_water: int = 0) -> None:
+        super().__init__()
+        self.high_water = high_water
+        self._is_paused = False
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        super().registerProducer(producer, streaming)
+        self._is_paused = False
 
     def write(self, data: bytes) -> None:
         super().write(data)
-        if self.producer is not None and self.is_full:
+        if self.producer is not None and len(self.value()) > self.high_water and not self._is_paused:
+            self._is_paused = True
             self.producer.pauseProducing()
 
     def drain(self) -> bytes:
-        """Take what was written; the producer may go on."""
+        """Take what was written; the producer may go on, if it was paused."""
         written = self.value()
         self.clear()
-        if self.producer is not None:
+        if self.producer is not None and self._is_paused:
+            self._is_paused = False
             self.producer.resumeProducing()
         return written
 

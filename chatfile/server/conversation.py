@@ -41,6 +41,8 @@ class Conversation(LineProtocol):
     """Rows formatted at a time."""
 
     seat: Seat
+    why_left = ""
+    """Why the connection ends, where we know it before it does."""
 
     def __init__(
         self,
@@ -138,10 +140,10 @@ class Conversation(LineProtocol):
 
     def resumeProducing(self) -> None:
         """The transport has written everything."""
+        super().resumeProducing()  # first: who waited may fill the transport again at once
         room, self._room = self._room, None
         if room is not None:
             room.callback(None)
-        super().resumeProducing()
 
     async def _write(self, data: bytes) -> None:
         """Write, and wait until the peer has taken enough of it."""
@@ -178,6 +180,7 @@ class Conversation(LineProtocol):
 
     async def _exit(self, _: wire.Exit) -> None:
         self.say(wire.Bye(self.seat.name))
+        self.why_left = "exit"
         self.close()
 
     async def _hash(self, request: wire.Hash) -> None:
