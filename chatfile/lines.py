@@ -26,8 +26,11 @@ from zope.interface import implementer
 
 from chatfile.clocks import Alarm, StallWatch, outstanding_bytes
 
-_TELNET = re.compile(rb"\xff(?:\xfa.*?\xff\xf0|[\xfb-\xfe].|[\xf0-\xfa])", re.DOTALL)
-"""RFC 854: a subnegotiation, WILL/WONT/DO/DONT with an option, or a command alone."""
+# RFC 854: SB ... SE, then WILL, WONT, DO or DONT with an option, then a command alone.
+_SB, _SE = b"\xff\xfa", b"\xff\xf0"
+_COMMAND = re.compile(rb"\xff(?:[\xfb-\xfe].|[\xf0-\xfa])", re.DOTALL)
+_NEGOTIATION = re.compile(rb"\xff(?:\xfa.*?\xff\xf0|[\xfb-\xfe].|[\xf0-\xfa])", re.DOTALL)
+_BEGUN = re.compile(rb"\xff[\xfb-\xfe]?\Z")
 
 
 class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
@@ -35,7 +38,7 @@ class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
 
 
 class Hold(enum.Enum):
-    """Why no line is delivered and nothing is read; there can be several reasons at once."""
+    """Why no line is delivered, and soon nothing read; there can be several reasons at once."""
 
     OUTPUT = "the peer has not taken what was written"
     REPLY = "a reply is under way"
@@ -69,6 +72,8 @@ class LineProtocol(LineReceiver):
     MAX_LENGTH = 4096
     TURN = 64
     """Lines delivered before the other connections have their turn."""
+    READ_AHEAD = 16 * 1024
+    """Bytes kept while lines are held before reading stops too; as long as we read, a reset is noticed at once."""
     LAST_LINE_COUNTS = True
     """Whether what the peer said last is a line even without LF."""
     LINGER = 0.5
@@ -143,20 +148,26 @@ class LineProtocol(LineReceiver):
         line = line.removesuffix(b"\r")
         if self._skipping:
             self._skipping = False
-        elif len(line) > self.MAX_LENGTH:
+        elif self._is_too_long(line):
             self.lineTooLong()
         else:
-            self.lineReceived(_TELNET.sub(b"", line) if b"\xff" in line else line)
+            self.lineReceived(_without_telnet(line))
 
     def _check_unfinished(self) -> None:
         """Tell of a line that is too long as soon as that is sure, and keep nothing of it."""
-        unfinished = self._buffer[self._start :]
-        too_long = len(unfinished.removesuffix(b"\r")) > self.MAX_LENGTH
-        if too_long and not self._skipping:
+        unfinished = self._buffer[self._start :].removesuffix(b"\r")
+        if not self._skipping and self._is_too_long(unfinished, is_complete=False):
             self._skipping = True
             self.lineTooLong()
         if self._skipping:
             self.clearLineBuffer()
+
+    def _is_too_long(self, line: bytes, *, is_complete: bool = True) -> bool:
+        """Telnet's bytes do not count, but there can't be more of them than of others."""
+        if len(line) <= self.MAX_LENGTH:
+            return False
+        counted = line if is_complete else _without_begun_telnet(line)
+        return len(line) > 2 * self.MAX_LENGTH or len(_without_telnet(counted)) > self.MAX_LENGTH
 
     def _deliver_end(self) -> None:
         """At the peer's end: what it said last, then that there is no more."""
@@ -209,7 +220,7 @@ class LineProtocol(LineReceiver):
     # --- holding ---
 
     def hold(self, why: Hold) -> None:
-        """Deliver and read nothing until `why` is released."""
+        """Deliver nothing, and read little, until `why` is released."""
         self._holds.add(why)
         self._apply_holds()
 
@@ -233,11 +244,11 @@ class LineProtocol(LineReceiver):
             self._next_turn = None
 
     def _apply_holds(self) -> None:
-        """Read or don't; once per burst of lines, since each change is a system call."""
+        """Read or don't; once per burst of lines, for each change is a system call."""
         if self._busyReceiving or self.phase is not Phase.OPEN:
             return
-        wanted = not self._holds
-        self.paused = not wanted
+        self.paused = bool(self._holds)
+        wanted = not self._holds or len(self._buffer) - self._start < self.READ_AHEAD
         if wanted != self._reading:
             self._reading = wanted
             if not wanted:
@@ -319,6 +330,20 @@ class LineProtocol(LineReceiver):
         self._give_up_turn()
         if self._flush is not None:
             self._flush.stop()
+
+
+def _without_telnet(line: bytes) -> bytes:
+    if b"\xff" not in line:
+        return line
+    # Behind the last SE no subnegotiation can end, and looking for its end again and again would be quadratic.
+    end = line.rfind(_SE) + len(_SE) if _SE in line else 0
+    return _NEGOTIATION.sub(b"", line[:end]) + _COMMAND.sub(b"", line[end:])
+
+
+def _without_begun_telnet(line: bytes) -> bytes:
+    """What of an unfinished line is before a negotiation whose end may still come."""
+    begun = line.find(_SB, line.rfind(_SE) + 1)
+    return line[:begun] if begun >= 0 else _BEGUN.sub(b"", line)
 
 
 def _half_closable(transport: object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +87,11 @@ def lines_of(*pieces: bytes, end: bool = False) -> list[bytes | str]:
         (b"\xff\xfa\x1f\x00\x50\xff\xf0ok\n", [b"ok"]),
         (b"o\xff\xfb\x01k\n", [b"ok"]),
         (b"\xff\xffno\n", [b"\xff\xffno"]),
+        (b"\xff\xfaok\n", [b"ok"]),
+        (b"\xff\xfb\x01" + b"x" * LIMIT + b"\xff\xfb\x01\n", [b"x" * LIMIT]),
+        (b"x" * LIMIT + b"\xff\xfa1234\xff\xf0\r\n", [b"x" * LIMIT]),
+        (b"x" * LIMIT + b"\xff\xfb\x01y\nnext\n", ["too long", b"next"]),
+        (b"\xff\xfb\x01" * LIMIT + b"\nnext\n", ["too long", b"next"]),
         (b"raw\nab12\n", [b"raw", "raw ab", b"12"]),
     ],
 )
@@ -94,8 +101,26 @@ def test_bytes_become_lines(sent: bytes, seen: list[bytes | str]) -> None:
         assert lines_of(*(bytes([byte]) for byte in sent)) == seen
 
 
+@pytest.mark.parametrize("line", [b"\xff\xfa" * 4096, b"\xff\xf0" + b"\xff\xfa" * 4095, b"\xff" * 8192])
+def test_no_line_takes_long_to_look_at(line: bytes) -> None:
+    protocol, _, _ = connected()
+    protocol.MAX_LENGTH = 4096
+    began = time.process_time()
+    for _ in range(50):
+        protocol.dataReceived(line[:4000] + b"\n")
+        for start in range(0, len(line), 1000):
+            protocol.dataReceived(line[start : start + 1000])
+        protocol.dataReceived(b"\n")
+    assert time.process_time() - began < 1
+
+
 @given(
-    st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"\xff", b"\xf4", b"a", b"hold", b"x" * LIMIT]), max_size=40),
+    st.lists(
+        st.sampled_from(
+            [b"\n", b"\r", b"\r\n", b"\xff", b"\xf4", b"\xfb", b"\xfa", b"\xf0", b"a", b"hold", b"x" * LIMIT]
+        ),
+        max_size=40,
+    ),
     st.data(),
 )
 def test_how_bytes_are_cut_makes_no_difference(parts: list[bytes], data: st.DataObject) -> None:
@@ -126,24 +151,25 @@ def test_a_last_line_can_be_asked_not_to_count() -> None:
     assert protocol.seen == ["end"]
 
 
-def test_held_lines_wait_and_nothing_is_read() -> None:
+def test_held_lines_wait_and_no_more_is_read_than_a_little() -> None:
     protocol, transport, _ = connected()
     protocol.dataReceived(b"hold\nlater\n")
-    assert (protocol.seen, transport.producerState) == ([b"hold"], "paused")
-    protocol.dataReceived(b"more\n")
+    assert (protocol.seen, transport.producerState) == ([b"hold"], "producing")
+    protocol.dataReceived(b"\r" * (protocol.READ_AHEAD - 6))
+    assert transport.producerState == "paused"
     protocol.release(Hold.REPLY)
-    assert (protocol.seen, transport.producerState) == ([b"hold", b"later", b"more"], "producing")
+    assert (protocol.seen, transport.producerState) == ([b"hold", b"later", "too long"], "producing")
 
 
 def test_all_reasons_must_go_before_lines_come() -> None:
-    protocol, transport, _ = connected()
+    protocol, _, _ = connected()
     protocol.hold(Hold.OUTPUT)
     protocol.dataReceived(b"a\n")
     protocol.hold(Hold.DISK)
     protocol.release(Hold.OUTPUT)
-    assert (protocol.seen, transport.producerState) == ([], "paused")
+    assert protocol.seen == []
     protocol.release(Hold.DISK)
-    assert (protocol.seen, transport.producerState) == ([b"a"], "producing")
+    assert protocol.seen == [b"a"]
 
 
 def test_an_end_behind_held_lines_waits_for_them() -> None:
@@ -159,7 +185,7 @@ def test_an_end_behind_held_lines_waits_for_them() -> None:
 
 def test_after_its_end_the_peer_is_not_read_again() -> None:
     protocol, transport, _ = connected()
-    protocol.dataReceived(b"hold\n")
+    protocol.dataReceived(b"hold\n" + b"\n" * protocol.READ_AHEAD)
     protocol.readConnectionLost()
     protocol.release(Hold.REPLY)
     assert transport.producerState == "paused"
@@ -167,10 +193,11 @@ def test_after_its_end_the_peer_is_not_read_again() -> None:
 
 def test_a_flood_of_lines_gives_the_others_their_turn() -> None:
     protocol, transport, clock = connected()
-    protocol.dataReceived(b"\n" * (protocol.TURN * 2 + 1))
+    flood = protocol.READ_AHEAD * 2
+    protocol.dataReceived(b"\n" * flood)
     assert (len(protocol.seen), transport.producerState) == (protocol.TURN, "paused")
     turn_over(clock)
-    assert (len(protocol.seen), transport.producerState) == (protocol.TURN * 2 + 1, "producing")
+    assert (len(protocol.seen), transport.producerState) == (flood, "producing")
 
 
 def test_nothing_of_a_line_that_is_too_long_is_kept() -> None:
@@ -208,6 +235,7 @@ def test_a_close_flushes_half_closes_and_drops_what_still_comes() -> None:
 def test_a_close_reads_on_to_see_the_peers_end() -> None:
     protocol, transport, _ = connected()
     protocol.hold(Hold.OUTPUT)
+    protocol.dataReceived(b"\n" * protocol.READ_AHEAD)
     protocol.close()
     assert transport.producerState == "producing"
     protocol.readConnectionLost()

@@ -9,7 +9,7 @@ import pytest
 
 from chatfile import wire
 from tests.serving import OLD, WELCOME, Server, sha256
-from tests.transports import FullTransport, Threads
+from tests.transports import FullTransport, Threads, turn_over
 
 MTIME = b"2017-07-14T02:40:00Z"
 
@@ -155,10 +155,12 @@ def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
     server.put("a", b"x\n")
     peer = server.greeted()
     peer.sends(b"get a\nhello\nlist\nget nothing\nbye\n")
+    peer.sends(b"\n" * peer.protocol.READ_AHEAD)
     assert peer.transport.producerState == "paused"
     threads.run_all()
+    turn_over(server.clock)
     assert [line.split()[0] for line in peer.transport.lines()] == [
-        b"FILE", b"x", b"END", b"hello", b"LIST", b"2", b"ERROR", b"bye"
+        b"FILE", b"x", b"END", b"hello", b"LIST", b"2", b"ERROR", b"bye", *[b"ACK"] * peer.protocol.READ_AHEAD
     ]  # fmt: skip
     assert peer.transport.producerState == "producing"
 
