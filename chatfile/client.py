@@ -142,7 +142,7 @@ class ChatFileClient(LineProtocol):
         """Wait for the greeting, and answer it with the name that it gives."""
         if hasattr(self.transport, "setTcpNoDelay"):  # not on a UNIX socket
             self.transport.setTcpNoDelay(True)
-        greeting = LinePending(wire.Welcome, lambda _: True)
+        greeting = LinePending(wire.Welcome, _is_usable)
         greeting.join(self)
         self._pending.append(greeting)
         self.inputSettled()
@@ -214,6 +214,14 @@ class ChatFileClient(LineProtocol):
         self.closed.callback(end)
 
 
+def _is_usable(welcome: wire.Welcome) -> bool:
+    """Whether the name can be sent back as a message."""
+    try:
+        return bool(wire.format_request(wire.Message(welcome.name)))
+    except errors.ChatFileError:
+        return False
+
+
 def _why_lost(reason: Failure | None) -> errors.ServerClosed:
     if reason is None or reason.check(ConnectionDone):
         return errors.ServerClosed()
@@ -230,6 +238,14 @@ def parse_refusal(line: bytes) -> errors.Refusal | None:
     return refusal
 
 
+def _endpoint(reactor: object, description: str) -> IStreamClientEndpoint:
+    try:
+        endpoint: IStreamClientEndpoint = clientFromString(reactor, description)
+    except Exception as error:  # each kind of endpoint has errors of its own, TypeError among them
+        raise errors.BadAddress(server=description, why=str(error).rstrip(".") or type(error).__name__) from error
+    return endpoint
+
+
 async def connect(
     server: str | IStreamClientEndpoint,
     *,
@@ -239,12 +255,12 @@ async def connect(
 ) -> ChatFileClient:
     """A connection to `server`, an endpoint or its description, greeted and ready.
 
-    Raises `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`.
+    Raises `BadAddress`, `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`.
     """
     from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
 
     clock = clock or IReactorTime(reactor)
-    endpoint = clientFromString(reactor, server) if isinstance(server, str) else server
+    endpoint = _endpoint(reactor, server) if isinstance(server, str) else server
     client = ChatFileClient(clock, timeout=timeout, in_thread=in_thread)
     connecting = endpoint.connect(Factory.forProtocol(lambda: client))
     if timeout:
@@ -255,7 +271,7 @@ async def connect(
         raise errors.NoConnection(server=server, why=str(error).rstrip(".") or type(error).__name__) from error
     try:
         await client.greeted
-    except (errors.ServerClosed, errors.ServerSilent, errors.Shutdown) as error:
+    except (errors.ServerClosed, errors.ServerSilent, errors.IdleTimeout, errors.Shutdown, errors.Internal) as error:
         if client.name:
             raise
         raise errors.NoGreeting(f"The server gave no greeting. {error}") from error

@@ -100,12 +100,14 @@ class StallWatch:
         handed: Callable[[], int],
         waiting: Callable[[], bool],
         busy: Callable[[], bool] = lambda: False,
+        within: float = 0.0,
     ) -> None:
         """Grant the peer `seconds` (0: for ever) before `stalled()` is called; `moving()` is called until then.
 
         `handed` is the count of bytes given to the transport, and `waiting` whether it asked for no more: these two
         must do where the system does not tell what the peer has acknowledged. While `busy()`, more is going to be
-        sent, though the peer may have taken everything so far.
+        sent, though the peer may have taken everything so far. It looks often enough for a time limit of `within`
+        seconds as well.
         """
         self._clock = clock
         self._seconds = seconds
@@ -114,7 +116,8 @@ class StallWatch:
         self._handed = handed
         self._waiting = waiting
         self._busy = busy
-        self._interval = (seconds or self._GRANTED_IF_NEVER) / self._LOOKS
+        limits = [limit for limit in (seconds, within) if limit]
+        self._interval = min(limits, default=self._GRANTED_IF_NEVER) / self._LOOKS
         self._timer: IDelayedCall | None = None
         self._taken: object = None
         self._since = 0.0
@@ -147,27 +150,42 @@ class StallWatch:
             self._taken = None  # it counts from the first look at which there is something to take
         elif taken != self._taken:
             self._taken, self._since = taken, now
-        elif self._seconds and now - self._since >= self._seconds:
+        if is_reset(transport) or (is_outstanding and self._is_over(now)):
             self._stalled()
             return
         self._timer = self._clock.callLater(self._interval, self._look, transport)
         self._moving()
 
+    def _is_over(self, now: float) -> bool:
+        return self._seconds > 0 and now - self._since >= self._seconds
 
-# tcpi_bytes_acked, since Linux 4.1: eight one-byte fields, 24 of four bytes and two of eight come before it.
-_BYTES_ACKED = struct.Struct("=120xQ")
+
+# tcpi_state, then tcpi_bytes_acked (since Linux 4.1), with 24 fields of four bytes and two of eight between them.
+_TCP_INFO = struct.Struct("=B119xQ")
+_TCP_CLOSE = 7
 
 
 def acknowledged_bytes(transport: object) -> int | None:
     """How many bytes the peer's system has acknowledged so far; None where ours does not tell."""
+    info = _tcp_info(transport)
+    return None if info is None else info[1]
+
+
+def is_reset(transport: object) -> bool:
+    """Whether the system knows that the connection is gone: none else does while it is neither read nor written."""
+    info = _tcp_info(transport)
+    return info is not None and info[0] == _TCP_CLOSE
+
+
+def _tcp_info(transport: object) -> tuple[int, int] | None:
     sock = _socket(transport)
     if sock is None or sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
-    except OSError:
-        return None  # closed under our hands: nothing is known of it any more
-    return int(_BYTES_ACKED.unpack(info)[0]) if len(info) == _BYTES_ACKED.size else None
+        state, acknowledged = _TCP_INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))
+    except (OSError, struct.error):
+        return None  # closed under our hands, or an older system: nothing is known of it
+    return state, acknowledged
 
 
 def outstanding_bytes(transport: object) -> int | None:

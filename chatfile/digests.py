@@ -30,10 +30,13 @@ class _Stopped(Exception):
 
 
 class _Job:
-    """One file being hashed, and who waits for it."""
+    """One file being hashed, how far it is, and who waits for it."""
 
-    def __init__(self, descriptor: int, status: os.stat_result) -> None:
+    def __init__(self, descriptor: int, status: os.stat_result, began: float) -> None:
         self.descriptor = descriptor
+        self.began = began
+        self.sha256 = hashlib.sha256()
+        self.offset = 0
         self.size = status.st_size
         self.version = _version(status)
         self.stopped = threading.Event()
@@ -45,7 +48,9 @@ class Digests:
     """The digests of files, computed when asked for and kept."""
 
     AT_ONCE = 2
-    """Jobs that compute at the same time; the others wait in line."""
+    """Jobs that compute at the same time; the others wait for their turn."""
+    TURN = 32 << 20
+    """Bytes that a job computes before it goes to the end of the line: a small file does not wait for large ones."""
     CACHED = 10_000
     """Digests kept, those asked for latest; some 500 bytes each."""
     CHUNK = 1 << 20
@@ -78,13 +83,16 @@ class Digests:
         if job is not None:
             return self._ask(job)
         try:
-            job = self._jobs[version] = _Job(os.dup(descriptor), status)
+            job = self._jobs[version] = _Job(os.dup(descriptor), status, self._now())
         except OSError:
             return fail(Failure())
         asker = self._ask(job)
+        self._line_up(job)
+        return asker
+
+    def _line_up(self, job: _Job) -> None:
         job.turn = self._turns.acquire()
         job.turn.addCallbacks(lambda _: self._run(job), lambda _: os.close(job.descriptor))
-        return asker
 
     def _ask(self, job: _Job) -> Deferred[str]:
         asker: Deferred[str] = Deferred(lambda asker: self._leave(job, asker))
@@ -102,39 +110,39 @@ class Digests:
 
     def _run(self, job: _Job) -> None:
         computing = self._in_thread(self._compute, job)
-        computing.addBoth(self._finish, job)
+        computing.addBoth(self._end_turn, job)
 
-    def _compute(self, job: _Job) -> tuple[str, bool]:
-        """In a thread: the digest, and whether it can be kept."""
-        try:
-            began = self._now()
-            sha256 = self._sha256(job)
-            quiet_since = max(job.version[3:]) / 1e9
-            return sha256, _version(os.fstat(job.descriptor)) == job.version and began - quiet_since > self.SETTLED
-        finally:
-            os.close(job.descriptor)
-
-    def _sha256(self, job: _Job) -> str:
-        sha256, buffer, offset = hashlib.sha256(), memoryview(bytearray(self.CHUNK)), 0
-        while offset < job.size:
+    def _compute(self, job: _Job) -> bool:
+        """In a thread: one turn. The result is whether the digest, when it is complete, can be kept."""
+        buffer, end = memoryview(bytearray(self.CHUNK)), min(job.size, job.offset + self.TURN)
+        while job.offset < end:
             if job.stopped.is_set():
                 raise _Stopped
-            count = os.preadv(job.descriptor, [buffer[: job.size - offset]], offset)
+            count = os.preadv(job.descriptor, [buffer[: end - job.offset]], job.offset)
             if count == 0:
                 raise FileChanged
-            sha256.update(buffer[:count])
-            offset += count
-        return sha256.hexdigest()
+            job.sha256.update(buffer[:count])
+            job.offset += count
+        quiet_since = max(job.version[3:]) / 1e9
+        return _version(os.fstat(job.descriptor)) == job.version and job.began - quiet_since > self.SETTLED
 
-    def _finish(self, outcome: tuple[str, bool] | Failure, job: _Job) -> None:
+    def _end_turn(self, settled: bool | Failure, job: _Job) -> None:
+        if not isinstance(settled, Failure) and job.offset < job.size and not job.stopped.is_set():
+            self._line_up(job)  # before the turn is given back: whoever is in line already comes first
+            self._turns.release()
+            return
         self._turns.release()
+        os.close(job.descriptor)
         if self._jobs.get(job.version) is job:
             del self._jobs[job.version]
-        if isinstance(outcome, Failure):
+        self._answer(settled, job)
+
+    def _answer(self, settled: bool | Failure, job: _Job) -> None:
+        if isinstance(settled, Failure):
             for asker in job.askers:
-                asker.errback(outcome)
+                asker.errback(settled)
             return
-        sha256, settled = outcome
+        sha256 = job.sha256.hexdigest()
         if settled:
             self._keep(job.version, sha256)
         for asker in job.askers:

@@ -120,6 +120,10 @@ class FileShrank(ChatFileError):
 # --- what a client meets -------------------------------------------------------------------------------------------
 
 
+class BadAddress(ChatFileError):
+    """ "{server}" is not the address of a server: {why}."""
+
+
 class NoConnection(ChatFileError):
     """No connection to {server}: {why}."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import signal
 import sys
@@ -33,6 +34,9 @@ RESERVED_DESCRIPTORS = 32
 """Descriptors that the process needs beside those of its clients."""
 
 
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
+
+
 class CannotStart(SystemExit, Exception):
     """The service can't start, for a reason that a person can mend: one line, and status 1.
 
@@ -51,10 +55,7 @@ class CannotStart(SystemExit, Exception):
 
 def _whole(least: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
+        number = int(text) if text.isascii() and text.isdigit() else least - 1
         if number < least:
             raise ValueError(f"{text!r} is not a whole number from {least} on")
         return number
@@ -63,13 +64,9 @@ def _whole(least: int) -> Callable[[str], int]:
 
 
 def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
+    if not _SECONDS.fullmatch(text):
         raise ValueError(f"{text!r} is not a number of seconds, such as 30, 0.5, or 0 for never")
-    return number
+    return float(text)
 
 
 class Options(usage.Options):
@@ -172,19 +169,17 @@ class ChatFileService(service.MultiService):
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
         self._drain_timeout = drain_timeout
-        for description in endpoints:
-            strports.service(description, factory).setServiceParent(self)
+        self._listeners = [(description, strports.service(description, factory)) for description in endpoints]
+        for _, listener in self._listeners:
+            listener.setServiceParent(self)
 
     def privilegedStartService(self) -> None:
         """Bind, while twistd may still have the privileges for it."""
-        try:
-            super().privilegedStartService()  # type: ignore[no-untyped-call]
-        except CannotListenError as taken:
-            reason = getattr(taken.socketError, "strerror", None) or str(taken.socketError)
-            where = f"port {taken.port} of {taken.interface or 'every interface'}"
-            raise CannotStart(
-                f"chatfile: can't listen on {where}: {reason}. Another program may have it; choose another with --port."
-            ) from None
+        for description, listener in self._listeners:
+            try:
+                listener.privilegedStartService()
+            except (CannotListenError, OSError) as error:
+                raise CannotStart(_why_not_listening(description, error)) from None
 
     def stopService(self) -> Deferred[None]:
         """No new clients; then let the present ones finish, or reset them at a second signal."""
@@ -200,6 +195,13 @@ class ChatFileService(service.MultiService):
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, hurry)
+
+
+def _why_not_listening(description: str, error: CannotListenError | OSError) -> str:
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    reason = getattr(cause, "strerror", None) or str(cause)
+    advice = "Another program has it; choose" if getattr(cause, "errno", 0) == errno.EADDRINUSE else "Choose"
+    return f"chatfile: can't listen on {description}: {reason}. {advice} another with --port."
 
 
 def makeService(options: Options) -> ChatFileService:

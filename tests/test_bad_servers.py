@@ -122,7 +122,15 @@ def test_a_server_that_breaks_the_rules_is_left(talk: Talk, sink: int, ask: str,
 
 
 @pytest.mark.parametrize(
-    "greeting", [b"hello", b"WELCOME  chatfile/1", b"WELCOME Client01 chatfile/2", b"HTTP/1.1 400 No"]
+    "greeting",
+    [
+        b"hello",
+        b"WELCOME  chatfile/1",
+        b"WELCOME Client01 chatfile/2",
+        b"WELCOME get chatfile/1",
+        b"WELCOME \x1b[2J chatfile/1",
+        b"HTTP/1.1 400 No",
+    ],
 )
 def test_a_wrong_greeting_is_a_violation(greeting: bytes) -> None:
     talk = Talk()

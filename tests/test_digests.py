@@ -284,3 +284,35 @@ def test_digests_asked_for_latest_are_kept_and_no_more_than_allowed(
     a, b, c = (files.open(name) for name in "abc")
     assert [_asked_again(digests, threads, opened) for opened in (a, b, a, c)] == [True, True, False, True]
     assert [_asked_again(digests, threads, opened) for opened in (a, c, b)] == [False, False, True]
+
+
+class InSmallTurns(Digests):
+    """Ten bytes a turn, one job at a time."""
+
+    AT_ONCE = 1
+    TURN = 10
+
+
+def test_a_small_file_does_not_wait_for_a_large_one(threads: Threads, files: Files) -> None:
+    digests = InSmallTurns(threads, files.now)
+    large = digests.digest(*files.open("large", bytes(1000)))
+    small = digests.digest(*files.open("small", CONTENT))
+    for _ in range(4):
+        threads.run()
+    assert _outcome(small) == [_sha256(CONTENT)]
+    assert not large.called
+    threads.run_all()
+    assert _outcome(large) == [_sha256(bytes(1000))]
+
+
+def test_a_job_can_be_stopped_between_its_turns(threads: Threads, files: Files) -> None:
+    digests = InSmallTurns(threads, files.now)
+    both = [digests.digest(*files.open(name, bytes(1000))) for name in ("one", "two")]
+    for _ in range(3):
+        threads.run()
+    for asker in both:
+        asker.cancel()
+        assert _outcome(asker) == [CancelledError]
+    threads.run_all()
+    assert _outcome(digests.digest(*files.open("small", b""))) == []
+    threads.run_all()

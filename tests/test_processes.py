@@ -179,7 +179,47 @@ def test_a_big_reply_survives_the_close_behind_it(shared_server: ServerProcess, 
         assert client.rest().splitlines()[-1].startswith(b"BYE ")
 
 
+def test_a_client_that_goes_while_its_file_is_hashed_leaves_its_seat_at_once(
+    folder: Path, server: ServerProcess
+) -> None:
+    sparse = folder / "sparse"
+    sparse.touch()
+    os.truncate(sparse, 50_000_000_000)
+    try:
+        seated = [server.greeted() for _ in range(3)]
+        for client in seated:
+            client.send(b"hash sparse\nhello\n")
+            client.reset()
+        wait_until(lambda: server_has_a_seat(server))
+    finally:
+        sparse.unlink()
+
+
+def test_a_long_listing_arrives_to_its_last_row(folder: Path, tmp_path: Path) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(3000):
+        (many / f"{number:0100}").touch()
+    with ServerProcess(many) as server, server.greeted() as client:
+        assert client.ask(b"list") == b"LIST 3000"
+        assert [client.line().split()[-1] for _ in range(3000)] == [b"%0100d" % number for number in range(3000)]
+        assert client.ask(b"hello") == b"hello ACK"
+
+
 # --- clocks on a real reactor ---
+
+
+def test_who_takes_a_reply_slowly_is_not_idle(folder: Path) -> None:
+    with ServerProcess(folder, "--idle-timeout=0.5") as server, server.connect(receive_buffer=4096) as slow:
+        slow.send(b"get 1048579.bin\n")
+        got = 0
+        while got < 1_048_579:
+            got += len(slow.socket.recv(16384))
+            threading.Event().wait(0.02)
+        threading.Event().wait(0.1)
+        slow.send(b"hello\n")
+        assert b"hello ACK\n" in slow.line() + b"\n" + slow.line() + b"\n"
+        assert slow.line().startswith(b"ERROR timeout ")
 
 
 def test_a_reader_that_takes_nothing_is_reset_and_a_slow_one_is_not(folder: Path) -> None:
@@ -348,6 +388,27 @@ def test_exit_codes(
     assert (done.returncode, done.stdout) == (code, output)
     assert bool(done.stderr) == bool(code)
     assert b"Traceback" not in done.stderr
+
+
+def test_each_of_several_names_is_tried(shared_server: ServerProcess, tmp_path: Path) -> None:
+    done = run_client(
+        tmp_path, "-q", "-s", f"127.0.0.1:{shared_server.port}", "get", "missing", "1.bin", "gone", "0.bin"
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (5, 2)
+    assert sorted(os.listdir(tmp_path / "client_downloads")) == ["0.bin", "1.bin"]
+
+
+@pytest.mark.parametrize("address", ["tcp:", "tcp:127.0.0.1", "tls:127.0.0.1:x", "unix:a:b=c", "tcp:a:1:2:3:4:5"])
+def test_a_malformed_endpoint_is_a_matter_of_usage(tmp_path: Path, address: str) -> None:
+    done = run_client(tmp_path, "-s", address, "list")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("redirection", ["> /dev/full", ">&-"])
+def test_output_that_can_not_be_written_is_told(shared_server: ServerProcess, tmp_path: Path, redirection: str) -> None:
+    command = " ".join(client_command("-s", f"127.0.0.1:{shared_server.port}", "list")) + redirection
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (8, 1)
 
 
 def test_a_full_server_is_code_4_and_worth_waiting_for(server: ServerProcess, tmp_path: Path) -> None:

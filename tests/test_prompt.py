@@ -125,9 +125,9 @@ def test_ctrl_c_ends_a_transfer_but_not_the_session(server: ServerProcess, tmp_p
         while not part.exists() or not part.stat().st_size:
             assert time.monotonic() < deadline
         terminal.type("\x03")
-        terminal.see("Client01> ")
+        terminal.see("Client02> ")
         terminal.type("hello\n")
-        terminal.see("hello ACK\r\nClient01> ")
+        terminal.see("hello ACK\r\nClient02> ")
     assert sorted(os.listdir(tmp_path / "client_downloads")) == [".huge.note", ".huge.part"]
 
 

@@ -81,7 +81,8 @@ class OptionsTests(SynchronousTestCase):
     def test_bad_numbers(self) -> None:
         for option in ("--max-clients=0", "--max-clients=-1", "--max-clients=x", "--max-clients=1.5",
                        "--history=-1", "--max-per-address=x", "--idle-timeout=-1", "--drain-timeout=nan",
-                       "--stall-timeout=inf", "--line-timeout=soon"):  # fmt: skip
+                       "--stall-timeout=inf", "--line-timeout=soon",
+                       "--max-clients=1_0", "--max-clients=\uff11", "--idle-timeout=1_0"):  # fmt: skip
             self.refused(option)
 
     def test_seconds_may_have_a_fraction(self) -> None:
@@ -151,6 +152,11 @@ class ServiceTests(TestCase):
         self.assertTrue(refused.startswith(b"ERROR full "))
         for number, lines in enumerate(said, 1):
             self.assertTrue(lines.startswith(b"WELCOME Client%02d chatfile/1\nERROR shutdown " % number))
+
+    def test_a_socket_in_no_folder_is_one_line_and_an_exit(self) -> None:
+        with self.assertRaises(CannotStart) as raised:
+            self.started("-p", "unix:nowhere/socket")
+        self.assertIn("nowhere", str(raised.exception))
 
     def test_a_taken_port_is_one_line_and_an_exit(self) -> None:
         made = self.started("-p", "tcp:0:interface=127.0.0.1")

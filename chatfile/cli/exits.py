@@ -23,6 +23,7 @@ class Exit(enum.IntEnum):
 
 # The first that fits counts: the special cases come before the general ones.
 _CODES: tuple[tuple[type[errors.ChatFileError], Exit], ...] = (
+    (errors.BadAddress, Exit.USAGE),
     (errors.NoConnection, Exit.NO_CONNECTION),
     (errors.NoGreeting, Exit.NO_CONNECTION),
     (errors.Full, Exit.FULL),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
@@ -14,6 +15,7 @@ from chatfile import errors, wire
 from chatfile.cli.exits import Exit
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.session import Session, attempt, leave
+from chatfile.client import ChatFileClient
 from chatfile.lines import Phase
 
 _STDIN = 0
@@ -70,38 +72,60 @@ class Prompt:
     """Asks for a line, carries it out, asks for the next."""
 
     def __init__(
-        self, session: Session, source: StandardInput, interrupts: Interrupts, *, is_interactive: bool
+        self,
+        session: Session,
+        source: StandardInput,
+        interrupts: Interrupts,
+        reconnect: Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]],
+        *,
+        is_interactive: bool,
     ) -> None:
         """Interactive: a prompt is shown, and an interruption ends a command but not the program."""
         self._session = session
         self._source = source
         self._interrupts = interrupts
+        self._reconnect = reconnect
         self._is_interactive = is_interactive
         self._current: Deferred[Exit] | None = None
+        self._watched: ChatFileClient | None = None
 
     async def run(self) -> Exit:
-        """Until the input or the server ends. The result is the exit code."""
-        client = self._session.client
-        client.closed.addCallback(self._source.interject)
+        """Until the input ends. The result is the exit code. Raises why, where the server ends the conversation."""
+        self._watch()
         if self._is_interactive:
             self._interrupts.handle = self._interrupted
             self._session.view.note('Connected. "help" shows the commands; Ctrl-D leaves.')
         self._source.start()
         code = Exit.DONE
-        while client.phase is Phase.OPEN:
-            self._show_prompt()
-            line = await self._source.next()
-            if isinstance(line, errors.ChatFileError):
-                self._end_line()
-                self._session.view.error(line)
-                return Exit.BROKEN
-            if line is None:
-                self._end_line()
-                break
+        while (line := await self._next_line()) is not None:
             failed = await self._carry_out(line)
             code = code or failed
-        await leave(client)
-        return Exit.DONE if self._is_interactive and code is not Exit.BROKEN else code
+            if self._session.client.phase is not Phase.OPEN:
+                return failed if failed and self._is_interactive else self._final(code)
+        left = await leave(self._session)
+        return self._final(code or left)
+
+    def _final(self, code: Exit) -> Exit:
+        return Exit.DONE if self._is_interactive else code
+
+    def _watch(self) -> None:
+        """Hear of the server's end while a line is waited for."""
+        watched = self._watched = self._session.client
+
+        def tell(why: errors.ChatFileError) -> None:
+            if self._watched is watched:
+                self._source.interject(why)
+
+        watched.closed.addCallback(tell)
+
+    async def _next_line(self) -> bytes | None:
+        self._show_prompt()
+        line = await self._source.next()
+        if not isinstance(line, bytes):
+            self._write("\n")
+        if isinstance(line, errors.ChatFileError):
+            raise line
+        return line
 
     async def _carry_out(self, line: bytes) -> Exit:
         self._current = Deferred.fromCoroutine(attempt(self._session, self._run_line(line)))
@@ -110,30 +134,35 @@ class Prompt:
         except CancelledError:
             if not self._is_interactive:
                 raise
-            self._session.view.note("Cancelled. What came of a file is kept; get it again to go on.")
-            return Exit.DONE
         finally:
             self._current = None
+        await self._begin_anew()
+        return Exit.DONE
 
     async def _run_line(self, line: bytes) -> None:
         await self._session.run(wire.parse_request(line.removesuffix(b"\r")))
+
+    async def _begin_anew(self) -> None:
+        """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
+        self._session.view.note("Cancelled, reconnecting. What came of a file is kept; get it again to go on.")
+        self._watched = None
+        self._session.client.abort()
+        self._session.client = await self._reconnect()
+        self._watch()
 
     def _interrupted(self) -> None:
         """Ctrl-C: at the prompt it drops the line, which the terminal has done already; else it ends the command."""
         if self._current is not None:
             self._current.cancel()
         else:
-            self._end_line()
+            self._write("\n")
             self._show_prompt()
 
     def _show_prompt(self) -> None:
-        if self._is_interactive:
-            stream = sys.stdout if sys.stdout.isatty() else sys.stderr
-            stream.write(f"{self._session.client.name}> ")
-            stream.flush()
+        self._write(f"{self._session.client.name}> ")
 
-    def _end_line(self) -> None:
+    def _write(self, text: str) -> None:
         if self._is_interactive:
             stream = sys.stdout if sys.stdout.isatty() else sys.stderr
-            stream.write("\n")
+            stream.write(text)
             stream.flush()

@@ -16,6 +16,10 @@ from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.prompt import Prompt, StandardInput
 from chatfile.cli.session import Session, connected, one_command
 from chatfile.cli.views import View
+from chatfile.client import ChatFileClient
+
+_SEAT_PATIENCE = 5.0
+"""Seconds in which a seat just left must be free again."""
 
 
 def run(arguments: argparse.Namespace) -> Exit:
@@ -35,7 +39,16 @@ def run(arguments: argparse.Namespace) -> Exit:
     interrupts = Interrupts(reactor, reactor.stop)
     reactor.callWhenRunning(begin)
     reactor.run(installSignalHandlers=False)
-    return _exit_of(outcome[0], view) if outcome else Exit.INTERRUPTED
+    code = _exit_of(outcome[0], view) if outcome else Exit.INTERRUPTED
+    if code is Exit.LOCAL_FILE:
+        _forget_output()
+    return code
+
+
+def _forget_output() -> None:
+    """What could not be written is not tried again by the interpreter on its way out, which would complain."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
@@ -44,7 +57,6 @@ def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
     if outcome.check(CancelledError):
         return Exit.INTERRUPTED
     if outcome.check(BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter still flushes
         return Exit.LOCAL_FILE
     if isinstance(outcome.value, errors.ChatFileError):
         view.error(outcome.value)
@@ -54,11 +66,16 @@ def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
 
 
 async def _main(reactor: Any, arguments: argparse.Namespace, view: View, interrupts: Interrupts) -> Exit:
-    session = Session(await connected(arguments, reactor), arguments, view)
+    async def reconnect() -> ChatFileClient:
+        # The server may let us in again a moment before it hears that we have gone.
+        return await connected(arguments, reactor, wait=max(arguments.wait, _SEAT_PATIENCE))
+
+    session = Session(await connected(arguments, reactor, wait=arguments.wait), arguments, view)
     try:
         if arguments.command:
             return await one_command(session, arguments)
         is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        return await Prompt(session, StandardInput(reactor), interrupts, is_interactive=is_interactive).run()
+        source = StandardInput(reactor)
+        return await Prompt(session, source, interrupts, reconnect, is_interactive=is_interactive).run()
     finally:
         session.client.abort()

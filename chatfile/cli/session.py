@@ -21,13 +21,13 @@ from chatfile.client import ChatFileClient, connect
 from chatfile.downloads import download
 from chatfile.lines import Phase
 
-_FIRST_PAUSE = 0.5
+_FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 
 
-async def connected(arguments: argparse.Namespace, clock: IReactorTime) -> ChatFileClient:
-    """A connection to the server; where that is full, tried again with growing pauses for `--wait` seconds."""
-    deadline, pause = clock.seconds() + arguments.wait, _FIRST_PAUSE
+async def connected(arguments: argparse.Namespace, clock: IReactorTime, *, wait: float) -> ChatFileClient:
+    """A connection to the server; where that is full, tried again with growing pauses for `wait` seconds."""
+    deadline, pause = clock.seconds() + wait, _FIRST_PAUSE
     while True:
         try:
             return await connect(arguments.server, timeout=arguments.timeout)
@@ -101,8 +101,7 @@ async def one_command(session: Session, arguments: argparse.Namespace) -> Exit:
         if request is None:
             request = wire.Message(arguments.text) if arguments.command == "send" else wire.Hash(arguments.name)
         code = await attempt(session, session.run(request))
-    await leave(session.client)
-    return code
+    return code or await leave(session)
 
 
 async def _get_all(session: Session, arguments: argparse.Namespace) -> Exit:
@@ -113,7 +112,8 @@ async def _get_all(session: Session, arguments: argparse.Namespace) -> Exit:
             getting = session.copy_to_stdout(name)
         else:
             getting = session.download(name, output=arguments.output, force=arguments.force)
-        code = code or await attempt(session, getting)
+        failed = await attempt(session, getting)
+        code = code or failed
     return code
 
 
@@ -127,12 +127,17 @@ async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None]) 
     return Exit.DONE
 
 
-async def leave(client: ChatFileClient) -> None:
+async def leave(session: Session) -> Exit:
     """Say goodbye, or hang up where bytes that nobody wants any more are still coming."""
+    client = session.client
     if client.is_waiting:
         client.abort()
     elif client.phase is Phase.OPEN:
         try:
             await client.exit()
+        except errors.ProtocolViolation as violation:  # it said more than it had promised
+            session.view.error(violation)
+            return Exit.BROKEN
         except errors.ChatFileError:
             client.abort()  # everything asked for was answered before; how the server goes is its own affair
+    return Exit.DONE

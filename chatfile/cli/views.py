@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from chatfile import wire
+from chatfile import errors, wire
 from chatfile.downloads import Download
 
 
@@ -75,7 +76,14 @@ class View:
         self.note("Bye.")
 
     def _show(self, as_object: dict[str, Any], text: str) -> None:
-        print(json.dumps(as_object) if self._as_json else text, flush=True)
+        try:
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, "closed")
+            print(json.dumps(as_object) if self._as_json else text, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
 
 
 def _time(seconds: int | None) -> str:

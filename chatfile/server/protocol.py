@@ -56,7 +56,6 @@ class ChatFileProtocol(Conversation):
         self._service = service
         self._timeouts = service.timeouts
         self._seated = False
-        self._why_left = ""
         self._idle = Alarm(service.clock, self._idle_for_too_long)
         self._line = Alarm(service.clock, self._line_took_too_long)
         self._line_number = 0  # of the unfinished line that the clock is running for
@@ -69,6 +68,7 @@ class ChatFileProtocol(Conversation):
             handed=lambda: self.seat.visit().bytes,
             waiting=self._transport_is_full,
             busy=lambda: self.held(Hold.REPLY),
+            within=service.timeouts.idle,
         )
 
     # --- coming ---
@@ -143,13 +143,13 @@ class ChatFileProtocol(Conversation):
         self._send_away(errors.LineTimeout(seconds=self._timeouts.line), "unfinished line")
 
     def _stalled(self) -> None:
-        self._why_left = "stalled"
+        self.why_left = "stalled"
         self.abort()
 
     # --- going ---
 
     def _send_away(self, refusal: errors.Refusal, why: str) -> None:
-        self._why_left = why
+        self.why_left = why
         self.refuse(refusal)
         self.close()
 
@@ -175,7 +175,7 @@ class ChatFileProtocol(Conversation):
         if self.phase is Phase.OPEN and self.reply is Reply.WORKING:
             self.stop_answering()
         elif self.phase is Phase.OPEN or not self.flush_timeout:
-            self._why_left = "shutdown"
+            self.why_left = "shutdown"
             self.abort()
 
     def outputEnded(self) -> None:
@@ -199,7 +199,7 @@ class ChatFileProtocol(Conversation):
             self.log.info(
                 "{client} left: {why}; {files} files, {bytes} bytes",
                 client=visit.name,
-                why=self._why_left or why,
+                why=self.why_left or why,
                 files=visit.files,
                 bytes=visit.bytes,
                 event="left",
