@@ -131,7 +131,7 @@ class PartFile:
                 size, mtime = json.loads(note.read(_NOTE_BYTES))
             except (ValueError, TypeError):
                 return None
-        if not (isinstance(size, int) and isinstance(mtime, int)) or self.size() > size:
+        if not (isinstance(size, int) and isinstance(mtime, int)):
             return None
         return Source(size, mtime)
 

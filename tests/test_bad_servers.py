@@ -139,6 +139,20 @@ def test_a_wrong_greeting_is_a_violation(greeting: bytes) -> None:
     assert isinstance(result_of(talk.client.greeted), errors.ProtocolViolation)
 
 
+def test_more_rows_than_anyone_has_are_not_waited_for(talk: Talk) -> None:
+    talk.client.listing().addErrback(lambda _: None)
+    talk.server_says(b"LIST 1000001\n")
+    assert talk.transport.aborted
+
+
+def test_half_a_line_at_the_end_is_no_line(talk: Talk) -> None:
+    reply = talk.client.send("hi")
+    talk.server_says(b"hi AC")
+    talk.client.readConnectionLost()
+    talk.closes()
+    assert type(result_of(reply)) is errors.ServerClosed
+
+
 def test_a_full_server_says_so() -> None:
     talk = Talk()
     talk.server_says(b"ERROR full No seat.\n")

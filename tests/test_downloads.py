@@ -294,6 +294,13 @@ def test_a_planted_second_name_is_not_written_through(link: Link, folder: Path, 
     assert ((folder / "other").read_bytes(), (folder / "a").read_bytes()) == (b"mine", CONTENT)
 
 
+def test_a_fifo_as_note_is_no_note(link: Link, folder: Path) -> None:
+    folder.mkdir()
+    (folder / ".a.part").write_bytes(CONTENT[:100])
+    os.mkfifo(folder / ".a.note")
+    assert outcome(link.get()).resumed_from == 0
+
+
 def test_a_fifo_as_part_file_is_refused_at_once(link: Link, folder: Path) -> None:
     folder.mkdir()
     os.mkfifo(folder / ".a.part")

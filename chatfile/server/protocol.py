@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.admission import Admission
-from chatfile.clocks import Alarm, StallWatch, outstanding_bytes
+from chatfile.clocks import Alarm, StallWatch
 from chatfile.digests import Digests
 from chatfile.lines import Hold, ILineTransport, Phase
 from chatfile.repository import Repository
@@ -134,10 +134,7 @@ class ChatFileProtocol(Conversation):
         return self.held(Hold.OUTPUT) or (self.sender is not None and self.sender.waiting)
 
     def _idle_for_too_long(self) -> None:
-        if outstanding_bytes(self.transport) or self._transport_is_full():
-            self._idle.set(self._timeouts.idle)  # it is still taking what it asked for; the stall clock sees to that
-        else:
-            self._send_away(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
+        self._send_away(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
 
     def _line_took_too_long(self) -> None:
         self._send_away(errors.LineTimeout(seconds=self._timeouts.line), "unfinished line")
