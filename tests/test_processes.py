@@ -179,18 +179,21 @@ def test_a_big_reply_survives_the_close_behind_it(shared_server: ServerProcess, 
         assert client.rest().splitlines()[-1].startswith(b"BYE ")
 
 
-def test_a_client_that_goes_while_its_file_is_hashed_leaves_its_seat_at_once(
-    folder: Path, server: ServerProcess
-) -> None:
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_a_client_that_goes_while_its_file_is_hashed_leaves_its_seat(folder: Path, half_closed: bool) -> None:
     sparse = folder / "sparse"
     sparse.touch()
     os.truncate(sparse, 50_000_000_000)
     try:
-        seated = [server.greeted() for _ in range(3)]
-        for client in seated:
-            client.send(b"hash sparse\nhello\n")
-            client.reset()
-        wait_until(lambda: server_has_a_seat(server))
+        with ServerProcess(folder, "--stall-timeout=2") as server:
+            seated = [server.greeted() for _ in range(3)]
+            for client in seated:
+                client.send(b"hash sparse\nhello\n")
+                if half_closed:
+                    client.half_close()
+                    threading.Event().wait(0.2)  # until the server has seen it, and reads no more
+                client.reset()
+            wait_until(lambda: server_has_a_seat(server))
     finally:
         sparse.unlink()
 
