@@ -105,7 +105,7 @@ class _Transfer:
         """The rest of the file; None where it is not the same file any more."""
         hasher, hashed = hashlib.sha256(), 0
         while hashed < offset:
-            hashed = await self._in_thread(self._part.hash_slice, hasher, hashed, offset)
+            hashed = await self._in_thread(self._part.read_slice, hasher.update, hashed, offset)
         is_same = False
 
         def go_on(header: wire.FileHeader) -> Deferred[int | None]:

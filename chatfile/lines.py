@@ -8,7 +8,6 @@ or CR LF as the end, telnet's bytes removed, turns, half-close, and a close that
 from __future__ import annotations
 
 import enum
-import re
 
 from twisted.internet.interfaces import (
     IConsumer,
@@ -25,12 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile.clocks import Alarm, StallWatch, outstanding_bytes
-
-# RFC 854: SB ... SE, then WILL, WONT, DO or DONT with an option, then a command alone.
-_SB, _SE = b"\xff\xfa", b"\xff\xf0"
-_COMMAND = re.compile(rb"\xff(?:[\xfb-\xfe].|[\xf0-\xfa])", re.DOTALL)
-_NEGOTIATION = re.compile(rb"\xff(?:\xfa.*?\xff\xf0|[\xfb-\xfe].|[\xf0-\xfa])", re.DOTALL)
-_BEGUN = re.compile(rb"\xff[\xfb-\xfe]?\Z")
+from chatfile.telnet import without_begun_negotiation, without_telnet
 
 
 class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
@@ -151,7 +145,7 @@ class LineProtocol(LineReceiver):
         elif self._is_too_long(line):
             self.lineTooLong()
         else:
-            self.lineReceived(_without_telnet(line))
+            self.lineReceived(without_telnet(line))
 
     def _check_unfinished(self) -> None:
         """Tell of a line that is too long as soon as that is sure, and keep nothing of it."""
@@ -166,8 +160,8 @@ class LineProtocol(LineReceiver):
         """Telnet's bytes do not count, but there can't be more of them than of others."""
         if len(line) <= self.MAX_LENGTH:
             return False
-        counted = line if is_complete else _without_begun_telnet(line)
-        return len(line) > 2 * self.MAX_LENGTH or len(_without_telnet(counted)) > self.MAX_LENGTH
+        counted = line if is_complete else without_begun_negotiation(line)
+        return len(line) > 2 * self.MAX_LENGTH or len(without_telnet(counted)) > self.MAX_LENGTH
 
     def _deliver_end(self) -> None:
         """At the peer's end: what it said last, then that there is no more."""
@@ -330,20 +324,6 @@ class LineProtocol(LineReceiver):
         self._give_up_turn()
         if self._flush is not None:
             self._flush.stop()
-
-
-def _without_telnet(line: bytes) -> bytes:
-    if b"\xff" not in line:
-        return line
-    # Behind the last SE no subnegotiation can end, and looking for its end again and again would be quadratic.
-    end = line.rfind(_SE) + len(_SE) if _SE in line else 0
-    return _NEGOTIATION.sub(b"", line[:end]) + _COMMAND.sub(b"", line[end:])
-
-
-def _without_begun_telnet(line: bytes) -> bytes:
-    """What of an unfinished line is before a negotiation whose end may still come."""
-    begun = line.find(_SB, line.rfind(_SE) + 1)
-    return line[:begun] if begun >= 0 else _BEGUN.sub(b"", line)
 
 
 def _half_closable(transport: object) -> bool:

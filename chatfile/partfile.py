@@ -13,10 +13,10 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatfile import errors
-from chatfile.receiving import Hasher
 
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_CREAT | _SAFELY
@@ -25,8 +25,8 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EA
 _NOTE_BYTES = 100
 _NAME_BYTES = 255
 """The longest file name of the usual file systems."""
-_HASH_SLICE = 64 << 20
-"""Bytes hashed in one call, so that an interruption is not held up."""
+_SLICE = 64 << 20
+"""Bytes read in one call, so that an interruption is not held up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +139,15 @@ class PartFile:
         """Bytes that are here."""
         return os.fstat(self.descriptor).st_size
 
-    def hash_slice(self, hasher: Hasher, start: int, stop: int) -> int:
-        """Take some of the bytes from `start` to `stop` into `hasher`; the result is where to go on."""
-        buffer, end = memoryview(bytearray(1 << 20)), min(stop, start + _HASH_SLICE)
+    def read_slice(self, take: Callable[[memoryview], None], start: int, stop: int) -> int:
+        """Give some of the bytes from `start` to `stop` to `take`; the result is where to go on."""
+        buffer, end = memoryview(bytearray(1 << 20)), min(stop, start + _SLICE)
         with self._lock:
             while start < end:
                 count = os.preadv(self.descriptor, [buffer[: end - start]], start)
                 if count == 0:
                     raise errors.LocalFileError(path=self.path, why="its part file has changed meanwhile")
-                hasher.update(buffer[:count])
+                take(buffer[:count])
                 start += count
         return start
 
