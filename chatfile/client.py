@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 
 from chatfile import errors, wire
 from chatfile.clocks import Alarm
-from chatfile.lines import LineProtocol, Phase
+from chatfile.lines import LineProtocol, Phase, is_tcp
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
 from chatfile.receiving import Hasher
 from chatfile.threads import InThread
@@ -78,9 +78,11 @@ class ChatFileClient(LineProtocol):
         """What the server says of its commands."""
         return self._ask(wire.Help(), TextPending())
 
-    def hash(self, name: str) -> Deferred[wire.Digest]:
-        """The digest of a file, with its size and time."""
-        return self._ask(wire.Hash(name), LinePending(wire.Digest, lambda digest: digest.name == name))
+    def hash(self, name: str, *, size: int = 0) -> Deferred[wire.Digest]:
+        """The digest of a file, with its size and time; for `size` bytes the server is given time to hash them."""
+        pending = LinePending(wire.Digest, lambda digest: digest.name == name)
+        pending.hashing = size
+        return self._ask(wire.Hash(name), pending)
 
     def get(
         self,
@@ -140,7 +142,7 @@ class ChatFileClient(LineProtocol):
 
     def connectionMade(self) -> None:
         """Wait for the greeting, and answer it with the name that it gives."""
-        if hasattr(self.transport, "setTcpNoDelay"):  # not on a UNIX socket
+        if is_tcp(self.transport):
             self.transport.setTcpNoDelay(True)
         greeting = LinePending(wire.Welcome, _is_usable)
         greeting.join(self)
@@ -272,6 +274,7 @@ async def connect(
     try:
         await client.greeted
     except (errors.ServerClosed, errors.ServerSilent, errors.IdleTimeout, errors.Shutdown, errors.Internal) as error:
+        client.abort()
         if client.name:
             raise
         raise errors.NoGreeting(f"The server gave no greeting. {error}") from error

@@ -104,10 +104,10 @@ class StallWatch:
     ) -> None:
         """Grant the peer `seconds` (0: for ever) before `stalled()` is called; `moving()` is called until then.
 
-        `handed` is the count of bytes given to the transport, and `waiting` whether it asked for no more: these two
-        must do where the system does not tell what the peer has acknowledged. While `busy()`, more is going to be
-        sent, though the peer may have taken everything so far. It looks often enough for a time limit of `within`
-        seconds as well.
+        `waiting` tells whether the transport still has something of ours to write, and `handed` how many bytes it was
+        given, which must do where the system does not tell what the peer has acknowledged. While `busy()`, more is
+        going to be sent, though the peer may have taken everything so far. It looks often enough for a time limit of
+        `within` seconds as well.
         """
         self._clock = clock
         self._seconds = seconds
@@ -141,8 +141,8 @@ class StallWatch:
 
     def _look(self, transport: object) -> None:
         self._timer = None
-        outstanding = outstanding_bytes(transport)
-        is_outstanding = self._waiting() if outstanding is None else outstanding > 0
+        # What waits above the system (TLS before its handshake, say) is not in the system's count.
+        is_outstanding = self._waiting() or bool(outstanding_bytes(transport))
         if not is_outstanding and not self._busy():
             return
         now, taken = self._clock.seconds(), self._measure(transport)

@@ -92,9 +92,12 @@ class _Transfer:
         if received is None:
             offset = 0
             received = await self._client.get(self._name, self._start_anew, progress=self._progress)
-        await self._in_thread(self._part.finish, received.header.mtime)
+        await self._in_thread(self._finish, received)
         size = offset + received.header.size
         return Download(self._name, self._part.path, size, received.sha256, received.verified, offset)
+
+    def _finish(self, received: Received) -> None:
+        self._part.finish(received.header.mtime, verified=received.verified)
 
     def _start_anew(self, header: wire.FileHeader) -> Deferred[int | None]:
         source = Source(header.size, header.mtime)

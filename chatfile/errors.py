@@ -171,6 +171,10 @@ class TargetExists(LocalFileError):
     """ "{path}" exists already and is left as it is; --force replaces it."""
 
 
+class NotVerified(LocalFileError):
+    """ "{path}" exists and is left as it is: the server does not hash, so what came can't be verified."""
+
+
 class TargetNotRegular(LocalFileError):
     """ "{path}" exists and is not a regular file; it is left as it is."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IConsumer,
     IDelayedCall,
@@ -209,7 +210,10 @@ class LineProtocol(LineReceiver):
         """After a burst of lines, or a change of what holds them."""
 
     def outputEnded(self) -> None:
-        """In a close: everything was handed to the system, and the peer sees our end."""
+        """In a close: everything was handed to the system, and our end behind it."""
+
+    def lingering(self) -> None:
+        """In a close, some time after that: the peer may or may not have taken it all."""
 
     # --- holding ---
 
@@ -304,6 +308,7 @@ class LineProtocol(LineReceiver):
         self.outputEnded()
 
     def _stop_lingering(self) -> None:
+        self.lingering()
         if outstanding_bytes(self.transport):
             self._linger.set(self.LINGER)
         else:
@@ -324,6 +329,11 @@ class LineProtocol(LineReceiver):
         self._give_up_turn()
         if self._flush is not None:
             self._flush.stop()
+
+
+def is_tcp(transport: ILineTransport) -> bool:
+    """Whether the options of TCP can be set: those of UNIX sockets have the methods too, but not the options."""
+    return bool(ITCPTransport.providedBy(transport) and isinstance(transport.getPeer(), IPv4Address | IPv6Address))
 
 
 def _half_closable(transport: object) -> bool:

@@ -79,7 +79,17 @@ class PartFile:
         if not stat.S_ISREG(mode):
             raise errors.TargetNotRegular(path=self.path)
         if not self._force:
+            self._drop_twin()
             raise errors.TargetExists(path=self.path)
+
+    def _drop_twin(self) -> None:
+        """A download that was interrupted between its final name and the end of its first one has both."""
+        try:
+            part = os.stat(self._part, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if os.path.samestat(part, os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)):
+            self.discard()
 
     def _open_locked(self) -> int:
         """The descriptor of the part file; -1 where it was not ours alone and another try is due."""
@@ -184,18 +194,20 @@ class PartFile:
 
     # --- the end ---
 
-    def finish(self, mtime: int) -> None:
+    def finish(self, mtime: int, *, verified: bool) -> None:
         """Give the file its time and its final name: nothing partial ever has that name.
 
-        Raises `TargetExists` where it has appeared meanwhile (unless forced), or `LocalFileError`.
+        What exists is replaced only if that is forced and the new file `verified`. Raises `TargetExists`,
+        `NotVerified`, or `LocalFileError`.
         """
         try:
             with self._lock:
                 self._set_time(mtime)
-                self._rename()
-                self._unlink(self._note)
+                self._unlink(self._note)  # first: behind the rename, it could be another client's
+                self._rename(replace=self._force and verified)
         except FileExistsError:
-            raise errors.TargetExists(path=self.path) from None
+            self._write_note(Source(self.size(), mtime))
+            raise (errors.NotVerified if self._force else errors.TargetExists)(path=self.path) from None
         except OSError as error:
             raise self._cannot(error) from error
 
@@ -205,8 +217,8 @@ class PartFile:
         except (OSError, OverflowError):
             pass  # a time that this file system can't hold; the content is what was promised
 
-    def _rename(self) -> None:
-        if self._force:
+    def _rename(self, *, replace: bool) -> None:
+        if replace:
             os.replace(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             return
         try:
@@ -215,7 +227,8 @@ class PartFile:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            self._check_target()
+            if os.access(self._name, os.F_OK, dir_fd=self._folder, follow_symlinks=False):
+                raise FileExistsError(errno.EEXIST, "exists") from error
             os.rename(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         else:
             self._unlink(self._part)

@@ -131,6 +131,7 @@ class RowsPending(Pending[list[T]]):
         self._header = header
         self._row = row
         self._rows: list[T] = []
+        self._bytes = 0
         self.left: int | None = None
         """Rows that are still to come; None before the header."""
 
@@ -139,8 +140,11 @@ class RowsPending(Pending[list[T]]):
         if self.left is None:
             self.left = wire.parse_reply(line, self._header).count
             if self.left > wire.MAX_ROWS:
-                raise errors.ProtocolViolation(what=f"{self.left} rows; at most {wire.MAX_ROWS} are accepted")
+                raise errors.ProtocolViolation(what=f"{self.left} rows, more than the {wire.MAX_ROWS} accepted")
         else:
+            self._bytes += len(line)
+            if self._bytes > wire.MAX_ROWS_BYTES:
+                raise errors.ProtocolViolation(what=f"rows of more than {wire.MAX_ROWS_BYTES} bytes")
             self._rows.append(self.parse_row(line))
             self.left -= 1
         if not self.left:
@@ -235,6 +239,8 @@ class FilePending(Pending[Received]):
         accepting.addCallback(lambda _: self.connection.release(Hold.DISK))
 
     def _receive_into(self, descriptor: int | None, size: int) -> None:
+        if self.done.called:
+            descriptor = None  # nobody wants it any more, and the descriptor may be another file's by now
         if descriptor is None:
             self._hasher = None  # what is dropped can't be verified
         self._receiver = FileReceiver(

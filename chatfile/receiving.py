@@ -58,6 +58,7 @@ class FileReceiver:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._writing = False
+        self._has_paused = False
         self._dropping = descriptor is None
         self._failure: Failure | None = None
         self._finish_if_complete()
@@ -70,7 +71,8 @@ class FileReceiver:
             self._waiting.append(mine)
             self._waiting_bytes += len(mine)
             self._write()
-            if self._waiting_bytes > self.BATCH:
+            if self._waiting_bytes > self.BATCH and not self._has_paused:
+                self._has_paused = True
                 self._pause()
         self._finish_if_complete()
         return rest
@@ -105,13 +107,18 @@ class FileReceiver:
     def _written(self, _: None) -> None:
         self._writing = False
         self._write()
-        self._resume()
+        self._go_on()
         self._finish_if_complete()
 
     def _write_failed(self, failure: Failure) -> None:
         self._writing = False
-        self._resume()
-        self.drop(failure)
+        self.drop(failure)  # first: what comes now must not be written behind the gap
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._has_paused:
+            self._has_paused = False
+            self._resume()
 
     def _finish_if_complete(self) -> None:
         if self.done.called or self._writing or self._waiting:

@@ -93,6 +93,8 @@ class FileSender:
         self._reading = None
         if self._done is None:
             self._close()
+        elif _is_ending(self._transport):
+            self._finish(Failure(TransferAborted(sent=self._sent)))
         elif not piece:
             self._finish(Failure(FileShrank(missing=self._remaining)))
         else:
@@ -124,3 +126,9 @@ class FileSender:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _is_ending(transport: object) -> bool:
+    """Whether the peer has ended a TLS session: Twisted then drops in silence what is still written to it."""
+    beneath = getattr(transport, "transport", None)
+    return bool(getattr(beneath, "disconnecting", False))

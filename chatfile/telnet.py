@@ -23,4 +23,4 @@ def without_telnet(line: bytes) -> bytes:
 def without_begun_negotiation(line: bytes) -> bytes:
     """What of an unfinished line is before a negotiation whose end may still come."""
     begun = line.find(_SB, line.rfind(_SE) + 1)
-    return line[:begun] if begun >= 0 else _BEGUN.sub(b"", line)
+    return line[:begun] if begun >= 0 else _BEGUN.sub(b"", without_telnet(line))

@@ -30,23 +30,15 @@ class ChatFileFactory(Factory):
         timeouts: Timeouts | None = None,
     ) -> None:
         """`in_thread(call, *arguments)` makes a call in a thread; without `digests`, nothing is hashed."""
-        self.connections: set[ChatFileProtocol] = set()
         self._clock = clock
-        self._drained: Deferred[None] | None = None
-        self._service = Service(repository, digests, admission, timeouts or Timeouts(), clock, in_thread, self._forget)
+        self._service = Service(repository, digests, admission, timeouts or Timeouts(), clock, in_thread)
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
         """The protocol of a new connection, which is refused later if there is no seat."""
         protocol = ChatFileProtocol(self._service)
         protocol.factory = self
-        self.connections.add(protocol)
+        self._service.connections.add(protocol)
         return protocol
-
-    def _forget(self, protocol: ChatFileProtocol) -> None:
-        self.connections.discard(protocol)
-        if self._drained is not None and not self.connections:
-            drained, self._drained = self._drained, None
-            drained.callback(None)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """Tell the idle, let replies under way finish for at most `seconds` (0: for ever), then cut them short.
@@ -55,21 +47,21 @@ class ChatFileFactory(Factory):
         """
         self._service.draining = True
         drained: Deferred[None] = Deferred()
-        if not self.connections:
+        if not self._service.connections:
             drained.callback(None)
             return drained
-        self._drained = drained
+        self._service.all_gone = drained
         deadline = Alarm(self._clock, self._cut_short)
         deadline.set(seconds)
-        for protocol in list(self.connections):
+        for protocol in list(self._service.connections):
             protocol.shut_down()
         return drained.addBoth(lambda _: deadline.stop())
 
     def _cut_short(self) -> None:
-        for protocol in list(self.connections):
+        for protocol in list(self._service.connections):
             protocol.cut_short()
 
     def reset(self) -> None:
         """Reset every connection that is left."""
-        for protocol in list(self.connections):
+        for protocol in list(self._service.connections):
             protocol.abort()

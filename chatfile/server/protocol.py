@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.admission import Admission
-from chatfile.clocks import Alarm, StallWatch
+from chatfile.clocks import Alarm, StallWatch, is_reset, outstanding_bytes
 from chatfile.digests import Digests
-from chatfile.lines import Hold, ILineTransport, Phase
+from chatfile.lines import Hold, ILineTransport, Phase, is_tcp
 from chatfile.repository import Repository
 from chatfile.server.conversation import Conversation, Reply
 from chatfile.threads import InThread
@@ -40,8 +40,21 @@ class Service:
     timeouts: Timeouts
     clock: IReactorTime
     in_thread: InThread
-    lost: Callable[[ChatFileProtocol], None]
     draining: bool = False
+    connections: set[ChatFileProtocol] = field(default_factory=set)
+    all_gone: Deferred[None] | None = None
+
+    def clear_table(self) -> None:
+        """Free the seats of those who have taken everything and are about to go; they need not be waited for."""
+        for protocol in list(self.connections):
+            protocol.clear_seat()
+
+    def forget(self, protocol: ChatFileProtocol) -> None:
+        """Its connection is gone."""
+        self.connections.discard(protocol)
+        if self.all_gone is not None and not self.connections:
+            all_gone, self.all_gone = self.all_gone, None
+            all_gone.callback(None)
 
 
 class ChatFileProtocol(Conversation):
@@ -92,12 +105,16 @@ class ChatFileProtocol(Conversation):
     def _sit_down(self, address: str, host: str) -> None:
         if self._service.draining:
             raise errors.Shutdown
-        self.seat = self._service.admission.admit(address, host)
+        try:
+            self.seat = self._service.admission.admit(address, host)
+        except errors.Full:
+            self._service.clear_table()
+            self.seat = self._service.admission.admit(address, host)
         self._seated = True
 
     @staticmethod
     def _tune(transport: ILineTransport) -> None:
-        if hasattr(transport, "setTcpNoDelay"):  # not on a UNIX socket
+        if is_tcp(transport):
             transport.setTcpNoDelay(True)  # the END line must not wait for an acknowledgement
             transport.setTcpKeepAlive(True)
 
@@ -140,7 +157,7 @@ class ChatFileProtocol(Conversation):
         self._send_away(errors.LineTimeout(seconds=self._timeouts.line), "unfinished line")
 
     def _stalled(self) -> None:
-        self.why_left = "stalled"
+        self.why_left = "reset" if is_reset(self.transport) else "stalled"
         self.abort()
 
     # --- going ---
@@ -171,13 +188,22 @@ class ChatFileProtocol(Conversation):
         """The drain is at its end: tell the client where that can be done, reset it where not."""
         if self.phase is Phase.OPEN and self.reply is Reply.WORKING:
             self.stop_answering()
-        elif self.phase is Phase.OPEN or not self.flush_timeout:
+        else:
             self.why_left = "shutdown"
             self.abort()
 
     def outputEnded(self) -> None:
-        """Our end is out, and with it the seat is free."""
-        self._leave("closed")
+        """Our end is out; when the peer has it as well, the seat is free."""
+        self.clear_seat()
+
+    def lingering(self) -> None:
+        """Some time later."""
+        self.clear_seat()
+
+    def clear_seat(self) -> None:
+        """Free the seat if the peer has taken everything up to our end: until then it is served, however slowly."""
+        if self.phase is Phase.LINGERING and not outstanding_bytes(self.transport):
+            self._leave("closed")
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """However it went, the seat is free now."""
@@ -185,8 +211,8 @@ class ChatFileProtocol(Conversation):
         self._stop_clocks()
         self.stop_answering()
         clean = reason is None or reason.check(error.ConnectionDone)
-        self._leave("closed" if clean or reason is None else reason.getErrorMessage())
-        self._service.lost(self)
+        self._leave("closed" if clean else "connection lost")
+        self._service.forget(self)
 
     def _leave(self, why: str) -> None:
         if self._seated:

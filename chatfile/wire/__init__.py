@@ -4,7 +4,7 @@ Requests and replies are frozen values. Formatting one and parsing the line give
 either a value or exactly one error. Lines are handled here without their end.
 """
 
-from chatfile.wire.limits import MAX_NUMBER, MAX_REPLY, MAX_REQUEST, MAX_ROWS, VERSION
+from chatfile.wire.limits import MAX_NUMBER, MAX_REPLY, MAX_REQUEST, MAX_ROWS, MAX_ROWS_BYTES, VERSION
 from chatfile.wire.printable import printable
 from chatfile.wire.replies import (
     GRAMMAR,
@@ -43,7 +43,7 @@ from chatfile.wire.requests import (
 )
 
 __all__ = [
-    "GRAMMAR", "HELP", "MAX_NUMBER", "MAX_REPLY", "MAX_REQUEST", "MAX_ROWS", "VERSION",
+    "GRAMMAR", "HELP", "MAX_NUMBER", "MAX_REPLY", "MAX_REQUEST", "MAX_ROWS", "MAX_ROWS_BYTES", "VERSION",
     "Ack", "Bye", "ClientRow", "Digest", "End", "Error", "Exit", "FileHeader", "FileRow", "Get", "Hash", "Help",
     "HelpHeader", "List", "ListHeader", "Message", "Reply", "Request", "Resume", "Status", "StatusHeader", "Welcome",
     "format_reply", "format_request", "format_time", "is_command", "parse_reply", "parse_request", "parse_time",

@@ -7,5 +7,7 @@ MAX_REPLY = 8192
 """Bytes of a line that a client accepts."""
 MAX_ROWS = 1_000_000
 """Rows of one reply that a client accepts."""
+MAX_ROWS_BYTES = 256 << 20
+"""Bytes of all rows of one reply that a client accepts."""
 MAX_NUMBER = 2**63 - 1
 """The largest size or offset; a larger offset is taken for this one, which no file reaches."""
