@@ -240,6 +240,13 @@ def parse_refusal(line: bytes) -> errors.Refusal | None:
     return refusal
 
 
+def _why_not(error: Exception) -> str:
+    number = getattr(error, "osError", None)
+    if isinstance(number, int):
+        return errors.reason(OSError(number, ""))
+    return str(error).rstrip(".") or type(error).__name__
+
+
 def _endpoint(reactor: object, description: str) -> IStreamClientEndpoint:
     try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, description)
@@ -270,7 +277,7 @@ async def connect(
     try:
         await connecting
     except Exception as error:  # each kind of endpoint has errors of its own
-        raise errors.NoConnection(server=server, why=str(error).rstrip(".") or type(error).__name__) from error
+        raise errors.NoConnection(server=server, why=_why_not(error)) from error
     try:
         await client.greeted
     except (errors.ServerClosed, errors.ServerSilent, errors.IdleTimeout, errors.Shutdown, errors.Internal) as error:

@@ -127,6 +127,11 @@ class BadAddress(ChatFileError):
 class NoConnection(ChatFileError):
     """No connection to {server}: {why}."""
 
+    def __init__(self, sentence: str | None = None, /, *, server: object = "", why: str = "") -> None:
+        """`why` can be asked for, to tell it again of a server in other words."""
+        super().__init__(sentence, server=server, why=why)
+        self.why = why
+
 
 class NoGreeting(ChatFileError):
     """The server closed the connection without a greeting."""

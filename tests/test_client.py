@@ -243,3 +243,54 @@ def test_exit_waits_for_the_end(talk: Talk) -> None:
     assert left == []
     talk.closes()
     assert left == [None]
+
+
+# --- several files at once ---
+
+
+def test_a_descriptor_that_comes_after_the_cancellation_is_not_written_to(talk: Talk, sink: int) -> None:
+    accepting: Deferred[int | None] = Deferred()
+    reply, behind = talk.client.get("a b", lambda _: accepting), talk.client.send("hi")
+    talk.server_says(HEADER)
+    reply.cancel()
+    assert isinstance(result_of(reply), CancelledError)
+    accepting.callback(sink)  # it may be the number of quite another file by now
+    talk.server_says(CONTENT + b"END " + SHA256 + b"\nhi ACK\n")
+    assert (result_of(behind), written(sink)) == ("hi ACK", b"")
+
+
+def test_the_disk_of_one_file_does_not_let_the_next_one_in_too_early(sink: int) -> None:
+    threads = Threads()
+    talk = Talk(in_thread=threads).greet()
+    accepting: Deferred[int | None] = Deferred()
+    first, second = talk.client.get("a b", sink), talk.client.get("a b", lambda _: accepting)
+    talk.server_says((HEADER + CONTENT + b"END " + SHA256 + b"\n") * 2)
+    threads.run_all()
+    assert result_of(first).verified
+    assert not talk.transport.aborted
+    accepting.callback(sink)
+    threads.run_all()
+    assert (result_of(second).verified, written(sink)) == (True, CONTENT * 2)
+
+
+def test_nothing_is_written_behind_a_gap(sink: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = Threads()
+    talk = Talk(in_thread=threads).greet()
+    reply = talk.client.get("a b", sink)
+    size = 4 << 20
+    talk.server_says(b"FILE %d %s a b\n" % (size, TIME))
+    sent = 0
+    while talk.transport.producerState == "producing":
+        talk.server_says(bytes(65536))
+        sent += 65536
+
+    def full(*_: object) -> int:
+        raise OSError(28, "no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        threads.run()
+    assert isinstance(result_of(reply), OSError)
+    talk.server_says(bytes(size - sent) + b"END -\n")
+    threads.run_all()
+    assert written(sink) == b""

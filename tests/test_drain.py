@@ -71,6 +71,17 @@ def test_at_the_deadline_a_file_is_cut_by_a_reset_and_a_wait_is_told(tmp_path: P
     threads.run_all()
 
 
+def test_the_deadline_binds_who_is_being_closed_already(tmp_path: Path) -> None:
+    server = Server(tmp_path, timeouts=Timeouts(flush=0))
+    peer = server.greeted()
+    peer.says(b"exit")
+    drained(server, 30)
+    server.pass_time(29.8)
+    assert not peer.transport.aborted
+    server.pass_time(0.4)
+    assert peer.transport.aborted
+
+
 def test_a_transport_that_is_full_can_be_closed(server: Server) -> None:
     transport = FullTransport()
     server.greeted(transport)

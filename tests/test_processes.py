@@ -112,6 +112,17 @@ def server_has_a_seat(server: ServerProcess) -> bool:
         return client.line().startswith(b"WELCOME")
 
 
+def test_who_still_takes_its_last_reply_keeps_its_own_seat_and_no_longer(folder: Path) -> None:
+    with ServerProcess(folder, "--max-clients=1") as server:
+        slow = server.connect(receive_buffer=4096)
+        slow.send(b"get 1048579.bin\nexit\n")
+        server.log_until("was sent")
+        assert not server_has_a_seat(server)
+        assert len(slow.rest()) > 1_048_579
+        assert server_has_a_seat(server)
+        slow.close()
+
+
 # --- files ---
 
 

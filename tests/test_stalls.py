@@ -216,3 +216,11 @@ def test_a_slow_reader_that_moves_lives(pair: Pair) -> None:
         _fill(near)
         watched.wait(1)
     assert watched.stalled == []
+
+
+def test_what_waits_above_the_system_counts_too() -> None:
+    """As TLS does before its handshake, or at its end: the system has sent everything that it was given."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as sock:
+        watched = Watched(8, sock)
+        watched.wait(100)
+        assert watched.stalled_behind(8)

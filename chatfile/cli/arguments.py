@@ -19,7 +19,7 @@ DEFAULT_DOWNLOADS = "client_downloads"
 DEFAULT_TIMEOUT = 60.0
 STDOUT = "-"
 
-_ENDPOINT = re.compile(r"(tcp|tcp6|tls|ssl|unix|haproxy|systemd):")
+_ENDPOINT = re.compile(r"(tcp|tls|unix):")  # not ssl: it would verify nothing of the server
 _BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
 _HOST = re.compile(r"([^:\[\]\s]+)(?::([0-9]+))?")
 
@@ -44,11 +44,12 @@ def endpoint_description(server: str) -> str:
 
 def _server(text: str) -> str:
     try:
-        return endpoint_description(text)
+        endpoint_description(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, or an endpoint such as unix:PATH"
+            f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, tcp:..., tls:... or unix:PATH"
         ) from None
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -87,7 +88,7 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
 
     add = parser.add_argument
     add(
-        "-s", "--server", type=_server, metavar="ADDRESS", default=default(endpoint_description(DEFAULT_SERVER)),
+        "-s", "--server", type=_server, metavar="ADDRESS", default=default(f"{DEFAULT_SERVER}:{DEFAULT_PORT}"),
         help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
     )  # fmt: skip
     add(
@@ -96,7 +97,7 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
     )  # fmt: skip
     add(
         "--timeout", type=_seconds, metavar="SECONDS", default=default(DEFAULT_TIMEOUT),
-        help="without progress before giving up, 0: never; for a digest, a second more per 20 MB of the file"
+        help="without progress before giving up, 0: never; behind a file, a second more per 20 MB of it, for its digest"
         f" [{DEFAULT_TIMEOUT:g}]",
     )  # fmt: skip
     add(
@@ -104,7 +105,7 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
         help="where the server is full, keep trying for so long [0]",
     )  # fmt: skip
     add("--json", action="store_true", default=default(False), help="machine-readable output, one JSON object a line")
-    add("-q", "--quiet", action="store_true", default=default(False), help="no progress, no notes")
+    add("-q", "--quiet", action="store_true", default=default(False), help="results and errors only, no notes")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     send = command("send", "send a message and show what comes back")
-    send.add_argument("text", metavar="TEXT", type=_checked(lambda text: wire.format_request(wire.Message(text))))
+    send.add_argument("words", metavar="TEXT", nargs="+")
     command("status", "show who is connected and who was")
     command("list", "show the files that there are")
     command("help", "show what the server says of its commands")
@@ -148,6 +149,12 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The checked arguments; ends the process with status 2 and a message where they are wrong."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
+    if parsed.command == "send":
+        parsed.text = " ".join(parsed.words)
+        try:
+            wire.format_request(wire.Message(parsed.text))
+        except errors.ChatFileError as error:
+            parser.error(str(error))
     if parsed.command == "get" and parsed.output is not None and len(parsed.names) > 1:
         parser.error("-o goes with a single name")
     if parsed.command == "get" and parsed.output == "":

@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> Exit:
     def begin() -> None:
         running: Deferred[Any] = Deferred.fromCoroutine(_main(reactor, arguments, view, interrupts))
         interrupts.handle = running.cancel
+        running.addErrback(_exit_if_cancelled)
         running.addBoth(outcome.append)
         running.addBoth(lambda _: reactor.stop())
 
@@ -45,6 +46,12 @@ def run(arguments: argparse.Namespace) -> Exit:
     return code
 
 
+def _exit_if_cancelled(failure: Failure) -> Failure:
+    if failure.check(CancelledError):
+        os._exit(Exit.INTERRUPTED)  # at once: a thread may be stuck in a write that nobody reads
+    return failure
+
+
 def _forget_output() -> None:
     """What could not be written is not tried again by the interpreter on its way out, which would complain."""
     if sys.stdout is not None:
@@ -54,8 +61,6 @@ def _forget_output() -> None:
 def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
     if isinstance(outcome, Exit):
         return outcome
-    if outcome.check(CancelledError):
-        return Exit.INTERRUPTED
     if outcome.check(BrokenPipeError):
         return Exit.LOCAL_FILE
     if isinstance(outcome.value, errors.ChatFileError):
@@ -68,9 +73,9 @@ def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
 async def _main(reactor: Any, arguments: argparse.Namespace, view: View, interrupts: Interrupts) -> Exit:
     async def reconnect() -> ChatFileClient:
         # The server may let us in again a moment before it hears that we have gone.
-        return await connected(arguments, reactor, wait=max(arguments.wait, _SEAT_PATIENCE))
+        return await connected(arguments, reactor, view, wait=max(arguments.wait, _SEAT_PATIENCE))
 
-    session = Session(await connected(arguments, reactor, wait=arguments.wait), arguments, view)
+    session = Session(await connected(arguments, reactor, view, wait=arguments.wait), arguments, view)
     try:
         if arguments.command:
             return await one_command(session, arguments)

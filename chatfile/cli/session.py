@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from chatfile import errors, wire
-from chatfile.cli.arguments import STDOUT
+from chatfile.cli.arguments import STDOUT, endpoint_description
 from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.views import View
 from chatfile.client import ChatFileClient, connect
@@ -25,16 +26,20 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 
 
-async def connected(arguments: argparse.Namespace, clock: IReactorTime, *, wait: float) -> ChatFileClient:
+async def connected(arguments: argparse.Namespace, clock: IReactorTime, view: View, *, wait: float) -> ChatFileClient:
     """A connection to the server; where that is full, tried again with growing pauses for `wait` seconds."""
     deadline, pause = clock.seconds() + wait, _FIRST_PAUSE
     while True:
         try:
-            return await connect(arguments.server, timeout=arguments.timeout)
+            return await connect(endpoint_description(arguments.server), timeout=arguments.timeout)
+        except errors.NoConnection as error:
+            raise errors.NoConnection(server=arguments.server, why=error.why) from error
         except errors.Full:
             left = deadline - clock.seconds()
             if left <= 0:
                 raise
+            if pause == _FIRST_PAUSE and arguments.wait:
+                view.note("The server is full; waiting for a seat.")
             await deferLater(clock, min(pause, left), lambda: None)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -65,6 +70,7 @@ class Session:
                 await self.download(name)
             case wire.Exit():
                 await self.client.exit()
+                self.view.goodbye()
 
     async def download(self, name: str, *, output: str | None = None, force: bool = False) -> None:
         """Save a file: `output` is the path of its final name, by default that in the folder of downloads."""
@@ -75,20 +81,31 @@ class Session:
         if os.path.isdir(os.path.join(folder, save_as)):
             raise errors.LocalFileError(path=os.path.join(folder, save_as), why="it is a folder")
         began = time.monotonic()
-        saved = await download(
-            self.client, name, folder or ".", save_as=save_as, force=force, create_folder=output is None
-        )
+        try:
+            saved = await download(
+                self.client, name, folder or ".", save_as=save_as, force=force, create_folder=output is None
+            )
+        except errors.TransferBroken:
+            self.view.note("What came is kept; get it again to go on.")
+            raise
         self.view.download(saved, time.monotonic() - began)
 
     async def copy_to_stdout(self, name: str) -> None:
         """Write a file to standard output: what has gone out can't be called back, the exit code tells of it."""
-        sys.stdout.flush()
         try:
-            received = await self.client.get(name, sys.stdout.fileno())
+            received = await self.client.get(name, _standard_output())
         except OSError as error:
             raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
         if not received.verified:
             self.view.note(f"{wire.printable(name)}: not verified, for the server does not hash")
+
+
+def _standard_output() -> int:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "closed")
+    sys.stdout.flush()
+    os.set_blocking(sys.stdout.fileno(), True)  # another program may have left it otherwise
+    return sys.stdout.fileno()
 
 
 async def one_command(session: Session, arguments: argparse.Namespace) -> Exit:

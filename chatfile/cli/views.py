@@ -24,11 +24,15 @@ class View:
     def note(self, text: str) -> None:
         """Something worth knowing that is no result."""
         if not self._quiet:
-            print(text, file=sys.stderr, flush=True)
+            self._tell(text)
 
     def error(self, error: object) -> None:
         """What went wrong."""
-        print(f"chatfile-client: {wire.printable(str(error))}", file=sys.stderr, flush=True)
+        self._tell(f"chatfile-client: {wire.printable(str(error))}")
+
+    def _tell(self, text: str) -> None:
+        if sys.stderr is not None:  # closed by the caller; print would take standard output instead
+            print(text, file=sys.stderr, flush=True)
 
     def ack(self, text: str, reply: str) -> None:
         """The answer to a message."""

@@ -19,6 +19,10 @@ from chatfile.repository import Repository
 from chatfile.server.conversation import Conversation, Reply
 from chatfile.threads import InThread
 
+UNACKNOWLEDGED = 64 * 1024
+"""Bytes that a peer may have read to our end without having acknowledged them yet: RFC 1122 lets it wait with less than
+two segments, and those of the loopback interface are that long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -201,8 +205,8 @@ class ChatFileProtocol(Conversation):
         self.clear_seat()
 
     def clear_seat(self) -> None:
-        """Free the seat if the peer has taken everything up to our end: until then it is served, however slowly."""
-        if self.phase is Phase.LINGERING and not outstanding_bytes(self.transport):
+        """Free the seat if the peer has all but taken everything: until then it is served, however slowly."""
+        if self.phase is Phase.LINGERING and (outstanding_bytes(self.transport) or 0) <= UNACKNOWLEDGED:
             self._leave("closed")
 
     def connectionLost(self, reason: Failure | None = None) -> None:
