@@ -9,7 +9,6 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +35,7 @@ RESERVED_DESCRIPTORS = 32
 """Descriptors that the process needs beside those of its clients."""
 
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 
 
@@ -55,20 +55,17 @@ class CannotStart(SystemExit, Exception):
             sys.__stderr__.write(f"{sentence}\n")
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = int(text) if text.isascii() and text.isdigit() else least - 1
-        if number < least:
-            raise ValueError(f"{text!r} is not a whole number from {least} on")
-        return number
-
-    return parse
+def _whole(option: str, text: object, least: int) -> int:
+    text = str(text)
+    if not _NUMBER.fullmatch(text) or int(text) < least:
+        raise usage.UsageError(f"--{option}: {text!r} is not a whole number from {least} on")
+    return int(text)
 
 
-def _seconds(text: str) -> float:
-    if not _SECONDS.fullmatch(text):
-        raise ValueError(f"{text!r} is not a number of seconds, such as 30, 0.5, or 0 for never")
-    return float(text)
+def _seconds(option: str, text: object) -> float:
+    if not _SECONDS.fullmatch(str(text)):
+        raise usage.UsageError(f"--{option}: {text!r} is not a number of seconds, such as 30, 0.5, or 0 for never")
+    return float(str(text))
 
 
 class Options(usage.Options):
@@ -78,14 +75,14 @@ class Options(usage.Options):
     longdesc = "A file server you can talk to: serves the files of one folder, line by line, to a few clients at once."
     optParameters = [  # noqa: RUF012 -- as usage.Options wants it
         ["files", "f", DEFAULT_FILES, "Folder to serve; this default is created if missing."],
-        ["max-clients", "n", 3, "Clients at once.", _whole(1)],
-        ["max-per-address", None, 0, "Clients at once from one address, 0: no limit.", _whole(0)],
-        ["history", None, 1000, "How many disconnected clients status remembers.", _whole(0)],
-        ["idle-timeout", None, 300, "Seconds in which a client may ask nothing, 0: for ever.", _seconds],
-        ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever.", _seconds],
-        ["stall-timeout", None, 60, "Seconds in which a client may take nothing of a reply, 0: for ever.", _seconds],
-        ["flush-timeout", None, 5, "The same once its connection is being closed, 0: for ever.", _seconds],
-        ["drain-timeout", None, 30, "Seconds that transfers may still take after SIGTERM, 0: for ever.", _seconds],
+        ["max-clients", "n", 3, "Clients at once."],
+        ["max-per-address", None, 0, "Clients at once from one address, 0: no limit."],
+        ["history", None, 1000, "How many disconnected clients status remembers."],
+        ["idle-timeout", None, 300, "Seconds in which a client may ask nothing, 0: for ever."],
+        ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever."],
+        ["stall-timeout", None, 60, "Seconds in which a client may take nothing of a reply, 0: for ever."],
+        ["flush-timeout", None, 5, "The same once its connection is being closed, 0: for ever."],
+        ["drain-timeout", None, 30, "Seconds that transfers may still take after SIGTERM, 0: for ever."],
     ]
     optFlags = [["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."]]  # noqa: RUF012 -- likewise
 
@@ -113,6 +110,10 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is opened."""
+        for option, least in (("max-clients", 1), ("max-per-address", 0), ("history", 0)):
+            self[option] = _whole(option, self[option], least)
+        for clock in ("idle", "line", "stall", "flush", "drain"):
+            self[f"{clock}-timeout"] = _seconds(f"{clock}-timeout", self[f"{clock}-timeout"])
         self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
         for description in self["endpoints"]:
             _check_endpoint(description)
@@ -124,7 +125,7 @@ def endpoint_description(port: str) -> str:
     """A port number stands for that port of 127.0.0.1; all else is an endpoint description already."""
     if not (port.isascii() and port.isdigit()):
         return port
-    if int(port) > LAST_PORT:
+    if not _NUMBER.fullmatch(port) or int(port) > LAST_PORT:
         raise usage.UsageError(f"--port: there is no port {port}; ports go from 0 (any free one) to 65535")
     return f"tcp:{int(port)}:interface=127.0.0.1"
 
@@ -134,6 +135,10 @@ def _check_endpoint(description: str) -> None:
 
     try:
         serverFromString(reactor, description)
+    except ImportError as error:
+        raise usage.UsageError(
+            f"--port: {description!r} needs what is not installed ({error.name}); for TLS, install chatfile[tls]"
+        ) from error
     except Exception as error:  # each kind of endpoint has errors of its own
         raise usage.UsageError(
             f"--port: {description!r} is not a port number or endpoint description: {error}"
@@ -167,10 +172,13 @@ def _check_descriptors(max_clients: int) -> None:
 class ChatFileService(service.MultiService):
     """Listens at every endpoint for one factory; drains at the end."""
 
-    def __init__(self, factory: ChatFileFactory, endpoints: list[str], drain_timeout: float) -> None:
-        """`endpoints` are descriptions; `drain_timeout` is in seconds, 0 for ever."""
+    log = Logger()
+
+    def __init__(self, factory: ChatFileFactory, folder: str, endpoints: list[str], drain_timeout: float) -> None:
+        """`endpoints` are descriptions; `drain_timeout` is in seconds, 0 for ever; `folder` is for the log."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
+        self._folder = folder
         self._drain_timeout = drain_timeout
         self._listeners = [(description, strports.service(description, factory)) for description in endpoints]
         for _, listener in self._listeners:
@@ -184,8 +192,18 @@ class ChatFileService(service.MultiService):
             except (CannotListenError, OSError) as error:
                 raise CannotStart(_why_not_listening(description, error)) from None
 
+    def startService(self) -> None:
+        """Serve."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self.log.info("Serving {folder}", folder=self._folder, event="serving")
+
     def stopService(self) -> Deferred[None]:
         """No new clients; then let the present ones finish, or reset them at a second signal."""
+        self.log.info(
+            "Going down: transfers have {seconds:g} seconds more (0: no limit), unless there is a second signal",
+            seconds=self._drain_timeout,
+            event="draining",
+        )
         stopping = maybeDeferred(super().stopService)
         self._hurry_at_next_signal()
         return stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
@@ -227,4 +245,4 @@ def makeService(options: Options) -> ChatFileService:
             options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
         ),
     )
-    return ChatFileService(factory, options["endpoints"], options["drain-timeout"])
+    return ChatFileService(factory, options["folder"], options["endpoints"], options["drain-timeout"])

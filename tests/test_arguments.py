@@ -1,0 +1,73 @@
+"""What can be typed behind `chatfile-client`, and what is refused before anything is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatfile.cli.arguments import endpoint_description, parse_arguments
+
+
+@pytest.mark.parametrize(
+    ("address", "description"),
+    [
+        ("localhost", "tcp:host=localhost:port=5000"),
+        ("127.0.0.1:6000", "tcp:host=127.0.0.1:port=6000"),
+        ("[::1]", r"tcp:host=\:\:1:port=5000"),
+        ("[::1]:6000", r"tcp:host=\:\:1:port=6000"),
+        ("::1", r"tcp:host=\:\:1:port=5000"),
+        ("unix:/run/chatfile", "unix:/run/chatfile"),
+        ("tls:host:5000", "tls:host:5000"),
+    ],
+)
+def test_an_address_stands_for_an_endpoint(address: str, description: str) -> None:
+    assert endpoint_description(address) == description
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "nonsense",
+        "list more",
+        "send status",
+        "send GET x",
+        "get",
+        "get ../x",
+        "get a/b",
+        "get ..",
+        "get a b -o c",
+        "hash /etc/passwd",
+        "--timeout x list",
+        "--timeout -1 list",
+        "--wait inf list",
+        "-s host:port list",
+        "-s host:0 list",
+        "-s host:65536 list",
+        "-s ssl:host:5000 list",
+        "-s [::1 list",
+        "--lis",
+    ],
+)
+def test_what_makes_no_sense_is_usage(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(typed.split())
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert (said.out, "error: " in said.err) == ("", True)
+
+
+@pytest.mark.parametrize("name", ["a\nexit", "a\x1b", "", "x" * 5000])
+def test_a_name_that_no_line_can_hold_is_usage(name: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["get", name])
+    assert ended.value.code == 2
+
+
+def test_options_may_stand_before_the_command_or_behind_it() -> None:
+    before = parse_arguments(["-q", "--server", "a:1", "--timeout=5", "get", "x", "y"])
+    behind = parse_arguments(["get", "x", "--timeout=5", "y", "-q", "--server", "a:1"])
+    assert vars(before) == vars(behind)
+    assert (before.names, before.server, before.timeout, before.quiet) == (["x", "y"], "a:1", 5.0, True)
+
+
+def test_several_words_are_one_message() -> None:
+    assert parse_arguments(["send", "hello", "there"]).text == "hello there"
