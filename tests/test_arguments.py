@@ -64,7 +64,7 @@ def test_a_name_that_no_line_can_hold_is_usage(name: str) -> None:
 
 def test_options_may_stand_before_the_command_or_behind_it() -> None:
     before = parse_arguments(["-q", "--server", "a:1", "--timeout=5", "get", "x", "y"])
-    behind = parse_arguments(["get", "x", "--timeout=5", "y", "-q", "--server", "a:1"])
+    behind = parse_arguments(["get", "x", "y", "--timeout=5", "-q", "--server", "a:1"])
     assert vars(before) == vars(behind)
     assert (before.names, before.server, before.timeout, before.quiet) == (["x", "y"], "a:1", 5.0, True)
 
