@@ -29,10 +29,8 @@ from chatfile.server import ChatFileFactory, Timeouts
 DEFAULT_PORT = "5000"
 LAST_PORT = 65535
 DEFAULT_FILES = "server_files"
-DESCRIPTORS_PER_CLIENT = 3
-"""Its socket, the file that it is sent, and the same file for its digest."""
 RESERVED_DESCRIPTORS = 32
-"""Descriptors that the process needs beside those of its clients."""
+"""Descriptors that the process needs beside its clients' sockets; where they run out, a file is `unavailable`."""
 
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -161,11 +159,11 @@ def _checked_folder(folder: str) -> str:
 
 def _check_descriptors(max_clients: int) -> None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    needed = max_clients * DESCRIPTORS_PER_CLIENT + RESERVED_DESCRIPTORS
+    needed = max_clients + RESERVED_DESCRIPTORS
     if limit != resource.RLIM_INFINITY and needed > limit:
         raise usage.UsageError(
             f"--max-clients: this process may open {limit} descriptors, which is too few for {max_clients} clients; "
-            f"raise the limit (ulimit -n {needed}) or lower --max-clients"
+            f"raise the limit (ulimit -n {needed + 2 * max_clients}) or lower --max-clients"
         )
 
 

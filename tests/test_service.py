@@ -90,8 +90,8 @@ class OptionsTests(SynchronousTestCase):
 
     def test_more_clients_than_descriptors(self) -> None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.assertIn("ulimit", self.refused(f"--max-clients={(limit - 32) // 3 + 1}"))
-        parsed(f"--max-clients={(limit - 32) // 3}")
+        self.assertIn("ulimit", self.refused(f"--max-clients={limit - 31}"))
+        parsed(f"--max-clients={limit - 32}")
 
     def test_an_argument_too_many(self) -> None:
         self.refused("more")
