@@ -41,6 +41,7 @@ class ChatFileClient(LineProtocol):
 
     MAX_LENGTH = wire.MAX_REPLY
     LAST_LINE_COUNTS = False
+    HEARS_TELNET = False
     name = ""
     """What the server calls us, from the greeting on."""
 

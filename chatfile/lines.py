@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile.clocks import Alarm, StallWatch, outstanding_bytes
-from chatfile.telnet import without_begun_negotiation, without_telnet
+from chatfile.telnet import TelnetFilter
 
 
 class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
@@ -69,6 +69,8 @@ class LineProtocol(LineReceiver):
     """Lines delivered before the other connections have their turn."""
     READ_AHEAD = 16 * 1024
     """Bytes kept while lines are held before reading stops too; as long as we read, a reset is noticed at once."""
+    HEARS_TELNET = True
+    """Whether the peer may be a telnet client: then its commands and negotiation are taken out."""
     LAST_LINE_COUNTS = True
     """Whether what the peer said last is a line even without LF."""
     LINGER = 0.5
@@ -83,6 +85,7 @@ class LineProtocol(LineReceiver):
         self.clock = clock
         self.phase = Phase.OPEN
         self.input = Input.OPEN
+        self._telnet = TelnetFilter()
         self._holds: set[Hold] = set()
         self._reading = True
         self._start = 0  # of what is not delivered yet, in _buffer
@@ -99,6 +102,8 @@ class LineProtocol(LineReceiver):
         """Deliver the lines that are complete with `data`, as far as nothing holds them."""
         if self.phase is not Phase.OPEN:
             return
+        if data and self.HEARS_TELNET:
+            data = self._telnet.text(data)
         if data:
             self._buffer = self._buffer[self._start :] + data if self._start < len(self._buffer) else data
             self._start = 0
@@ -143,32 +148,25 @@ class LineProtocol(LineReceiver):
         line = line.removesuffix(b"\r")
         if self._skipping:
             self._skipping = False
-        elif self._is_too_long(line):
+        elif len(line) > self.MAX_LENGTH:
             self.lineTooLong()
         else:
-            self.lineReceived(without_telnet(line))
+            self.lineReceived(line)
 
     def _check_unfinished(self) -> None:
         """Tell of a line that is too long as soon as that is sure, and keep nothing of it."""
         unfinished = self._buffer[self._start :].removesuffix(b"\r")
-        if not self._skipping and self._is_too_long(unfinished, is_complete=False):
+        if not self._skipping and len(unfinished) > self.MAX_LENGTH:
             self._skipping = True
             self.lineTooLong()
         if self._skipping:
             self.clearLineBuffer()
 
-    def _is_too_long(self, line: bytes, *, is_complete: bool = True) -> bool:
-        """Telnet's bytes do not count, but there can't be more of them than of others."""
-        if len(line) <= self.MAX_LENGTH:
-            return False
-        counted = line if is_complete else without_begun_negotiation(line)
-        return len(line) > 2 * self.MAX_LENGTH or len(without_telnet(counted)) > self.MAX_LENGTH
-
     def _deliver_end(self) -> None:
         """At the peer's end: what it said last, then that there is no more."""
         if self.input is not Input.ENDED or self._holds:
             return
-        last = self.clearLineBuffer()
+        last = self.clearLineBuffer() + self._telnet.begun
         if last and self.line_mode and self.LAST_LINE_COUNTS:
             self._deliver_one(last)
         if self.phase is Phase.OPEN and not self._holds:
@@ -182,7 +180,9 @@ class LineProtocol(LineReceiver):
 
     def unfinished_line(self) -> bool:
         """Whether a line has begun and its LF has not come."""
-        return self._skipping or (self._start < len(self._buffer) and self._buffer.find(b"\n", self._start) < 0)
+        if self._skipping or self._telnet.begun:
+            return True
+        return self._start < len(self._buffer) and self._buffer.find(b"\n", self._start) < 0
 
     def sendLine(self, line: bytes) -> None:
         """Send `line` and its end."""

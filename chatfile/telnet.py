@@ -1,26 +1,54 @@
-"""What a telnet client adds to the lines that its user types (RFC 854), and how to be rid of it in linear time."""
+"""What a telnet client adds to the lines that its user types (RFC 854), and how to be rid of it."""
 
 from __future__ import annotations
 
-import re
+LONGEST = 256
+"""Bytes of a subnegotiation; what has no end by then is none, and what follows it is text."""
 
 _SB, _SE = b"\xff\xfa", b"\xff\xf0"
-# WILL, WONT, DO or DONT with an option, or a command alone; and before these, SB ... SE.
-_COMMAND = re.compile(rb"\xff(?:[\xfb-\xfe].|[\xf0-\xfa])", re.DOTALL)
-_NEGOTIATION = re.compile(rb"\xff(?:\xfa.*?\xff\xf0|[\xfb-\xfe].|[\xf0-\xfa])", re.DOTALL)
-_BEGUN = re.compile(rb"\xff[\xfb-\xfe]?\Z")
+_IAC = b"\xff"
+_WITH_OPTION = range(0xFB, 0xFF)  # WILL, WONT, DO, DONT
+_ALONE = range(0xF0, 0xFB)  # the other commands, and an SB without an end
 
 
-def without_telnet(line: bytes) -> bytes:
-    """A whole line without commands and negotiation."""
-    if b"\xff" not in line:
-        return line
-    # Behind the last SE no subnegotiation can end, and looking for its end again and again would be quadratic.
-    end = line.rfind(_SE) + len(_SE) if _SE in line else 0
-    return _NEGOTIATION.sub(b"", line[:end]) + _COMMAND.sub(b"", line[end:])
+class TelnetFilter:
+    """Takes commands and negotiation out of a stream, however it is cut."""
+
+    __slots__ = ("begun",)
+
+    def __init__(self) -> None:
+        self.begun = b""
+        """A sequence whose end has not come yet."""
+
+    def text(self, data: bytes) -> bytes:
+        """What is left of `data`, and of what was begun before."""
+        if not self.begun and _IAC not in data:
+            return data
+        data, self.begun = self.begun + data, b""
+        kept: list[bytes] = []
+        start = 0
+        while (at := data.find(_IAC, start)) >= 0:
+            length = _length(data, at)
+            if length < 0:
+                self.begun = data[at:]
+                return b"".join([*kept, data[start:at]])
+            kept.append(data[start : at if length else at + 1])
+            start = at + (length or 1)
+        return b"".join([*kept, data[start:]])
 
 
-def without_begun_negotiation(line: bytes) -> bytes:
-    """What of an unfinished line is before a negotiation whose end may still come."""
-    begun = line.find(_SB, line.rfind(_SE) + 1)
-    return line[:begun] if begun >= 0 else _BEGUN.sub(b"", without_telnet(line))
+def _length(data: bytes, at: int) -> int:
+    """How many bytes the sequence at the IAC at `at` has: 0 where there is none, -1 where that is still open."""
+    command = data[at + 1 : at + 2]
+    if not command:
+        return -1
+    if command[0] in _WITH_OPTION:
+        option = data[at + 2 : at + 3]
+        return -1 if not option else 0 if option == b"\n" else 3  # a line's end is nobody's option
+    if data.startswith(_SB, at):
+        end = data.find(_SE, at + 2, at + 2 + LONGEST + len(_SE))
+        if end >= 0:
+            return end + len(_SE) - at
+        if len(data) - at < 2 + LONGEST + len(_SE):
+            return -1
+    return 2 if command[0] in _ALONE else 0
