@@ -166,7 +166,7 @@ class LineProtocol(LineReceiver):
         """At the peer's end: what it said last, then that there is no more."""
         if self.input is not Input.ENDED or self._holds:
             return
-        last = self.clearLineBuffer() + self._telnet.begun
+        last, self._telnet.begun = self.clearLineBuffer() + self._telnet.begun, b""
         if last and self.line_mode and self.LAST_LINE_COUNTS:
             self._deliver_one(last)
         if self.phase is Phase.OPEN and not self._holds:

@@ -98,6 +98,18 @@ def test_a_line_has_its_time_from_the_first_byte_on(server: Server) -> None:
     assert peer.is_closing()
 
 
+def test_a_line_behind_a_negotiation_has_its_time_too(server: Server) -> None:
+    peer = server.greeted()
+    peer.sends(b"\xff\xfb")
+    peer.sends(b"\x01")
+    server.pass_time(15)
+    peer.sends(b"unfinished")
+    server.pass_time(9.8)
+    assert not peer.is_closing()
+    server.pass_time(0.4)
+    assert peer.is_closing()
+
+
 def test_each_line_has_a_time_of_its_own(server: Server) -> None:
     peer = server.greeted()
     for _ in range(20):

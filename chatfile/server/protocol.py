@@ -141,6 +141,7 @@ class ChatFileProtocol(Conversation):
     def _settle_line(self) -> None:
         """The line clock is absolute, from the first byte on, but stands still while we do not read."""
         if not self.unfinished_line():
+            self._line_number = 0
             self._line.set(0)
             return
         if self._line_number != self.lines + 1:
