@@ -266,6 +266,7 @@ class Conversation(LineProtocol):
                 count=count,
                 seconds=self.clock.seconds() - began,
                 complete=sent == count,
+                event="sent",
             )
 
     _ANSWERS: ClassVar[dict[type, Callable[[Conversation, Any], Coroutine[Deferred[Any], Any, None]]]] = {
