@@ -4,8 +4,14 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("chatfile", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("chatfile")
 
 
 def _is_a(item: pytest.Item, base: type) -> bool:
