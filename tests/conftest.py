@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, settings
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("chatfile", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("chatfile")
