@@ -25,10 +25,11 @@ from twisted.python.failure import Failure
 
 from chatfile import errors, wire
 from chatfile.clocks import Alarm
-from chatfile.lines import LineProtocol, Phase, is_tcp
+from chatfile.lines import LineProtocol, Phase
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
 from chatfile.receiving import Hasher
 from chatfile.threads import InThread
+from chatfile.transports import is_tcp
 
 CLOSING = (errors.Full, errors.IdleTimeout, errors.Shutdown, errors.Internal)
 """Refusals after which the server closes."""

@@ -5,14 +5,11 @@ The clock is always given: the reactor, or a `twisted.internet.task.Clock`.
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
-import sys
-import termios
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from chatfile.transports import acknowledged_bytes, is_reset, outstanding_bytes
 
 _AT_ONCE = 1e-6
 """Seconds: a deadline that has come, where 0 would mean that there is none."""
@@ -158,48 +155,3 @@ class StallWatch:
 
     def _is_over(self, now: float) -> bool:
         return self._seconds > 0 and now - self._since >= self._seconds
-
-
-# tcpi_state, then tcpi_bytes_acked (since Linux 4.1), with 24 fields of four bytes and two of eight between them.
-_TCP_INFO = struct.Struct("=B119xQ")
-_TCP_CLOSE = 7
-
-
-def acknowledged_bytes(transport: object) -> int | None:
-    """How many bytes the peer's system has acknowledged so far; None where ours does not tell."""
-    info = _tcp_info(transport)
-    return None if info is None else info[1]
-
-
-def is_reset(transport: object) -> bool:
-    """Whether the system knows that the connection is gone: none else does while it is neither read nor written."""
-    info = _tcp_info(transport)
-    return info is not None and info[0] == _TCP_CLOSE
-
-
-def _tcp_info(transport: object) -> tuple[int, int] | None:
-    sock = _socket(transport)
-    if sock is None or sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return None
-    try:
-        state, acknowledged = _TCP_INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))
-    except (OSError, struct.error):
-        return None  # closed under our hands, or an older system: nothing is known of it
-    return state, acknowledged
-
-
-def outstanding_bytes(transport: object) -> int | None:
-    """How many bytes in the system's buffer the peer has not acknowledged yet; None where it does not tell."""
-    sock = _socket(transport)
-    if sock is None or sys.platform != "linux":
-        return None
-    try:
-        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0])
-    except (OSError, ValueError):
-        return None  # closed under our hands
-
-
-def _socket(transport: object) -> socket.socket | None:
-    # A TLS transport passes the attribute on from the one beneath it, which is the one to ask.
-    found = getattr(transport, "socket", None)
-    return found if isinstance(found, socket.socket) else None

@@ -9,27 +9,14 @@ from __future__ import annotations
 
 import enum
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import (
-    IConsumer,
-    IDelayedCall,
-    IHalfCloseableDescriptor,
-    IHalfCloseableProtocol,
-    IPushProducer,
-    IReactorTime,
-    ISSLTransport,
-    ITCPTransport,
-)
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer, IReactorTime
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatfile.clocks import Alarm, StallWatch, outstanding_bytes
+from chatfile.clocks import Alarm, StallWatch
 from chatfile.telnet import TelnetFilter
-
-
-class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
-    """What a transport of Twisted provides here, TCP or not."""
+from chatfile.transports import ILineTransport, is_half_closable, outstanding_bytes
 
 
 class Hold(enum.Enum):
@@ -281,7 +268,7 @@ class LineProtocol(LineReceiver):
         if self.phase is not Phase.OPEN:
             return
         self._begin_flush()
-        if self.input is not Input.OPEN or not _half_closable(self.transport):
+        if self.input is not Input.OPEN or not is_half_closable(self.transport):
             self.transport.loseConnection()
             return
         self.transport.resumeProducing()  # to drop what still comes, and to see the peer's end
@@ -329,13 +316,3 @@ class LineProtocol(LineReceiver):
         self._give_up_turn()
         if self._flush is not None:
             self._flush.stop()
-
-
-def is_tcp(transport: ILineTransport) -> bool:
-    """Whether the options of TCP can be set: those of UNIX sockets have the methods too, but not the options."""
-    return bool(ITCPTransport.providedBy(transport) and isinstance(transport.getPeer(), IPv4Address | IPv6Address))
-
-
-def _half_closable(transport: object) -> bool:
-    # A TLS transport passes the interface on from the one beneath it, but has no half-close of its own.
-    return bool(IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(transport))

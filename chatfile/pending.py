@@ -26,9 +26,6 @@ class Connection(Protocol):
     def answered(self, pending: Pending[Any]) -> None:
         """The reply is complete."""
 
-    def violated(self, violation: errors.ChatFileError) -> None:
-        """The server broke the protocol."""
-
     def setRawMode(self) -> None:
         """Bytes, not lines, from here on."""
 

@@ -1,12 +1,16 @@
 """What every test has around it."""
 
 import gc
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from tests.talking import Talk
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("chatfile", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -50,3 +54,15 @@ def logged_errors(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     gc.collect()  # an unhandled error of a Deferred is logged when that is collected
     globalLogPublisher.removeObserver(observe)
     assert not errors, errors
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk().greet()
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path / "sink", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)

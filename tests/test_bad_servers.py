@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from twisted.internet.error import ConnectionLost
 
 from chatfile import errors
 from tests.talking import CONTENT, HEADER, TIME, Talk, result_of, written
 from tests.transports import Threads
-
-
-@pytest.fixture
-def talk() -> Talk:
-    return Talk().greet()
-
-
-@pytest.fixture
-def sink(tmp_path: Path) -> Iterator[int]:
-    descriptor = os.open(tmp_path / "sink", os.O_RDWR | os.O_CREAT)
-    yield descriptor
-    os.close(descriptor)
 
 
 def test_a_lost_connection_fails_everything_that_was_waited_for(talk: Talk, sink: int) -> None:

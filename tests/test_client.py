@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,6 @@ from chatfile import errors, wire
 from chatfile.pending import Received
 from tests.talking import CONTENT, HEADER, SHA256, TIME, Talk, result_of, written
 from tests.transports import Threads
-
-
-@pytest.fixture
-def talk() -> Talk:
-    return Talk().greet()
-
-
-@pytest.fixture
-def sink(tmp_path: Path) -> Iterator[int]:
-    descriptor = os.open(tmp_path / "sink", os.O_RDWR | os.O_CREAT)
-    yield descriptor
-    os.close(descriptor)
 
 
 def test_the_assigned_name_is_sent_back_before_anything_else() -> None:

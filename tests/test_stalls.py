@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 from twisted.internet.task import Clock
 
-from chatfile.clocks import StallWatch, acknowledged_bytes, outstanding_bytes
+from chatfile.clocks import StallWatch
+from chatfile.transports import acknowledged_bytes, outstanding_bytes
 
 STEP = 2**-4
 Pair = tuple[socket.socket, socket.socket]

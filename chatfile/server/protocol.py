@@ -12,12 +12,13 @@ from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.admission import Admission
-from chatfile.clocks import Alarm, StallWatch, is_reset, outstanding_bytes
+from chatfile.clocks import Alarm, StallWatch
 from chatfile.digests import Digests
-from chatfile.lines import Hold, ILineTransport, Phase, is_tcp
+from chatfile.lines import Hold, Phase
 from chatfile.repository import Repository
 from chatfile.server.conversation import Conversation, Reply
 from chatfile.threads import InThread
+from chatfile.transports import ILineTransport, is_reset, is_tcp, outstanding_bytes
 
 UNACKNOWLEDGED = 64 * 1024
 """Bytes that a peer may have read to our end without having acknowledged them yet: RFC 1122 lets it wait with less than

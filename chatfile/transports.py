@@ -1,0 +1,78 @@
+"""What a transport can do, and what the system tells of its connection, beyond Twisted's interfaces."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import sys
+import termios
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableDescriptor,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+)
+
+
+class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
+    """What a transport of Twisted provides here, TCP or not."""
+
+
+def is_tcp(transport: ILineTransport) -> bool:
+    """Whether the options of TCP can be set: those of UNIX sockets have the methods too, but not the options."""
+    return bool(ITCPTransport.providedBy(transport) and isinstance(transport.getPeer(), IPv4Address | IPv6Address))
+
+
+def is_half_closable(transport: object) -> bool:
+    """Whether our end can be closed on its own."""
+    # A TLS transport passes the interface on from the one beneath it, but has no half-close of its own.
+    return bool(IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(transport))
+
+
+# tcpi_state, then tcpi_bytes_acked (since Linux 4.1), with 24 fields of four bytes and two of eight between them.
+_TCP_INFO = struct.Struct("=B119xQ")
+_TCP_CLOSE = 7
+
+
+def acknowledged_bytes(transport: object) -> int | None:
+    """How many bytes the peer's system has acknowledged so far; None where ours does not tell."""
+    info = _tcp_info(transport)
+    return None if info is None else info[1]
+
+
+def is_reset(transport: object) -> bool:
+    """Whether the system knows that the connection is gone: none else does while it is neither read nor written."""
+    info = _tcp_info(transport)
+    return info is not None and info[0] == _TCP_CLOSE
+
+
+def _tcp_info(transport: object) -> tuple[int, int] | None:
+    sock = _socket(transport)
+    if sock is None or sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    try:
+        state, acknowledged = _TCP_INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))
+    except (OSError, struct.error):
+        return None  # closed under our hands, or an older system: nothing is known of it
+    return state, acknowledged
+
+
+def outstanding_bytes(transport: object) -> int | None:
+    """How many bytes in the system's buffer the peer has not acknowledged yet; None where it does not tell."""
+    sock = _socket(transport)
+    if sock is None or sys.platform != "linux":
+        return None
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+    except (OSError, ValueError):
+        return None  # closed under our hands
+
+
+def _socket(transport: object) -> socket.socket | None:
+    # A TLS transport passes the attribute on from the one beneath it, which is the one to ask.
+    found = getattr(transport, "socket", None)
+    return found if isinstance(found, socket.socket) else None
