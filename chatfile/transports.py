@@ -8,6 +8,7 @@ import struct
 import sys
 import termios
 
+from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IConsumer,
@@ -22,6 +23,17 @@ class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
     """What a transport of Twisted provides here, TCP or not."""
 
 
+def plain_socket(transport: object) -> socket.socket | None:
+    """The socket of `transport`, if what is written to the transport goes into it as it is, and the reverse; else None.
+
+    It is the class that tells: a TLS transport passes every attribute on from the one beneath it, and whoever wrote to
+    that socket would put plain text into the stream. `TLS` is what `startTLS` sets.
+    """
+    if not isinstance(transport, tcp.Connection) or getattr(transport, "TLS", False):
+        return None
+    return _socket(transport)
+
+
 def is_tcp(transport: ILineTransport) -> bool:
     """Whether the options of TCP can be set: those of UNIX sockets have the methods too, but not the options."""
     return bool(ITCPTransport.providedBy(transport) and isinstance(transport.getPeer(), IPv4Address | IPv6Address))
@@ -31,6 +43,13 @@ def is_half_closable(transport: object) -> bool:
     """Whether our end can be closed on its own."""
     # A TLS transport passes the interface on from the one beneath it, but has no half-close of its own.
     return bool(IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(transport))
+
+
+def cork(transport: object, on: bool) -> None:
+    """Send full segments only, until that is turned off again (tcp(7), TCP_CORK); not on Linux, do nothing."""
+    sock = _socket(transport)
+    if sock is not None and sys.platform == "linux" and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
 
 # tcpi_state, then tcpi_bytes_acked (since Linux 4.1), with 24 fields of four bytes and two of eight between them.

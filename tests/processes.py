@@ -19,8 +19,11 @@ _BIN = Path(sys.executable).parent
 class ServerProcess:
     """`twistd -n chatfile` on a free port of the loopback interface."""
 
-    def __init__(self, folder: Path, *options: str, port: str = "tcp:0:interface=127.0.0.1") -> None:
-        command = [_BIN / "twistd", "-n", "--pidfile=", "chatfile", "-p", port, "-f", folder, *options]
+    def __init__(
+        self, folder: Path, *options: str, port: str = "tcp:0:interface=127.0.0.1", reactor: str = "default"
+    ) -> None:
+        twistd = [_BIN / "twistd", "-n", "--pidfile=", f"--reactor={reactor}"]
+        command = [*twistd, "chatfile", "-p", port, "-f", folder, *options]
         self.log = ""
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder.parent)
         self.port = int(self.log_until(r"starting on (\d+)")) if port.startswith("tcp") else 0

@@ -30,7 +30,7 @@ HOUSE = {
     "repository": {"errors"},
     "admission": {"errors"},
     "digests": {"threads"},
-    "sending": {"errors", "threads"},
+    "sending": {"errors", "threads", "transports"},
     "receiving": {"threads"},
     "partfile": {"errors"},
     "server": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,59 @@ class FullTransport(MemoryTransport):
             self._is_paused = False
             self.producer.resumeProducing()
         return written
+
+
+class SocketTransport:
+    """One end of a pair of sockets, with what a sender needs of a transport; `turn` is the reactor's."""
+
+    def __init__(self, send_buffer: int = 0) -> None:
+        self._socket, self.peer = socket.socketpair()
+        if send_buffer:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        self._socket.setblocking(False)
+        self.peer.setblocking(False)
+        self.buffer = b""
+        self.producer: Any = None
+        self._is_writing = False
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self.producer = producer
+        if not streaming:
+            producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def startWriting(self) -> None:
+        self._is_writing = True
+
+    def write(self, data: bytes) -> None:
+        self.buffer += data
+        self._is_writing = True
+
+    def turn(self) -> bool:
+        """Let the transport write, if it wants to: first what is in its buffer, then what its producer has."""
+        was_writing, self._is_writing = self._is_writing, False
+        if was_writing and self.buffer:
+            self.buffer = self.buffer[self._socket.send(self.buffer) :]
+        if was_writing and not self.buffer and self.producer is not None:
+            self.producer.resumeProducing()
+        self._is_writing |= bool(self.buffer)
+        return was_writing
+
+    def receive(self) -> bytes:
+        """What the peer can read now."""
+        try:
+            return self.peer.recv(1 << 20)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        self._socket.close()
+        self.peer.close()
 
 
 def at_once(call: Callable[..., Any], *arguments: object) -> Deferred[Any]:

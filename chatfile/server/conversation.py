@@ -19,7 +19,7 @@ from chatfile.admission import Seat, Visit
 from chatfile.digests import Digests, FileChanged
 from chatfile.lines import Hold, LineProtocol, Phase
 from chatfile.repository import OpenFile, Repository
-from chatfile.sending import FileSender
+from chatfile.sending import FileSender, file_sender
 from chatfile.threads import InThread, acquire
 
 
@@ -244,7 +244,7 @@ class Conversation(LineProtocol):
         self.say(wire.FileHeader(count, opened.mtime, opened.name))
         self.transport.unregisterProducer()
         self.release(Hold.OUTPUT)  # if the header was too much for the transport, it is the sender's turn to wait
-        self.sender = FileSender(
+        self.sender = file_sender(
             self.transport,
             opened.detach(),
             offset=offset,

@@ -1,4 +1,4 @@
-"""Moving a range of a file onto a transport: exact, and the descriptor closed on every way out, never too early."""
+"""Moving a range of a file onto a transport by copying: exact, and the descriptor closed on every way out, never too early."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatfile import errors
-from chatfile.sending import FileSender
+from chatfile.sending.copying import CopyingSender
 from chatfile.threads import InThread
 from tests.transports import FullTransport, Threads, at_once
 
@@ -26,7 +26,7 @@ class Sending:
         self.transport = FullTransport()
         self.descriptor = os.open(self.path, os.O_RDONLY)
         self.sent = 0
-        self.sender = FileSender(
+        self.sender = CopyingSender(
             self.transport, self.descriptor, offset=offset, count=count, in_thread=in_thread, progress=self._progress
         )
         self.done: Deferred[None] = self.sender.start()

@@ -1,0 +1,31 @@
+"""A byte range of a file, moved onto a transport: exactly, in bounded pieces, whatever the disk and the peer do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chatfile.sending.copying import CopyingSender
+from chatfile.sending.sender import FileSender
+from chatfile.sending.zerocopy import ZeroCopySender
+from chatfile.threads import InThread
+from chatfile.transports import ILineTransport, plain_socket
+
+__all__ = ["FileSender", "file_sender"]
+
+
+def file_sender(
+    transport: ILineTransport,
+    descriptor: int,
+    *,
+    offset: int,
+    count: int,
+    in_thread: InThread,
+    progress: Callable[[int], None],
+) -> FileSender:
+    """What sends `count` bytes of `descriptor` from `offset` on, in the way that is best for `transport`.
+
+    `descriptor` is the sender's from now on, closed on every way out. `in_thread(call, *arguments)` makes a call in a
+    thread. `progress(n)` is told of n more bytes given to the transport.
+    """
+    best = CopyingSender if plain_socket(transport) is None else ZeroCopySender
+    return best(transport, descriptor, offset=offset, count=count, in_thread=in_thread, progress=progress)

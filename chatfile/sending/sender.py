@@ -1,0 +1,103 @@
+"""What all senders have in common: the range, the promise, and the descriptor's end."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from chatfile.errors import TransferAborted
+from chatfile.threads import InThread
+from chatfile.transports import ILineTransport
+
+
+class FileSender(ABC):
+    """One range of a file on its way.
+
+    It has the transport's one producer slot for as long as it sends: give the slot up before, take it back after.
+    """
+
+    waiting = False
+    """Whether it is the peer that is waited for, not the disk."""
+
+    def __init__(
+        self,
+        transport: ILineTransport,
+        descriptor: int,
+        *,
+        offset: int,
+        count: int,
+        in_thread: InThread,
+        progress: Callable[[int], None],
+    ) -> None:
+        """See `file_sender`."""
+        self._transport = transport
+        self._descriptor = descriptor
+        self._offset = offset
+        self._remaining = count
+        self._in_thread = in_thread
+        self._progress = progress
+        self._sent = 0
+        self._reading: Deferred[Any] | None = None
+        self._done: Deferred[None] | None = None
+
+    def start(self) -> Deferred[None]:
+        """Begin. The result comes when the last byte was given to the transport.
+
+        Fails with `FileShrank`, an OSError of the file, or `TransferAborted`: then the promise is broken, and the
+        caller must reset the connection.
+        """
+        done: Deferred[None] = Deferred(lambda _: self._abort())
+        self._done = done
+        self._begin()
+        return done
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Register as the transport's producer, and send."""
+
+    def stopProducing(self) -> None:
+        """The connection is gone, and the producer slot with it."""
+        self._finish(Failure(TransferAborted(sent=self._sent)), unregister=False)
+
+    def _abort(self) -> None:
+        self._finish(Failure(TransferAborted(sent=self._sent)))
+
+    def _count(self, sent: int) -> None:
+        self._offset += sent
+        self._remaining -= sent
+        self._sent += sent
+        self._progress(sent)
+
+    def _read(self, done: Callable[[Any], None], call: Callable[..., Any], *arguments: object) -> None:
+        """Make a call with the descriptor in a thread; `done(result)` if anybody still waits for it by then."""
+        self._reading = reading = self._in_thread(call, self._descriptor, *arguments)
+        reading.addBoth(self._leave_thread, done)
+
+    def _leave_thread(self, result: Any, done: Callable[[Any], None]) -> None:
+        self._reading = None
+        if self._done is None:
+            self._close()
+        elif isinstance(result, Failure):
+            self._finish(result)
+        else:
+            done(result)
+
+    def _finish(self, result: Failure | None, *, unregister: bool = True) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        if self._reading is None:
+            self._close()  # else when the thread has left the descriptor alone
+        if unregister:
+            self._transport.unregisterProducer()
+        done.callback(result)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

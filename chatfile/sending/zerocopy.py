@@ -1,0 +1,132 @@
+"""Sending within the system: `sendfile` from the page cache to the socket, the bytes never in this process.
+
+Twisted has no such thing (twisted#11395), but lets a pull producer write to the socket: it is asked for more only when
+everything that was written before has left the transport's own buffer and the socket can take more
+(`twisted.internet.abstract.FileDescriptor.doWrite`).
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import os
+
+from twisted.internet.interfaces import IPullProducer
+from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatfile.errors import FileShrank
+from chatfile.sending.pages import are_cached, read_through
+from chatfile.sending.sender import FileSender
+from chatfile.transports import cork
+
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW}
+"""How a system, or a file system, says that it has no sendfile."""
+
+
+class Stage(enum.Enum):
+    """What to do when the socket can take more."""
+
+    BEGUN = "nothing yet: something may still be in the transport's buffer"
+    LOOKING = "see whether the next turn is in memory"
+    READ = "send the next turn, which was just brought into memory"
+    COPYING = "read and write, for the system has no sendfile here"
+
+
+@implementer(IPullProducer)
+class ZeroCopySender(FileSender):
+    """Sends a turn each time that the socket can take more; a thread brings into memory what is not there."""
+
+    TURN = 2 * 1024 * 1024
+    """Bytes sent before the other connections have their turn: less than half a millisecond of the reactor's time."""
+    WINDOW = 4 * 1024 * 1024
+    """Bytes brought into memory in one go."""
+
+    _transport: Connection  # type: ignore[assignment]  # `file_sender` sees to it
+    _stage = Stage.BEGUN
+    _read_until = 0
+
+    def _begin(self) -> None:
+        cork(self._transport, True)
+        self._transport.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        """The socket can take more."""
+        if self._done is None:
+            return
+        if self._stage is Stage.BEGUN:
+            self._stage = Stage.LOOKING  # it is `registerProducer` itself that asks
+            self._wait()
+        elif not self._remaining:
+            self._finish(None)
+        elif self._stage is Stage.COPYING:
+            self._copy()
+        elif self._needs_disk():
+            self.waiting = False
+            self._read(self._go_on, read_through, self._offset, min(self.WINDOW, self._remaining))
+        else:
+            self._send()
+
+    def _finish(self, result: Failure | None, *, unregister: bool = True) -> None:
+        if self._done is not None and unregister:
+            cork(self._transport, False)  # the rest goes out now: the line behind it may take its time
+        super()._finish(result, unregister=unregister)
+
+    def _wait(self) -> None:
+        """Ask to be resumed: each time anew, for `doWrite` stops writing before it resumes us."""
+        self.waiting = True
+        self._transport.startWriting()
+
+    def _turn(self) -> int:
+        turn = min(self.TURN, self._remaining)
+        read = self._read_until - self._offset
+        return min(turn, read) if read > 0 else turn  # what was brought into memory is sent first
+
+    def _needs_disk(self) -> bool:
+        before, self._stage = self._stage, Stage.LOOKING
+        if before is Stage.READ:
+            return False  # whatever a look would tell: what is gone again at once must not send us in circles
+        cached = are_cached(self._descriptor, self._offset, self._turn())
+        return self._offset >= self._read_until if cached is None else not cached
+
+    def _go_on(self, _: None) -> None:
+        self._stage = Stage.READ
+        self._read_until = self._offset + self.WINDOW
+        self._wait()
+
+    def _send(self) -> None:
+        try:
+            sent = os.sendfile(self._transport.fileno(), self._descriptor, self._offset, self._turn())
+        except BlockingIOError:
+            self._wait()
+        except (ConnectionError, TimeoutError):
+            self._abort()
+        except OSError as error:
+            self._fail(error)
+        else:
+            self._account(sent)
+
+    def _account(self, sent: int) -> None:
+        self._count(sent)
+        if not self._remaining:
+            self._finish(None)
+        elif not sent:
+            self._finish(Failure(FileShrank(missing=self._remaining)))
+        else:
+            self._wait()
+
+    def _fail(self, error: OSError) -> None:
+        if self._sent or error.errno not in _UNSUPPORTED:
+            self._finish(Failure(error))
+        else:
+            self._stage = Stage.COPYING
+            self._copy()
+
+    def _copy(self) -> None:
+        self.waiting = False
+        self._read(self._write, os.pread, self._turn(), self._offset)
+
+    def _write(self, piece: bytes) -> None:
+        self._transport.write(piece)
+        self._account(len(piece))

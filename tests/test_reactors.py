@@ -1,0 +1,124 @@
+"""Files over real sockets, whichever reactor serves them: the fast ways must not depend on one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import PATIENCE, RawClient, ServerProcess, run_client
+
+SIZES = (0, 1, 65_537, 2_097_152, 12_345_678)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    served = tmp_path_factory.mktemp("work") / "served"
+    served.mkdir()
+    for size in SIZES:
+        (served / f"{size}.bin").write_bytes(os.urandom(size))
+    return served
+
+
+@pytest.fixture(scope="module", params=["epoll", "poll", "select", "asyncio"])
+def server(request: pytest.FixtureRequest, folder: Path) -> Iterator[ServerProcess]:
+    with ServerProcess(folder, reactor=request.param) as server:
+        yield server
+
+
+def expect_file(client: RawClient, path: Path) -> None:
+    content = path.read_bytes()
+    header, size, _, name = client.line().split()
+    assert (header, int(size), name) == (b"FILE", len(content), path.name.encode())
+    assert client.read(len(content)) == content
+    assert client.line() == b"END " + hashlib.sha256(content).hexdigest().encode()
+
+
+@pytest.mark.parametrize("receive_buffer", [0, 4096])
+def test_files_and_lines_keep_their_order(server: ServerProcess, folder: Path, receive_buffer: int) -> None:
+    client = server.connect(receive_buffer=receive_buffer)
+    assert client.line().startswith(b"WELCOME ")
+    sizes = [size for size in SIZES if size < 10_000_000 or not receive_buffer]
+    client.send(b"".join(b"before\nget %d.bin\nresume %d %d.bin\n" % (size, size, size) for size in sizes))
+    for size in sizes:
+        assert client.line() == b"before ACK"
+        expect_file(client, folder / f"{size}.bin")
+        assert client.line().startswith(b"FILE 0 ")
+        assert client.line().startswith(b"END ")
+    client.close()
+
+
+def test_three_clients_at_once(server: ServerProcess, folder: Path) -> None:
+    clients = [server.greeted() for _ in range(3)]
+    for client in clients:
+        client.send(b"get 12345678.bin\n" * 2)
+    for _ in range(2):
+        for client in clients:
+            expect_file(client, folder / "12345678.bin")
+    for client in clients:
+        client.close()
+
+
+def test_a_file_that_shrinks_under_way_is_a_reset(server: ServerProcess, folder: Path) -> None:
+    path = folder / "shrinking.bin"
+    path.write_bytes(bytes(30_000_000))
+    client = server.connect(receive_buffer=4096)
+    assert client.line().startswith(b"WELCOME ")
+    client.send(b"get shrinking.bin\n")
+    assert client.line().startswith(b"FILE 30000000 ")
+    os.truncate(path, 10_000_000)
+    with pytest.raises(ConnectionResetError):
+        client.rest()
+    client.close()
+    other = server.greeted()
+    assert other.ask(b"hello") == b"hello ACK"
+    other.close()
+    path.unlink()
+
+
+def test_the_client_saves_what_it_is_sent(server: ServerProcess, folder: Path, tmp_path: Path) -> None:
+    names = [f"{size}.bin" for size in SIZES]
+    done = run_client(tmp_path, "-s", f"127.0.0.1:{server.port}", "get", *names)
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        assert (tmp_path / "client_downloads" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_over_tls_nothing_goes_past_the_encryption(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*command, *named, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    listen = f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+    content = (folder / "12345678.bin").read_bytes()
+    with ServerProcess(folder, port=listen) as server:
+        port = int(server.log_until(r"starting on (\d+)"))
+        context = ssl.create_default_context(cafile=str(certificate))
+        with (
+            socket.create_connection(("127.0.0.1", port), PATIENCE) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as encrypted,
+            encrypted.makefile("rb") as stream,
+        ):
+            encrypted.sendall(b"get 12345678.bin\nexit\n")
+            assert stream.readline().startswith(b"WELCOME ")
+            assert stream.readline().startswith(b"FILE 12345678 ")
+            assert stream.read(len(content)) == content
+            assert stream.readline() == b"END " + hashlib.sha256(content).hexdigest().encode() + b"\n"
