@@ -8,6 +8,7 @@ or CR LF as the end, telnet's bytes removed, turns, half-close, and a close that
 from __future__ import annotations
 
 import enum
+import socket
 
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer, IReactorTime
 from twisted.protocols.basic import LineReceiver
@@ -16,7 +17,7 @@ from zope.interface import implementer
 
 from chatfile.clocks import Alarm, StallWatch
 from chatfile.telnet import TelnetFilter
-from chatfile.transports import ILineTransport, is_half_closable, outstanding_bytes
+from chatfile.transports import ILineTransport, is_half_closable, outstanding_bytes, plain_socket
 
 
 class Hold(enum.Enum):
@@ -26,6 +27,7 @@ class Hold(enum.Enum):
     REPLY = "a reply is under way"
     TURN = "it is the others' turn"
     DISK = "what was read has not reached the disk"
+    LENT = "somebody else reads the socket"
 
 
 class Input(enum.Enum):
@@ -215,6 +217,21 @@ class LineProtocol(LineReceiver):
         if not self._holds:
             self.dataReceived(b"")
 
+    def lend_socket(self) -> socket.socket | None:
+        """Let somebody else read, until `Hold.LENT` is released; None where what they would read is not what we would.
+
+        So it is over TLS, and where bytes wait here.
+        """
+        if self.phase is not Phase.OPEN or self.input is not Input.OPEN or self._holds or self._unread():
+            return None
+        lent = plain_socket(self.transport)
+        if lent is not None:
+            self.hold(Hold.LENT)
+        return lent
+
+    def _unread(self) -> int:
+        return len(self._buffer) - self._start
+
     def held(self, why: Hold) -> bool:
         """Whether `why` is a reason at present."""
         return why in self._holds
@@ -233,7 +250,7 @@ class LineProtocol(LineReceiver):
         if self._busyReceiving or self.phase is not Phase.OPEN:
             return
         self.paused = bool(self._holds)
-        wanted = not self._holds or len(self._buffer) - self._start < self.READ_AHEAD
+        wanted = not self._holds or (Hold.LENT not in self._holds and self._unread() < self.READ_AHEAD)
         if wanted != self._reading:
             self._reading = wanted
             if not wanted:

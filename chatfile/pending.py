@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -37,6 +38,9 @@ class Connection(Protocol):
 
     def release(self, why: Hold) -> None:
         """Read again."""
+
+    def lend_socket(self) -> socket.socket | None:
+        """Let somebody else read, until `Hold.LENT` is released."""
 
 
 class Pending(Generic[T]):
@@ -245,8 +249,8 @@ class FilePending(Pending[Received]):
             size,
             hasher=self._hasher,
             in_thread=self._in_thread,
-            pause=lambda: self.connection.hold(Hold.DISK),
-            resume=lambda: self.connection.release(Hold.DISK),
+            source=self,
+            progress=self._progress,
         )
         self._receiver.done.addErrback(self.fail)
         if size:
@@ -263,10 +267,29 @@ class FilePending(Pending[Received]):
         """Bytes of the file, and maybe what lies behind it."""
         assert self._receiver is not None  # noqa: S101 -- raw mode begins with it
         rest = self._receiver.take(data)
-        self._progress(len(data) - len(rest))
         if not self._receiver.remaining:
             self._expect_end()
             self.connection.setLineMode(rest)
+
+    def pause(self) -> None:
+        """The disk is behind."""
+        self.connection.hold(Hold.DISK)
+
+    def resume(self) -> None:
+        """It is not any more."""
+        self.connection.release(Hold.DISK)
+
+    def lend(self) -> socket.socket | None:
+        """Let the receiver read, if it can be."""
+        return self.connection.lend_socket()
+
+    def take_back(self) -> None:
+        """The receiver has read what it wanted."""
+        assert self._receiver is not None  # noqa: S101 -- it is the receiver that calls
+        if not self._receiver.remaining:
+            self._expect_end()
+            self.connection.setLineMode()
+        self.connection.release(Hold.LENT)
 
     def _expect_end(self) -> None:
         assert self._header is not None  # noqa: S101 -- it came first
