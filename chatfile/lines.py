@@ -91,11 +91,8 @@ class LineProtocol(LineReceiver):
         """Deliver the lines that are complete with `data`, as far as nothing holds them."""
         if self.phase is not Phase.OPEN:
             return
-        if data and self.HEARS_TELNET:
-            data = self._telnet.text(data)
         if data:
-            self._buffer = self._buffer[self._start :] + data if self._start < len(self._buffer) else data
-            self._start = 0
+            self._keep(data)
         if self._busyReceiving:
             return
         self._busyReceiving = True
@@ -105,22 +102,36 @@ class LineProtocol(LineReceiver):
             self._busyReceiving = False
         self._apply_holds()
 
+    def _keep(self, data: bytes) -> None:
+        text = self._telnet.text(data) if self.HEARS_TELNET else data
+        if text:
+            self._buffer = self._buffer[self._start :] + text if self._start < len(self._buffer) else text
+            self._start = 0
+
     def _deliver(self) -> None:
         turn = self.TURN
-        while self.phase is Phase.OPEN and not self._holds:
+        while self._start < len(self._buffer) and self.phase is Phase.OPEN and not self._holds:
             if turn == 0:
                 self._holds.add(Hold.TURN)
                 self._next_turn = self.clock.callLater(0, self._take_turn)
-            elif not (self._deliver_line() if self.line_mode else self._deliver_raw()):
-                self._deliver_end()
-                return
+            elif not (self._deliver_some_lines() if self.line_mode else self._deliver_raw()):
+                break
             turn -= 1
+        if self.input is Input.ENDED and self.phase is Phase.OPEN and not self._holds:
+            self._deliver_end()
 
     def _deliver_raw(self) -> bool:
-        data = self.clearLineBuffer()
-        if data:
-            self.rawDataReceived(data)
-        return bool(data)
+        self.rawDataReceived(self.clearLineBuffer())
+        return True
+
+    def _deliver_some_lines(self) -> bool:
+        """Deliver many lines at once where the heir can take them so, else the next one."""
+        end = self._start if self._skipping else self.linesReceived(self._buffer, self._start)
+        if end == self._start:
+            return self._deliver_line()
+        self.lines += self._buffer.count(b"\n", self._start, end)
+        self._start = end
+        return True
 
     def _deliver_line(self) -> bool:
         """Deliver the next line; False where it is not complete."""
@@ -153,8 +164,6 @@ class LineProtocol(LineReceiver):
 
     def _deliver_end(self) -> None:
         """At the peer's end: what it said last, then that there is no more."""
-        if self.input is not Input.ENDED or self._holds:
-            return
         last, self._telnet.begun = self.clearLineBuffer() + self._telnet.begun, b""
         if last and self.line_mode and self.LAST_LINE_COUNTS:
             self._deliver_one(last)
@@ -182,6 +191,13 @@ class LineProtocol(LineReceiver):
     def lineReceived(self, line: bytes) -> None:
         """A line came; it is given without its end."""
         raise NotImplementedError
+
+    def linesReceived(self, buffer: bytes, start: int) -> int:  # noqa: ARG002 -- for heirs
+        """Whole lines may be waiting in `buffer` from `start` on: the result is the end of those that were dealt with.
+
+        The others come one by one, to `lineReceived`.
+        """
+        return start
 
     def rawDataReceived(self, data: bytes) -> None:
         """Bytes came, in raw mode."""

@@ -77,6 +77,13 @@ class Conversation(LineProtocol):
         else:
             self._begin(self._ANSWERS[type(request)](self, request))
 
+    def linesReceived(self, buffer: bytes, start: int) -> int:
+        """Answer many messages at once."""
+        answers, end = wire.acknowledge(buffer, start)
+        if answers:
+            self.transport.write(answers)
+        return end
+
     def greet(self) -> None:
         """The first word is ours."""
         self.say(wire.Welcome(self.seat.name))

@@ -4,6 +4,7 @@ Requests and replies are frozen values. Formatting one and parsing the line give
 either a value or exactly one error. Lines are handled here without their end.
 """
 
+from chatfile.wire.bursts import acknowledge
 from chatfile.wire.limits import MAX_NUMBER, MAX_REPLY, MAX_REQUEST, MAX_ROWS, MAX_ROWS_BYTES, VERSION
 from chatfile.wire.printable import printable
 from chatfile.wire.replies import (
@@ -46,6 +47,6 @@ __all__ = [
     "GRAMMAR", "HELP", "MAX_NUMBER", "MAX_REPLY", "MAX_REQUEST", "MAX_ROWS", "MAX_ROWS_BYTES", "VERSION",
     "Ack", "Bye", "ClientRow", "Digest", "End", "Error", "Exit", "FileHeader", "FileRow", "Get", "Hash", "Help",
     "HelpHeader", "List", "ListHeader", "Message", "Reply", "Request", "Resume", "Status", "StatusHeader", "Welcome",
-    "format_reply", "format_request", "format_time", "is_command", "parse_reply", "parse_request", "parse_time",
-    "printable",
+    "acknowledge", "format_reply", "format_request", "format_time", "is_command", "parse_reply", "parse_request",
+    "parse_time", "printable",
 ]  # fmt: skip

@@ -1,0 +1,39 @@
+"""Many messages at once: a burst is answered in a few passes over its bytes, not in a few steps for each line."""
+
+from __future__ import annotations
+
+import re
+
+from chatfile.wire.limits import MAX_REQUEST
+
+_COMMAND = "(?:status|list|help|exit|get|resume|hash)"
+_BEGINS_LIKE_A_COMMAND = re.compile(_COMMAND, re.IGNORECASE)
+_SUSPICIOUS = re.compile(rf"\n{_COMMAND}", re.IGNORECASE)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
+
+
+def acknowledge(buffer: bytes, start: int) -> tuple[bytes, int]:
+    """The answers to the messages that `buffer` holds from `start` on, and where they end; a few KiB at a time.
+
+    It stops before the first line that may be anything else, or that is not complete: that one is for `parse_request`,
+    which tells. So the answers are those that each line would have got on its own.
+    """
+    end = buffer.rfind(b"\n", start, start + MAX_REQUEST + 1) + 1
+    text = _clean_lines(buffer[start:end]) if end else ""
+    if not text or _BEGINS_LIKE_A_COMMAND.match(text):
+        return b"", start
+    suspect = _SUSPICIOUS.search(text)
+    if suspect is not None:
+        text = text[: suspect.start() + 1]
+    end = start + len(text.encode())
+    return text.replace("\r\n", "\n").replace("\n", " ACK\n").encode(), end
+
+
+def _clean_lines(burst: bytes) -> str:
+    """The whole lines before the first byte that has no place in a line."""
+    try:
+        text = burst.decode()
+    except UnicodeDecodeError as error:
+        text = burst[: burst.rfind(b"\n", 0, error.start) + 1].decode()
+    control = _CONTROL.search(text)
+    return text if control is None else text[: text.rfind("\n", 0, control.start()) + 1]
