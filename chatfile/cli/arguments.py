@@ -7,7 +7,6 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from chatfile import errors, wire
 from chatfile.downloads import check_name
@@ -115,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Without a command: a prompt on a terminal; otherwise the lines of standard input.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     _add_options(parser, again=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
@@ -138,11 +137,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _version() -> str:
-    try:
-        return f"chatfile {version('chatfile')}"
-    except PackageNotFoundError:
-        return "chatfile, not installed"
+class _ShowVersion(argparse.Action):
+    """Looks it up when it is asked for: that takes as long as all the rest of the start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 -- see above
+
+        try:
+            parser.exit(message=f"chatfile {version('chatfile')}\n")
+        except PackageNotFoundError:
+            parser.exit(message="chatfile, not installed\n")
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:

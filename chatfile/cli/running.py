@@ -13,7 +13,6 @@ from twisted.python.failure import Failure
 from chatfile import errors
 from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.prompt import Prompt, StandardInput
 from chatfile.cli.session import Session, connected, one_command
 from chatfile.cli.views import View
 from chatfile.client import ChatFileClient
@@ -79,6 +78,8 @@ async def _main(reactor: Any, arguments: argparse.Namespace, view: View, interru
     try:
         if arguments.command:
             return await one_command(session, arguments)
+        from chatfile.cli.prompt import Prompt, StandardInput  # noqa: PLC0415 -- a single command needs no prompt
+
         is_interactive = sys.stdin is not None and sys.stdin.isatty()
         source = StandardInput(reactor)
         return await Prompt(session, source, interrupts, reconnect, is_interactive=is_interactive).run()
