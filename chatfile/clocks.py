@@ -21,6 +21,8 @@ class Alarm:
     Setting it to a later time costs a comparison: the timer that is under way is left to find out.
     """
 
+    __slots__ = ("_clock", "_due", "_left", "_ring", "_timer")
+
     def __init__(self, clock: IReactorTime, ring: Callable[[], None]) -> None:
         self._clock = clock
         self._ring = ring
@@ -84,6 +86,10 @@ class StallWatch:
     a peer that reads nothing. The watch runs while something is outstanding or is going to be, then stops by itself.
     """
 
+    __slots__ = (
+        "_busy", "_clock", "_handed", "_interval", "_moving", "_seconds", "_since", "_stalled", "_taken", "_timer",
+        "_waiting",
+    )  # fmt: skip
     _LOOKS = 20
     """So often it looks in the time that it grants: it is at most a tenth of that late."""
     _GRANTED_IF_NEVER = 60.0

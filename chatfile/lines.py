@@ -52,6 +52,11 @@ class Phase(enum.Enum):
 class LineProtocol(LineReceiver):
     """Lines in both directions. An heir implements `lineReceived`, `lineTooLong` and `inputEnded`."""
 
+    # An idle client is to cost little, and a dict of so many attributes is 1.5 KB.
+    __slots__ = (
+        "_flush", "_holds", "_linger", "_next_turn", "_reading", "_skipping", "_start", "_telnet",
+        "clock", "input", "lines", "phase",
+    )  # fmt: skip
     delimiter = b"\n"
     MAX_LENGTH = 4096
     TURN = 64
@@ -66,7 +71,6 @@ class LineProtocol(LineReceiver):
     """Seconds of patience after the last byte of a close was acknowledged: a close with unread input is a reset."""
 
     transport: ILineTransport
-    clock: IReactorTime
     flush_timeout: float = 5.0
     """Seconds a close is given while the peer takes nothing; 0 means for ever."""
 

@@ -34,6 +34,9 @@ class Reply(enum.Enum):
 class Conversation(LineProtocol):
     """One admitted client's requests and their answers."""
 
+    __slots__ = (
+        "_answering", "_digests", "_in_thread", "_repository", "_room", "_visits", "reply", "seat", "sender",
+    )  # fmt: skip
     log = Logger()
     SLICE = 32 * 1024
     """Bytes of rows written before looking whether the peer takes them."""

@@ -65,6 +65,10 @@ class Service:
 class ChatFileProtocol(Conversation):
     """One connection: admitted with a seat and a name, or refused."""
 
+    __slots__ = (
+        "_idle", "_line", "_line_number", "_lines_settled", "_seated", "_service", "_stall", "_timeouts",
+    )  # fmt: skip
+
     def __init__(self, service: Service) -> None:
         """Not connected yet."""
         super().__init__(
