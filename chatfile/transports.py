@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import ipaddress
 import socket
 import struct
 import sys
@@ -50,6 +51,19 @@ def cork(transport: object, on: bool) -> None:
     sock = _socket(transport)
     if sock is not None and sys.platform == "linux" and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
+
+def do_not_pace(transport: ILineTransport) -> None:
+    """Where the peer is on this host, take a congestion control that does not pace.
+
+    Nothing is ever lost or congested there, but BBR, the default of many systems, still spreads what is sent over time
+    in small segments, and halves the rate. Reno is always there and allowed (tcp(7), TCP_CONGESTION).
+    """
+    sock, peer = _socket(transport), transport.getPeer()
+    if sock is None or sys.platform != "linux" or not isinstance(peer, IPv4Address | IPv6Address):
+        return
+    if ipaddress.ip_address(peer.host.partition("%")[0]).is_loopback:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
 
 
 # tcpi_state, then tcpi_bytes_acked (since Linux 4.1), with 24 fields of four bytes and two of eight between them.

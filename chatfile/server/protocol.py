@@ -18,7 +18,7 @@ from chatfile.lines import Hold, Phase
 from chatfile.repository import Repository
 from chatfile.server.conversation import Conversation, Reply
 from chatfile.threads import InThread
-from chatfile.transports import ILineTransport, is_reset, is_tcp, outstanding_bytes
+from chatfile.transports import ILineTransport, do_not_pace, is_reset, is_tcp, outstanding_bytes
 
 UNACKNOWLEDGED = 64 * 1024
 """Bytes that a peer may have read to our end without having acknowledged them yet: RFC 1122 lets it wait with less than
@@ -126,6 +126,7 @@ class ChatFileProtocol(Conversation):
         if is_tcp(transport):
             transport.setTcpNoDelay(True)  # the END line must not wait for an acknowledgement
             transport.setTcpKeepAlive(True)
+            do_not_pace(transport)
 
     # --- the clocks ---
 
