@@ -240,7 +240,7 @@ def test_what_may_not_be_in_memory_is_read_by_a_thread_first(
         windows += threads.run()
     one.run()
     assert (one.taken, disk.looks > 0) == (CONTENT, True)
-    assert windows == -(-len(CONTENT) // ZeroCopySender.WINDOW), "each byte is read once"
+    assert windows == -(-len(CONTENT) // ZeroCopySender.TURN), "each byte is read once"
 
 
 @needs_nowait

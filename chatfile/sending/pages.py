@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
-_STRIDE = 256 * 1024
+_STRIDE = 512 * 1024
 """Bytes between two looks: what comes and goes in memory does so in stretches, and each look costs a microsecond."""
 _BUFFER = 256 * 1024
 

@@ -38,10 +38,10 @@ class Stage(enum.Enum):
 class ZeroCopySender(FileSender):
     """Sends a turn each time that the socket can take more; a thread brings into memory what is not there."""
 
-    TURN = 2 * 1024 * 1024
-    """Bytes sent before the other connections have their turn: less than half a millisecond of the reactor's time."""
-    WINDOW = 4 * 1024 * 1024
-    """Bytes brought into memory in one go."""
+    TURN = 4 * 1024 * 1024
+    """Bytes sent, or brought into memory, before the other connections have their turn: half a millisecond."""
+    PIECE = 256 * 1024
+    """Bytes read and written at a time where the system has no sendfile."""
 
     _transport: Connection  # type: ignore[assignment]  # `file_sender` sees to it
     _stage = Stage.BEGUN
@@ -64,7 +64,7 @@ class ZeroCopySender(FileSender):
             self._copy()
         elif self._needs_disk():
             self.waiting = False
-            self._read(self._go_on, read_through, self._offset, min(self.WINDOW, self._remaining))
+            self._read(self._go_on, read_through, self._offset, self._turn())
         else:
             self._send()
 
@@ -92,7 +92,7 @@ class ZeroCopySender(FileSender):
 
     def _go_on(self, _: None) -> None:
         self._stage = Stage.READ
-        self._read_until = self._offset + self.WINDOW
+        self._read_until = self._offset + self.TURN
         self._wait()
 
     def _send(self) -> None:
@@ -125,7 +125,7 @@ class ZeroCopySender(FileSender):
 
     def _copy(self) -> None:
         self.waiting = False
-        self._read(self._write, os.pread, self._turn(), self._offset)
+        self._read(self._write, os.pread, min(self.PIECE, self._remaining), self._offset)
 
     def _write(self, piece: bytes) -> None:
         self._transport.write(piece)
