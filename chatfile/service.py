@@ -32,6 +32,9 @@ DEFAULT_FILES = "server_files"
 RESERVED_DESCRIPTORS = 32
 """Descriptors that the process needs beside its clients' sockets; where they run out, a file is `unavailable`."""
 
+SWITCH_INTERVAL = 0.001
+"""Seconds for which a thread that computes (a long listing, say) keeps the interpreter from the reactor; Python's own
+default is five times that, and the reactor has to wait more than once to answer a line."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
@@ -192,6 +195,7 @@ class ChatFileService(service.MultiService):
 
     def startService(self) -> None:
         """Serve."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
         super().startService()  # type: ignore[no-untyped-call]
         self.log.info("Serving {folder}", folder=self._folder, event="serving")
 
