@@ -136,7 +136,8 @@ class ChatFileProtocol(Conversation):
             return
         if self.lines != self._lines_settled or self.held(Hold.REPLY) or not self._idle.is_set:
             self._settle_idle()
-        self._settle_line()
+        if self._line_number or self.unfinished_line():
+            self._settle_line()
         self._stall.start(self.transport)
 
     def _settle_idle(self) -> None:

@@ -8,8 +8,8 @@ from chatfile.wire.limits import MAX_REQUEST
 
 _COMMAND = "(?:status|list|help|exit|get|resume|hash)"
 _BEGINS_LIKE_A_COMMAND = re.compile(_COMMAND, re.IGNORECASE)
-_SUSPICIOUS = re.compile(rf"\n{_COMMAND}", re.IGNORECASE)
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
+_OBSTACLE = re.compile(rf"\n{_COMMAND}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)", re.IGNORECASE)
+"""The end of the line before what may be a command, or what has no place in a line."""
 
 
 def acknowledge(buffer: bytes, start: int) -> tuple[bytes, int]:
@@ -19,21 +19,19 @@ def acknowledge(buffer: bytes, start: int) -> tuple[bytes, int]:
     which tells. So the answers are those that each line would have got on its own.
     """
     end = buffer.rfind(b"\n", start, start + MAX_REQUEST + 1) + 1
-    text = _clean_lines(buffer[start:end]) if end else ""
+    text = _text(buffer[start:end]) if end else ""
     if not text or _BEGINS_LIKE_A_COMMAND.match(text):
         return b"", start
-    suspect = _SUSPICIOUS.search(text)
-    if suspect is not None:
-        text = text[: suspect.start() + 1]
-    end = start + len(text.encode())
+    obstacle = _OBSTACLE.search(text)
+    if obstacle is not None:
+        text = text[: text.rfind("\n", 0, obstacle.start() + 1) + 1]
+    end = start + (len(text) if text.isascii() else len(text.encode()))
     return text.replace("\r\n", "\n").replace("\n", " ACK\n").encode(), end
 
 
-def _clean_lines(burst: bytes) -> str:
-    """The whole lines before the first byte that has no place in a line."""
+def _text(burst: bytes) -> str:
+    """The lines before the first one that is not UTF-8."""
     try:
-        text = burst.decode()
+        return burst.decode()
     except UnicodeDecodeError as error:
-        text = burst[: burst.rfind(b"\n", 0, error.start) + 1].decode()
-    control = _CONTROL.search(text)
-    return text if control is None else text[: text.rfind("\n", 0, control.start()) + 1]
+        return burst[: burst.rfind(b"\n", 0, error.start) + 1].decode()
