@@ -95,8 +95,11 @@ class LineProtocol(LineReceiver):
         """Deliver the lines that are complete with `data`, as far as nothing holds them."""
         if self.phase is not Phase.OPEN:
             return
+        if data and self.HEARS_TELNET:
+            data = self._telnet.text(data)
         if data:
-            self._keep(data)
+            self._buffer = self._buffer[self._start :] + data if self._start < len(self._buffer) else data
+            self._start = 0
         if self._busyReceiving:
             return
         self._busyReceiving = True
@@ -105,12 +108,6 @@ class LineProtocol(LineReceiver):
         finally:
             self._busyReceiving = False
         self._apply_holds()
-
-    def _keep(self, data: bytes) -> None:
-        text = self._telnet.text(data) if self.HEARS_TELNET else data
-        if text:
-            self._buffer = self._buffer[self._start :] + text if self._start < len(self._buffer) else text
-            self._start = 0
 
     def _deliver(self) -> None:
         turn = self.TURN
