@@ -95,6 +95,13 @@ class LineProtocol(LineReceiver):
         """Deliver the lines that are complete with `data`, as far as nothing holds them."""
         if self.phase is not Phase.OPEN:
             return
+        if data and self._is_fresh():
+            end = self.linesReceived(data, 0)
+            self.lines += data.count(b"\n", 0, end)
+            if end == len(data):
+                self.inputSettled()
+                return
+            data = data[end:]
         if data and self.HEARS_TELNET:
             data = self._telnet.text(data)
         if data:
@@ -108,6 +115,17 @@ class LineProtocol(LineReceiver):
         finally:
             self._busyReceiving = False
         self._apply_holds()
+
+    def _is_fresh(self) -> bool:
+        """Whether what comes now has nothing before it and nothing in its way."""
+        return not (
+            self._holds
+            or self._start < len(self._buffer)
+            or self._telnet.begun
+            or self._skipping
+            or self._busyReceiving
+            or not self.line_mode
+        )
 
     def _deliver(self) -> None:
         turn = self.TURN
