@@ -1,4 +1,4 @@
-"""Moving a range of a file onto a transport by copying: exact, the descriptor closed on every way out, not too early."""
+"""Moving a range of a file onto a transport by copying: exact, and the descriptor closed on every way out."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return served
 
 
-@pytest.fixture(scope="module", params=["epoll", "poll", "select", "asyncio"])
+REACTORS = ["epoll", "poll", "select", "asyncio"]
+
+
+@pytest.fixture(scope="module", params=REACTORS)
 def server(request: pytest.FixtureRequest, folder: Path) -> Iterator[ServerProcess]:
     with ServerProcess(folder, reactor=request.param) as server:
         yield server
@@ -88,6 +92,36 @@ def test_the_client_saves_what_it_is_sent(server: ServerProcess, folder: Path, t
     assert done.returncode == 0, done.stderr
     for name in names:
         assert (tmp_path / "client_downloads" / name).read_bytes() == (folder / name).read_bytes()
+
+
+SAVE = """
+import sys
+from twisted.internet.{reactor}reactor import install
+install()
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+from chatfile.client import connect
+from chatfile.downloads import download
+
+async def main(reactor):
+    client = await connect("tcp:127.0.0.1:" + sys.argv[1])
+    for name in sys.argv[2:]:
+        print((await download(client, name, ".")).verified, await client.send("and on"))
+    await client.exit()
+
+react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
+"""
+
+
+@pytest.mark.parametrize("reactor", REACTORS)
+def test_the_library_saves_on_every_reactor(folder: Path, tmp_path: Path, reactor: str) -> None:
+    names = [f"{size}.bin" for size in SIZES]
+    with ServerProcess(folder) as server:
+        script = [sys.executable, "-c", SAVE.format(reactor=reactor), str(server.port), *names]
+        done = subprocess.run(script, cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
+    assert done.stdout == b"True and on ACK\n" * len(names), done.stderr
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_over_tls_nothing_goes_past_the_encryption(folder: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Download:
 
     def seconds(self, session: Session) -> float:
         """One whole download; what it leaves is removed."""
+        session.warm()
         target = session.target(DATA)
         seconds = seconds_of(self.command(target))
         if target.stat().st_size != session.size:

@@ -51,6 +51,12 @@ class Session:
             write_random(path, self.size)
         return path
 
+    def warm(self) -> None:
+        """Bring `data` back into memory, as far as the system has taken it out since."""
+        with self.data.open("rb", buffering=0) as file:
+            while file.read(MIB):
+                pass
+
     def target(self, name: str) -> Path:
         """Where a download goes that replaces nothing."""
         path = self.memory / name

@@ -31,12 +31,14 @@ def _nginx_sink(session: Session, port: int, repeat: int) -> list[object]:
 
 def _sink_rate(session: Session, arguments: Callable[[Session, int, int], list[object]], peer: Peer) -> float:
     repeat = -(-RATE_BYTES // session.size)
+    session.warm()
     count, seconds = session.programs.run("sink", *arguments(session, peer.port, repeat))
     return count / GIB / seconds
 
 
 def _sink_cpu(session: Session, arguments: Callable[[Session, int, int], list[object]], peer: Peer) -> float:
     repeat = -(-CPU_BYTES // session.size)
+    session.warm()
     before = cpu_seconds(peer.pid)
     count, _ = session.programs.run("sink", *arguments(session, peer.port, repeat))
     return (cpu_seconds(peer.pid) - before) / (count / GIB)
@@ -137,6 +139,7 @@ def get_three(session: Session) -> Figures:
         get, fetch = chatfile_download(ours.port), curl(f"http://127.0.0.1:{theirs.port}/{DATA}")
 
         def rate(of: Callable[..., list[str]]) -> float:
+            session.warm()
             targets = [session.target(f"{number}.bin") for number in range(3)]
             seconds = seconds_of_all([of(target) for target in targets])
             if any(target.stat().st_size != session.size for target in targets):
