@@ -1,61 +1,25 @@
-"""The line protocol that both ends extend.
-
-Twisted's `LineReceiver` with its contract kept (`lineReceived`, `setRawMode`, `setLineMode`, pausing) and its edges
-replaced: cost linear in the bytes (twisted#6357), recovery behind a line that is too long (twisted#3277, #6559), LF
-or CR LF as the end, telnet's bytes removed, turns, half-close, and a close that loses nothing.
-"""
+"""From bytes to lines: splitting, turns, and what holds them."""
 
 from __future__ import annotations
 
-import enum
 import socket
 
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.protocols.basic import LineReceiver
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatfile.clocks import Alarm, StallWatch
+from chatfile.lines.states import Hold, Input, Phase
 from chatfile.telnet import TelnetFilter
-from chatfile.transports import ILineTransport, is_half_closable, outstanding_bytes, plain_socket
+from chatfile.transports import ILineTransport, plain_socket
 
 
-class Hold(enum.Enum):
-    """Why no line is delivered, and soon nothing read; there can be several reasons at once."""
-
-    OUTPUT = "the peer has not taken what was written"
-    REPLY = "a reply is under way"
-    TURN = "it is the others' turn"
-    DISK = "what was read has not reached the disk"
-    LENT = "somebody else reads the socket"
-
-
-class Input(enum.Enum):
-    """How far the peer's side of the connection is."""
-
-    OPEN = "more can come"
-    ENDED = "the peer has half-closed; lines may be waiting here"
-    DONE = "every line that came has been delivered"
-
-
-class Phase(enum.Enum):
-    """How far our side of the connection is."""
-
-    OPEN = "lines are delivered"
-    FLUSHING = "closing: what was written goes out"
-    LINGERING = "closing: all is out, the peer is given time to fetch it"
-    ABORTED = "reset, and about to be lost"
-    LOST = "there is no connection"
-
-
-@implementer(IHalfCloseableProtocol, IPushProducer)
-class LineProtocol(LineReceiver):
-    """Lines in both directions. An heir implements `lineReceived`, `lineTooLong` and `inputEnded`."""
+@implementer(IPushProducer)
+class LineInput(LineReceiver):
+    """The lines that come in. An heir implements `lineReceived`, `rawDataReceived`, `lineTooLong`, `inputEnded`."""
 
     # An idle client is to cost little, and a dict of so many attributes is 1.5 KB.
     __slots__ = (
-        "_flush", "_holds", "_linger", "_next_turn", "_reading", "_skipping", "_start", "_telnet",
-        "clock", "input", "lines", "phase",
+        "_holds", "_next_turn", "_reading", "_skipping", "_start", "_telnet", "clock", "input", "lines", "phase",
     )  # fmt: skip
     delimiter = b"\n"
     MAX_LENGTH = 4096
@@ -67,12 +31,8 @@ class LineProtocol(LineReceiver):
     """Whether the peer may be a telnet client: then its commands and negotiation are taken out."""
     LAST_LINE_COUNTS = True
     """Whether what the peer said last is a line even without LF."""
-    LINGER = 0.5
-    """Seconds of patience after the last byte of a close was acknowledged: a close with unread input is a reset."""
 
     transport: ILineTransport
-    flush_timeout: float = 5.0
-    """Seconds a close is given while the peer takes nothing; 0 means for ever."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self.clock = clock
@@ -83,8 +43,6 @@ class LineProtocol(LineReceiver):
         self._reading = True
         self._start = 0  # of what is not delivered yet, in _buffer
         self._skipping = False  # the rest of a line that is too long
-        self._linger = Alarm(clock, self._stop_lingering)
-        self._flush: StallWatch | None = None
         self._next_turn: IDelayedCall | None = None
         self.lines = 0
         """How many lines have been delivered or dropped so far."""
@@ -201,10 +159,6 @@ class LineProtocol(LineReceiver):
             return True
         return self._start < len(self._buffer) and self._buffer.find(b"\n", self._start) < 0
 
-    def sendLine(self, line: bytes) -> None:
-        """Send `line` and its end."""
-        self.transport.write(line + b"\n")
-
     # --- what an heir says ---
 
     def lineReceived(self, line: bytes) -> None:
@@ -228,16 +182,10 @@ class LineProtocol(LineReceiver):
 
     def inputEnded(self) -> None:
         """The peer has half-closed, and every line of it was delivered."""
-        self.close()
+        raise NotImplementedError
 
     def inputSettled(self) -> None:
         """After a burst of lines, or a change of what holds them."""
-
-    def outputEnded(self) -> None:
-        """In a close: everything was handed to the system, and our end behind it."""
-
-    def lingering(self) -> None:
-        """In a close, some time after that: the peer may or may not have taken it all."""
 
     # --- holding ---
 
@@ -304,67 +252,3 @@ class LineProtocol(LineReceiver):
 
     def stopProducing(self) -> None:
         """The connection is going away, as `connectionLost` will tell."""
-
-    # --- the ends of a connection ---
-
-    def readConnectionLost(self) -> None:
-        """The peer has half-closed."""
-        if self.phase is not Phase.OPEN:
-            self.transport.loseConnection()
-        elif self.input is Input.OPEN:
-            self.input = Input.ENDED
-            self.dataReceived(b"")
-
-    def close(self) -> None:
-        """Take no more lines, let everything written arrive, and close; the peer gets `flush_timeout` to take it."""
-        if self.phase is not Phase.OPEN:
-            return
-        self._begin_flush()
-        if self.input is not Input.OPEN or not is_half_closable(self.transport):
-            self.transport.loseConnection()
-            return
-        self.transport.resumeProducing()  # to drop what still comes, and to see the peer's end
-        self.transport.loseWriteConnection()
-
-    def _begin_flush(self) -> None:
-        self.phase = Phase.FLUSHING
-        self.clearLineBuffer()
-        self._give_up_turn()
-        self._flush = StallWatch(
-            self.clock,
-            self.flush_timeout,
-            stalled=self.abort,
-            moving=lambda: None,
-            handed=lambda: 0,
-            waiting=lambda: self.phase is Phase.FLUSHING,
-        )
-        self._flush.start(self.transport)
-
-    def writeConnectionLost(self) -> None:
-        """Everything written is with the system, and our end behind it."""
-        self.phase = Phase.LINGERING
-        self._linger.set(self.LINGER)
-        self.outputEnded()
-
-    def _stop_lingering(self) -> None:
-        self.lingering()
-        if outstanding_bytes(self.transport):
-            self._linger.set(self.LINGER)
-        else:
-            self.transport.loseConnection()
-
-    def abort(self) -> None:
-        """Reset the connection: the only honest end in the middle of a promised size."""
-        if self.phase is not Phase.LOST:
-            self.phase = Phase.ABORTED
-            self.transport.abortConnection()
-
-    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 -- for heirs
-        """Leave no timer behind."""
-        self.phase = Phase.LOST
-        self.input = Input.DONE
-        self.clearLineBuffer()
-        self._linger.stop()
-        self._give_up_turn()
-        if self._flush is not None:
-            self._flush.stop()

@@ -1,0 +1,1 @@
+"""A file server you can talk to."""
