@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import socket
 from collections.abc import Callable
@@ -29,6 +30,14 @@ class Source(Protocol):
 
     def take_back(self) -> None:
         """Read again: the receiver does not, for now, or `remaining` is 0."""
+
+
+class Access(enum.Enum):
+    """What the receiver has of the socket."""
+
+    NONE = "nothing: it can't be spliced from, or into this file"
+    FREE = "it can be borrowed"
+    BORROWED = "it alone reads"
 
 
 class FileReceiver:
@@ -77,8 +86,8 @@ class FileReceiver:
         self._failure: Failure | None = None
         self._splice: Splice | None = None
         self._following: FollowingDigest | None = None
-        self._can_splice = descriptor is not None and Splice.can_fill(descriptor, and_read=hasher is not None)
-        self._has_socket = False
+        can_splice = descriptor is not None and Splice.can_fill(descriptor, and_read=hasher is not None)
+        self._access = Access.FREE if can_splice else Access.NONE
         self._finish_if_complete()
 
     # --- given by the connection ---
@@ -159,25 +168,23 @@ class FileReceiver:
 
     def _borrow(self) -> None:
         """Read from now on, if it is worth it: first what has come already is written, then the socket is read."""
-        if not self._can_splice or self._has_socket or self.remaining < Splice.PIECE:
+        if self._access is not Access.FREE or self.remaining < Splice.PIECE:
             return
         lent = self._source.lend()
-        if lent is None:
-            self._can_splice = self._splice is not None  # it was lent before: this time, something stood in the way
-            return
-        self._has_socket = True
-        if self._splice is None:
+        if lent is not None:
+            self._access = Access.BORROWED
             self._prepare(lent)
+        elif self._splice is None:
+            self._access = Access.NONE  # had it been lent before, something would stand in the way this time only
 
     def _prepare(self, lent: socket.socket) -> None:
         try:
-            self._splice = Splice(lent, self._descriptor)
+            self._splice = self._splice or Splice(lent, self._descriptor)
         except OSError:
-            self._can_splice = False  # no descriptors left: it goes without
-            self._give_back()
+            self._give_back(Access.NONE)  # no descriptors left: it goes without
 
     def _move(self) -> None:
-        if not self._has_socket or self._splice is None or self._is_writing or self._waiting:
+        if self._access is not Access.BORROWED or self._splice is None or self._is_writing or self._waiting:
             return
         if self._failure is not None or not self.remaining:
             self._give_back()
@@ -199,8 +206,7 @@ class FileReceiver:
         if moved.why is Why.ENOUGH:
             self._move()
         else:
-            self._can_splice = self._can_splice and moved.why is not Why.UNSUPPORTED
-            self._give_back()
+            self._give_back(Access.NONE if moved.why is Why.UNSUPPORTED else Access.FREE)
         self._finish_if_complete()
 
     def _digested(self, failure: Failure | None) -> None:
@@ -209,9 +215,9 @@ class FileReceiver:
         self._move()
         self._finish_if_complete()
 
-    def _give_back(self) -> None:
-        if self._has_socket:
-            self._has_socket = False
+    def _give_back(self, then: Access = Access.FREE) -> None:
+        if self._access is Access.BORROWED:
+            self._access = then
             self._source.take_back()
 
     # --- the end ---
