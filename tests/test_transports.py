@@ -1,0 +1,67 @@
+"""What is set on a transport, and what must not be done behind the back of one."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet.tcp import Connection
+
+from chatfile import transports
+from tests.transports import MemoryTransport
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the options are those of Linux")
+
+
+class Peered(MemoryTransport):
+    """In memory, but with a real socket to set options on."""
+
+    def __init__(self, host: str, sock: socket.socket) -> None:
+        super().__init__()
+        self.peerAddr = type(self.peerAddr)("TCP", host, 1)
+        self.socket = sock
+
+
+@pytest.fixture
+def sock() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        yield client
+
+
+def congestion(sock: socket.socket) -> bytes:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+
+
+@on_linux
+@pytest.mark.parametrize(("host", "paces"), [("127.0.0.1", False), ("127.8.9.1", False), ("192.0.2.1", True)])
+def test_only_on_this_host_nothing_is_paced(sock: socket.socket, host: str, paces: bool) -> None:
+    default = congestion(sock)
+    transports.do_not_pace(Peered(host, sock))
+    assert congestion(sock) == (default if paces else b"reno")
+
+
+@on_linux
+def test_a_cork_can_be_put_in_and_out(sock: socket.socket) -> None:
+    for on in (True, False):
+        transports.cork(Peered("127.0.0.1", sock), on)
+        assert bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)) == on
+
+
+def test_without_tcp_or_a_socket_nothing_is_set(sock: socket.socket) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        transports.cork(Peered("127.0.0.1", left), True)
+    transports.cork(MemoryTransport(), True)
+    transports.do_not_pace(MemoryTransport())
+    sock.close()
+    transports.cork(Peered("127.0.0.1", sock), False)
+
+
+def test_only_a_plain_connection_has_a_plain_socket(sock: socket.socket) -> None:
+    plain = Connection(sock, None, object())
+    assert transports.plain_socket(plain) is sock
+    plain.TLS = True
+    assert transports.plain_socket(plain) is None
+    assert transports.plain_socket(Peered("127.0.0.1", sock)) is None, "whatever passes the attribute on is not plain"
