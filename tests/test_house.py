@@ -153,3 +153,10 @@ def test_the_readme_names_every_option_and_command_of_the_client() -> None:
 def test_the_readme_names_every_exit_code() -> None:
     for code in Exit:
         assert f"\n| {code.value} | " in README, code
+
+
+def test_the_readme_has_every_benchmark() -> None:
+    from tests.bench.__main__ import BENCHMARKS
+
+    for name in BENCHMARKS:
+        assert f"`{name}`" in README, name

@@ -284,3 +284,93 @@ def test_a_lost_connection_leaves_no_timer(last: bytes) -> None:
     assert clock.getDelayedCalls() == []
     protocol.release(Hold.REPLY)
     assert b"waiting" not in protocol.seen
+
+
+# --- lending the socket ---
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> object:
+    """What a transport in memory has for a socket."""
+    sock = object()
+    monkeypatch.setattr("chatfile.lines.incoming.plain_socket", lambda _: sock)
+    return sock
+
+
+def test_while_the_socket_is_lent_nothing_is_read(plain: object) -> None:
+    protocol, transport, _ = connected()
+    assert protocol.lend_socket() is plain
+    assert (protocol.held(Hold.LENT), transport.producerState) == (True, "paused")
+    assert protocol.lend_socket() is None, "it is lent once"
+    protocol.release(Hold.LENT)
+    assert transport.producerState == "producing"
+    protocol.dataReceived(b"a\n")
+    assert protocol.seen == [b"a"]
+
+
+@pytest.mark.parametrize("way", ["held", "unread", "ended", "closing"])
+def test_what_would_not_be_read_in_order_is_not_lent(plain: object, way: str) -> None:
+    protocol, _, _ = connected()
+    if way == "held":
+        protocol.hold(Hold.REPLY)
+    elif way == "unread":
+        protocol.dataReceived(b"begun")
+    elif way == "ended":
+        protocol.inputEnded = lambda: None
+        protocol.readConnectionLost()
+    else:
+        protocol.close()
+    assert protocol.lend_socket() is None
+    assert not protocol.held(Hold.LENT)
+
+
+def test_a_transport_that_is_not_plain_is_not_lent() -> None:
+    protocol, transport, _ = connected()
+    assert (protocol.lend_socket(), transport.producerState) == (None, "producing")
+
+
+def test_a_close_while_the_socket_is_lent_is_a_reset(plain: object) -> None:
+    protocol, transport, _ = connected()
+    protocol.lend_socket()
+    protocol.close()
+    assert (transport.aborted, transport.producerState) == (True, "paused"), "there are never two readers"
+
+
+# --- many lines at once ---
+
+
+class Greedy(Recorder):
+    """Takes whole lines at once."""
+
+    def linesReceived(self, buffer: bytes, start: int) -> int:
+        end = buffer.rfind(b"\n", start) + 1
+        self.seen.append(buffer[start:end])
+        return max(end, start)
+
+
+def greedy() -> Greedy:
+    protocol = Greedy(Clock())
+    protocol.makeConnection(MemoryTransport())
+    return protocol
+
+
+def test_lines_taken_at_once_are_counted() -> None:
+    protocol = greedy()
+    protocol.dataReceived(b"a\nb\nbegun")
+    assert (protocol.seen, protocol.lines, protocol.unfinished_line()) == ([b"a\nb\n", b""], 2, True)
+    protocol.dataReceived(b" and done\nc\n")
+    assert (protocol.seen[2:], protocol.lines) == ([b"begun and done\nc\n"], 4)
+
+
+@pytest.mark.parametrize("way", ["held", "raw", "telnet"])
+def test_lines_are_not_taken_past_what_comes_first(way: str) -> None:
+    protocol = greedy()
+    if way == "held":
+        protocol.hold(Hold.REPLY)
+    elif way == "raw":
+        protocol.setRawMode()
+    else:
+        protocol.dataReceived(b"\xff")
+        protocol.seen.clear()
+    protocol.dataReceived(b"\xfdxhi\n" if way == "telnet" else b"hi\n")
+    assert protocol.seen[:1] == {"held": [], "raw": ["raw hi"], "telnet": [b"hi\n"]}[way]

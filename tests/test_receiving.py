@@ -322,3 +322,90 @@ def test_the_file_does_not_run_away_from_its_digest(receiving: Any, monkeypatch:
         assert len(threads.waiting) < 2, "it reads no further before the digest has followed"
     one.run()
     assert_complete(one)
+
+
+@needs_splice
+def test_an_urgent_byte_does_not_keep_a_thread_spinning() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as peer:
+        ours, _ = server.accept()
+        with ours, open(os.devnull, "wb") as nowhere:
+            ours.setblocking(False)
+            peer.send(b"!", socket.MSG_OOB)
+            splice = Splice(ours, nowhere.fileno())
+            assert splice.move(1000).count <= 1
+            splice.close()
+
+
+@needs_splice
+def test_a_peer_that_is_never_idle_does_not_keep_the_thread(receiving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Splice, "LONGEST", 0.0)
+    threads = Threads()
+    one = receiving(threads)
+    one.send(300_000)
+    one.read(1000)
+    threads.run()
+    assert (threads.run(), one.lender.is_lent, len(threads.waiting)) == (1, True, 1), "it begins anew at once"
+    monkeypatch.undo()
+    while not one.outcome:
+        one.send(100_000)
+        threads.run() or one.read()
+    one.run()
+    assert_complete(one)
+
+
+@needs_splice
+def test_a_progress_that_fails_is_told_and_the_connection_stays_in_step(receiving: Any) -> None:
+    one = receiving()
+    calls: list[int] = []
+
+    def progress(count: int) -> None:
+        calls.append(count)
+        if len(calls) == 2:
+            raise KeyError
+
+    one.receiver._progress = progress
+    one.run()
+    assert isinstance(one.outcome[0], Failure)
+    assert one.receiver.remaining == 0
+
+
+@needs_splice
+def test_a_stop_ends_the_call_that_is_under_way(receiving: Any) -> None:
+    one = receiving()
+    splice = Splice(one.lender.socket, one.descriptor)
+    one.send(100_000)
+    splice.stop()
+    assert splice.move(100_000).count == 0
+    splice.close()
+    one.receiver.drop(Failure(KeyError()))
+
+
+@needs_splice
+def test_only_regular_files_are_spliced_into() -> None:
+    reading, writing = os.pipe()
+    try:
+        assert not Splice.can_fill(writing, and_read=False)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@needs_splice
+def test_a_small_file_is_not_worth_it(receiving: Any) -> None:
+    one = receiving(size=200_000)
+    one.run()
+    assert_complete(one, 200_000)
+    assert one.lender.lent == 0
+
+
+@needs_splice
+def test_after_an_end_nothing_more_is_hashed_or_moved(receiving: Any) -> None:
+    threads = Threads()
+    one = receiving(threads)
+    one.send(300_000)
+    one.read(1000)
+    threads.run()
+    one.receiver.drop(Failure(KeyError()))
+    threads.run()
+    assert (threads.waiting, len(one.outcome)) == ([], 1)
+    assert one.hasher.digest() == hashlib.sha256(CONTENT[:1000]).digest()

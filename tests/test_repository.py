@@ -358,3 +358,10 @@ def test_a_descriptor_is_closed_once_or_handed_on(repository: Repository) -> Non
     again.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+def test_a_listing_of_many_slices_is_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatfile.repository._SLICE", 2)
+    for name in "gcaebfd":
+        (tmp_path / name).touch()
+    assert "".join(entry.name for entry in Repository(str(tmp_path)).listing()) == "abcdefg"

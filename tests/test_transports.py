@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactor
 
 from chatfile import transports
-from tests.transports import MemoryTransport
+from chatfile.sending import file_sender
+from chatfile.sending.zerocopy import ZeroCopySender
+from tests.transports import MemoryTransport, at_once
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the options are those of Linux")
 
@@ -40,6 +45,32 @@ def test_only_on_this_host_nothing_is_paced(sock: socket.socket, host: str, pace
     default = congestion(sock)
     transports.do_not_pace(Peered(host, sock))
     assert congestion(sock) == (default if paces else b"reno")
+
+
+@on_linux
+@pytest.mark.parametrize("end", ["complete", "cancelled", "shrunk"])
+def test_after_a_file_no_cork_is_left(sock: socket.socket, tmp_path: Path, end: str) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 1000)
+    transport = Connection(sock, None, MemoryReactor())
+    transport.connected = 1
+    sender = file_sender(
+        transport,
+        os.open(tmp_path / "a", os.O_RDONLY),
+        offset=0,
+        count=1000 if end == "complete" else 2000,
+        in_thread=at_once,
+        progress=lambda _: None,
+    )
+    assert isinstance(sender, ZeroCopySender)
+    outcome = sender.start().addErrback(lambda failure: failure.type.__name__)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)
+    if end == "cancelled":
+        outcome.cancel()
+    else:
+        transport.doWrite()
+        transport.doWrite()
+    assert outcome.called
+    assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)
 
 
 @on_linux

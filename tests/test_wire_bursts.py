@@ -75,6 +75,18 @@ def test_how_far_it_goes(burst: bytes, count: int) -> None:
     assert burst[:end].count(b"\n") == count
 
 
+@pytest.mark.parametrize("word", [*WORDS, *(word.upper() for word in WORDS)])
+def test_a_command_is_never_taken_for_a_message(word: str) -> None:
+    line = word.encode() + b"\n"
+    assert wire.acknowledge(line, 0) == (b"", 0)
+    assert wire.acknowledge(b"a\n" + line, 0) == (b"a ACK\n", 2)
+
+
+@pytest.mark.parametrize("code", [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0)])
+def test_a_control_character_is_never_taken_for_text(code: int) -> None:
+    assert wire.acknowledge(f"a{chr(code)}\n".encode(), 0) == (b"", 0)
+
+
 def test_the_answers_to_one_call_are_few() -> None:
     answers, end = wire.acknowledge(b"\n" * 1_000_000, 0)
     assert end == 4097

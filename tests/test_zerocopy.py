@@ -159,11 +159,12 @@ def test_a_peer_that_is_gone_ends_it(sending: Any) -> None:
     assert (one.failed_with(errors.TransferAborted), one.transport.producer) == (True, None)
 
 
-def test_where_the_system_can_not_it_is_copied(sending: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW])
+def test_where_the_system_can_not_it_is_copied(sending: Any, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     one = sending(send_buffer=4096)
 
     def refuse(*_: object) -> int:
-        raise OSError(errno.EINVAL, "Invalid argument")
+        raise OSError(number, "not here")
 
     monkeypatch.setattr(os, "sendfile", refuse)
     one.start()
@@ -303,3 +304,61 @@ def test_what_was_just_written_is_in_memory(tmp_path: Path) -> None:
         pages.read_through(descriptor, 0, 2 * len(CONTENT))
     finally:
         os.close(descriptor)
+
+
+@needs_nowait
+def test_what_is_asked_for_while_the_disk_is_waited_for_is_waited_for(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads()
+    ColdDisk(monkeypatch)
+    one = sending(threads)
+    one.start()
+    one.run()
+    assert (len(threads.waiting), one.sender.waiting) == (1, False), "it is the disk that is waited for, not the peer"
+    one.transport.startWriting()
+    one.run()
+    assert len(threads.waiting) == 1
+    threads.run_all()
+
+
+def test_after_its_end_a_sender_does_nothing(sending: Any) -> None:
+    one = sending(send_buffer=4096)
+    one.start().cancel()
+    one.sender.resumeProducing()
+    one.run()
+    assert (one.taken, one.transport.producer) == (b"", None)
+
+
+def test_a_lost_connection_keeps_its_slot_to_itself(sending: Any) -> None:
+    one = sending(send_buffer=4096)
+    one.start()
+    one.sender.stopProducing()
+    assert one.transport.producer is one.sender, "the transport clears it, after it has told the producer"
+
+
+def test_a_timeout_of_the_connection_ends_it(sending: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    monkeypatch.setattr(os, "sendfile", fail)
+    one = sending()
+    one.start()
+    one.run()
+    assert one.failed_with(errors.TransferAborted)
+
+
+@pytest.mark.parametrize("missing", [0, pages._STRIDE, len(CONTENT) - 1])
+def test_a_look_finds_the_first_and_the_last_byte_and_some_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    def preadv(_: int, __: object, offset: int, ___: int) -> int:
+        if offset == missing:
+            raise BlockingIOError
+        return 1
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(pages, "_NOWAIT", 8)
+    assert pages.are_cached(0, 0, len(CONTENT)) is False
+    monkeypatch.setattr(pages, "_NOWAIT", None)
+    assert pages.are_cached(0, 0, len(CONTENT)) is None

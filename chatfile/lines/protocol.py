@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from chatfile.clocks import Alarm, StallWatch
 from chatfile.lines.incoming import LineInput
-from chatfile.lines.states import Input, Phase
+from chatfile.lines.states import Hold, Input, Phase
 from chatfile.transports import is_half_closable, outstanding_bytes
 
 
@@ -55,6 +55,9 @@ class LineProtocol(LineInput):
     def close(self) -> None:
         """Take no more lines, let everything written arrive, and close; the peer gets `flush_timeout` to take it."""
         if self.phase is not Phase.OPEN:
+            return
+        if self.held(Hold.LENT):
+            self.abort()  # whoever reads in our place expects more; two readers would each get a part of it
             return
         self._begin_flush()
         if self.input is not Input.OPEN or not is_half_closable(self.transport):

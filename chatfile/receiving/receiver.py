@@ -193,7 +193,9 @@ class FileReceiver:
             self._following = FollowingDigest(self._descriptor, self._hasher, self._in_thread, self._digested)
         if self._following is None or self._following.lag <= self.LEAD:
             self._is_writing = True
-            self._in_thread(self._splice.move, min(self.SLICE, self.remaining)).addCallback(self._moved)
+            self._in_thread(self._splice.move, min(self.SLICE, self.remaining)).addCallback(self._moved).addErrback(
+                self._move_failed
+            )
 
     def _moved(self, moved: Moved) -> None:
         self._is_writing = False
@@ -208,6 +210,12 @@ class FileReceiver:
         else:
             self._give_back(Access.NONE if moved.why is Why.UNSUPPORTED else Access.FREE)
         self._finish_if_complete()
+
+    def _move_failed(self, failure: Failure) -> None:
+        """Not of the socket or the file, whose errors are told by `Moved`: of `progress`, say."""
+        self._is_writing = False
+        self.drop(failure)
+        self._give_back()
 
     def _digested(self, failure: Failure | None) -> None:
         if failure is not None:

@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import stat
+import time
 from dataclasses import dataclass
 
 
@@ -39,6 +40,8 @@ class Splice:
 
     PIECE = 256 << 10
     """Bytes moved at a time."""
+    LONGEST = 0.2
+    """Seconds of one call: the thread is one of a few, and a peer may send just fast enough to be never idle."""
     PATIENCE = 20
     """Milliseconds for which a thread waits for the peer; then the reactor does, which needs no thread for it."""
 
@@ -69,18 +72,20 @@ class Splice:
         return not flags & os.O_APPEND and (flags & os.O_ACCMODE == os.O_RDWR or not and_read)
 
     def move(self, limit: int) -> Moved:
-        """Move up to `limit` bytes."""
-        taken = 0
-        while taken < limit and not self._is_stopped:
+        """Move up to `limit` bytes, for `LONGEST` at most."""
+        taken, until, has_waited = 0, time.monotonic() + self.LONGEST, False
+        while taken < limit and time.monotonic() < until and not self._is_stopped:
             try:
                 count = os.splice(self._socket, self._to, min(self.PIECE, limit - taken))
             except BlockingIOError:
-                if not self._poll.poll(self.PATIENCE):
+                # Readable, and still nothing to splice: an urgent byte stands in the way, which only recv passes.
+                if has_waited or not self._poll.poll(self.PATIENCE):
                     return Moved(taken, Why.IDLE)
+                has_waited = True
                 continue
             except OSError as error:
                 return Moved(taken, Why.UNSUPPORTED if error.errno == errno.EINVAL else Why.CLOSED)
-            taken += count
+            taken, has_waited = taken + count, False
             try:
                 self._empty(count)
             except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from chatfile.sending.copying import CopyingSender
@@ -27,5 +28,6 @@ def file_sender(
     `descriptor` is the sender's from now on, closed on every way out. `in_thread(call, *arguments)` makes a call in a
     thread. `progress(n)` is told of n more bytes given to the transport.
     """
-    best = CopyingSender if plain_socket(transport) is None else ZeroCopySender
+    can_sendfile = hasattr(os, "sendfile") and plain_socket(transport) is not None
+    best = ZeroCopySender if can_sendfile else CopyingSender
     return best(transport, descriptor, offset=offset, count=count, in_thread=in_thread, progress=progress)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
-_STRIDE = 512 * 1024
-"""Bytes between two looks: what comes and goes in memory does so in stretches, and each look costs a microsecond."""
+_STRIDE = 256 * 1024
+"""Bytes between two looks. It is a sample: what comes and goes in memory does so in stretches, mostly longer ones, and
+each look costs a microsecond."""
 _BUFFER = 256 * 1024
 
 
@@ -31,7 +32,10 @@ def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
 def read_through(descriptor: int, offset: int, count: int) -> None:
     """Bring `count` bytes from `offset` on into memory, and ask for as many behind them. In a thread: it blocks."""
     if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, offset, 2 * count, os.POSIX_FADV_WILLNEED)
+        try:
+            os.posix_fadvise(descriptor, offset, 2 * count, os.POSIX_FADV_WILLNEED)
+        except OSError:
+            pass  # it was a hint only
     buffer, end = memoryview(bytearray(min(_BUFFER, count))), offset + count
     while offset < end and (got := os.preadv(descriptor, [buffer[: end - offset]], offset)):
         offset += got

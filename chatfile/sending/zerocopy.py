@@ -53,7 +53,7 @@ class ZeroCopySender(FileSender):
 
     def resumeProducing(self) -> None:
         """The socket can take more."""
-        if self._done is None:
+        if self._done is None or self._reading is not None:
             return
         if self._stage is Stage.BEGUN:
             self._stage = Stage.LOOKING  # it is `registerProducer` itself that asks
