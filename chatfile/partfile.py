@@ -13,6 +13,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EA
 _NOTE_BYTES = 100
 _NAME_BYTES = 255
 """The longest file name of the usual file systems."""
+_TRIES, _PAUSE = 25, 0.02
+"""How often, and how many seconds apart, a lock is tried again."""
 _SLICE = 64 << 20
 """Bytes read in one call, so that an interruption is not held up."""
 
@@ -97,7 +100,7 @@ class PartFile:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.ELOOP, "not a regular file")
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             if self._is_ours_alone(descriptor):
                 os.set_blocking(descriptor, True)
                 return descriptor
@@ -258,6 +261,21 @@ class PartFile:
             if descriptor >= 0:
                 os.close(descriptor)
         self.descriptor = self._folder = -1
+
+
+def _lock(descriptor: int) -> None:
+    """Raises BlockingIOError where another download has it, and does not let go of it in a moment.
+
+    One that was interrupted does: a thread of it may still be in a call.
+    """
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        else:
+            return
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def beside(name: str, suffix: str) -> str:

@@ -281,3 +281,16 @@ def test_nothing_is_written_behind_a_gap(sink: int, monkeypatch: pytest.MonkeyPa
     talk.server_says(bytes(size - sent) + b"END -\n")
     threads.run_all()
     assert written(sink) == b""
+
+
+def test_a_refusal_behind_the_bytes_is_told_when_they_are_written(tmp_path: Path) -> None:
+    threads = Threads()
+    talk = Talk(in_thread=threads).greet()
+    descriptor = os.open(tmp_path / "a b", os.O_RDWR | os.O_CREAT)
+    getting = talk.client.get("a b", descriptor)
+    talk.server_says(HEADER + CONTENT + b"ERROR changed It did.\n")
+    assert not getting.called
+    threads.run_all()
+    assert isinstance(result_of(getting), errors.Changed)
+    assert (tmp_path / "a b").read_bytes() == CONTENT
+    os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +315,23 @@ def test_two_clients_never_write_one_file(link: Link, folder: Path) -> None:
     assert isinstance(outcome(link.get()), errors.DownloadBusy)
     os.close(descriptor)
     assert outcome(link.get()).verified
+
+
+def test_a_lock_that_is_let_go_of_in_a_moment_is_waited_for(
+    link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descriptor = os.open(folder / ".a.part", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            os.close(descriptor)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert outcome(link.get()).verified
+    assert len(pauses) == 3
 
 
 def test_a_file_system_without_links_is_served_too(link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

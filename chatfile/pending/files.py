@@ -158,6 +158,14 @@ class FilePending(Pending[Received]):
         else:
             self.finish(Received(self._header, end.sha256, verified=bool(computed and end.sha256)))
 
+    def fail(self, error: Exception | Failure) -> None:
+        """When nothing writes any more: until then, whoever waits could take too few bytes for all that came."""
+        if self._receiver is None or self._receiver.done.called:
+            super().fail(error)
+            return
+        self._receiver.end(error if isinstance(error, Failure) else Failure(error))
+        self._receiver.done.addBoth(lambda _: super(FilePending, self).fail(error))
+
     def lose(self, error: errors.ChatFileError) -> None:
         """What has come is written first, for a resumption."""
         if self._header is None or self._receiver is None:
