@@ -320,6 +320,7 @@ def test_two_clients_never_write_one_file(link: Link, folder: Path) -> None:
 def test_a_lock_that_is_let_go_of_in_a_moment_is_waited_for(
     link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder.mkdir()
     descriptor = os.open(folder / ".a.part", os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     pauses: list[float] = []
