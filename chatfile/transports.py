@@ -46,32 +46,20 @@ def is_half_closable(transport: object) -> bool:
     return bool(IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(transport))
 
 
-def cork(transport: object, on: bool) -> None:
-    """Send full segments only, until that is turned off again (tcp(7), TCP_CORK); not on Linux, do nothing."""
-    if sys.platform == "linux":
-        _set_tcp_option(transport, socket.TCP_CORK, on)
-
-
 def do_not_pace(transport: ILineTransport) -> None:
     """Where the peer is on this host, take a congestion control that does not pace.
 
     Nothing is ever lost or congested there, but BBR, the default of many systems, still spreads what is sent over time
-    in small segments, and halves the rate. Reno is always there and allowed (tcp(7), TCP_CONGESTION).
+    in small segments, and halves the rate. Reno is always there (tcp(7), TCP_CONGESTION).
     """
-    peer = transport.getPeer()
-    if sys.platform == "linux" and isinstance(peer, IPv4Address | IPv6Address):
-        if ipaddress.ip_address(peer.host.partition("%")[0]).is_loopback:
-            _set_tcp_option(transport, socket.TCP_CONGESTION, b"reno")
-
-
-def _set_tcp_option(transport: object, option: int, value: int | bytes) -> None:
-    sock = _socket(transport)
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+    sock, peer = _socket(transport), transport.getPeer()
+    if sock is None or sys.platform != "linux" or not isinstance(peer, IPv4Address | IPv6Address):
         return
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, option, value)
-    except OSError:
-        pass  # it goes without, or the connection is gone, which is told elsewhere
+    if ipaddress.ip_address(peer.host.partition("%")[0]).is_loopback:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+        except OSError:
+            pass  # not allowed here, or the connection is gone, which is told elsewhere
 
 
 # tcpi_state, then tcpi_bytes_acked (since Linux 4.1), with 24 fields of four bytes and two of eight between them.

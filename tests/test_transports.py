@@ -47,9 +47,7 @@ def test_only_on_this_host_nothing_is_paced(sock: socket.socket, host: str, pace
     assert congestion(sock) == (default if paces else b"reno")
 
 
-@on_linux
-@pytest.mark.parametrize("end", ["complete", "cancelled", "shrunk"])
-def test_after_a_file_no_cork_is_left(sock: socket.socket, tmp_path: Path, end: str) -> None:
+def test_a_plain_connection_is_sent_to_without_a_copy(sock: socket.socket, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 1000)
     transport = Connection(sock, None, MemoryReactor())
     transport.connected = 1
@@ -57,37 +55,20 @@ def test_after_a_file_no_cork_is_left(sock: socket.socket, tmp_path: Path, end: 
         transport,
         os.open(tmp_path / "a", os.O_RDONLY),
         offset=0,
-        count=1000 if end == "complete" else 2000,
+        count=1000,
         in_thread=at_once,
         progress=lambda _: None,
     )
     assert isinstance(sender, ZeroCopySender)
-    outcome = sender.start().addErrback(lambda failure: failure.type.__name__)
-    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)
-    if end == "cancelled":
-        outcome.cancel()
-    else:
-        transport.doWrite()
-        transport.doWrite()
-    assert outcome.called
-    assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)
+    outcome = sender.start()
+    transport.doWrite()
+    assert (outcome.called, transport.producer) == (True, None)
 
 
-@on_linux
-def test_a_cork_can_be_put_in_and_out(sock: socket.socket) -> None:
-    for on in (True, False):
-        transports.cork(Peered("127.0.0.1", sock), on)
-        assert bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)) == on
-
-
-def test_without_tcp_or_a_socket_nothing_is_set(sock: socket.socket) -> None:
-    left, right = socket.socketpair()
-    with left, right:
-        transports.cork(Peered("127.0.0.1", left), True)
-    transports.cork(MemoryTransport(), True)
+def test_where_it_can_not_be_set_it_goes_without(sock: socket.socket) -> None:
     transports.do_not_pace(MemoryTransport())
     sock.close()
-    transports.cork(Peered("127.0.0.1", sock), False)
+    transports.do_not_pace(Peered("127.0.0.1", sock))
 
 
 def test_only_a_plain_connection_has_a_plain_socket(sock: socket.socket) -> None:

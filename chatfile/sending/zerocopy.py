@@ -3,6 +3,9 @@
 Twisted has no such thing (twisted#11395), but lets a pull producer write to the socket: it is asked for more only when
 everything that was written before has left the transport's own buffer and the socket can take more
 (`twisted.internet.abstract.FileDescriptor.doWrite`).
+
+The socket is not corked (tcp(7), TCP_CORK): it would save a tenth of the work, but a peer with a small window would get
+each segment late, for it never fills one, and stay small.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ from zope.interface import implementer
 from chatfile.errors import FileShrank
 from chatfile.sending.pages import are_cached, read_through
 from chatfile.sending.sender import FileSender
-from chatfile.transports import cork
 
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW}
 """How a system, or a file system, says that it has no sendfile."""
@@ -48,7 +50,6 @@ class ZeroCopySender(FileSender):
     _read_until = 0
 
     def _begin(self) -> None:
-        cork(self._transport, True)
         self._transport.registerProducer(self, False)
 
     def resumeProducing(self) -> None:
@@ -67,11 +68,6 @@ class ZeroCopySender(FileSender):
             self._read(self._go_on, read_through, self._offset, self._turn())
         else:
             self._send()
-
-    def _finish(self, result: Failure | None, *, unregister: bool = True) -> None:
-        if self._done is not None and unregister:
-            cork(self._transport, False)  # the rest goes out now: the line behind it may take its time
-        super()._finish(result, unregister=unregister)
 
     def _wait(self) -> None:
         """Ask to be resumed: each time anew, for `doWrite` stops writing before it resumes us."""
