@@ -96,3 +96,15 @@ def test_between_two_pieces_the_descriptor_is_closed_at_once(tmp_path: Path) -> 
     sending = Sending(tmp_path)
     sending.sender.stopProducing()
     assert (sending.failed_with(errors.TransferAborted), sending.is_open()) == (True, False)
+
+
+def test_what_the_peer_has_ended_is_not_written_to(tmp_path: Path) -> None:
+    class Beneath:
+        disconnecting = True
+
+    threads = Threads()
+    sending = Sending(tmp_path, threads)
+    sending.transport.transport = Beneath()
+    threads.run()
+    assert sending.failed_with(errors.TransferAborted)
+    assert (sending.transport.value(), sending.is_open()) == (b"", False)

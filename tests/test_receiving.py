@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import random
@@ -409,3 +410,23 @@ def test_after_an_end_nothing_more_is_hashed_or_moved(receiving: Any) -> None:
     threads.run()
     assert (threads.waiting, len(one.outcome)) == ([], 1)
     assert one.hasher.digest() == hashlib.sha256(CONTENT[:1000]).digest()
+
+
+@needs_splice
+def test_a_pipe_that_can_not_be_larger_and_writes_that_are_short_do(
+    receiving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_fcntl, really_write = fcntl.fcntl, os.write
+
+    def refuse(descriptor: int, command: int, argument: int = 0) -> int:
+        if command == fcntl.F_SETPIPE_SZ:
+            raise PermissionError(errno.EPERM, "too many pipes")
+        return really_fcntl(descriptor, command, argument)
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    monkeypatch.setattr(os, "write", lambda descriptor, data: really_write(descriptor, bytes(data[:100_000])))
+    one = receiving()
+    target = os.stat(one.path)
+    failing(monkeypatch, "splice", errno.EINVAL, lambda _, to, __: os.path.samestat(os.fstat(to), target))
+    one.run()
+    assert_complete(one)
