@@ -53,7 +53,7 @@ class LineInput(LineReceiver):
         """Deliver the lines that are complete with `data`, as far as nothing holds them."""
         if self.phase is not Phase.OPEN:
             return
-        if data and self._is_fresh():
+        if data and self._is_fresh():  # most of what comes: whole messages, answered without the steps below
             end = self.linesReceived(data, 0)
             self.lines += data.count(b"\n", 0, end)
             if end == len(data):
