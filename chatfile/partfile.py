@@ -266,16 +266,17 @@ class PartFile:
 def _lock(descriptor: int) -> None:
     """Raises BlockingIOError where another download has it, and does not let go of it in a moment.
 
-    One that was interrupted does: a thread of it may still be in a call.
+    One that was interrupted does: a thread of it may still be in a call. Ours is a thread as well, which can sleep.
     """
-    for _ in range(_TRIES):
+    for remaining in reversed(range(_TRIES)):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not remaining:
+                raise
             time.sleep(_PAUSE)
         else:
             return
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def beside(name: str, suffix: str) -> str:

@@ -37,6 +37,15 @@ class Talk:
         self.transport.clear()
         return self
 
+    def fill(self, size: int) -> int:
+        """Begin to send a file of `size` zeros, as far as the client reads; the result is how many bytes that are."""
+        self.server_says(b"FILE %d %s a b\n" % (size, TIME))
+        sent = 0
+        while self.transport.producerState == "producing":
+            self.server_says(bytes(65536))
+            sent += 65536
+        return sent
+
     def closes(self, reason: Exception | None = None) -> None:
         self.client.connectionLost(Failure(reason or ConnectionDone()))
 

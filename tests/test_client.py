@@ -164,11 +164,7 @@ def test_a_disk_that_is_behind_pauses_the_connection(sink: int) -> None:
     talk = Talk(in_thread=threads).greet()
     reply = talk.client.get("a b", sink)
     size = 4 << 20
-    talk.server_says(b"FILE %d %s a b\n" % (size, TIME))
-    sent = 0
-    while talk.transport.producerState == "producing":
-        talk.server_says(bytes(65536))
-        sent += 65536
+    sent = talk.fill(size)
     assert 1 << 20 < sent < 2 << 20
     threads.run()
     assert talk.transport.producerState == "producing"
@@ -265,11 +261,7 @@ def test_nothing_is_written_behind_a_gap(sink: int, monkeypatch: pytest.MonkeyPa
     talk = Talk(in_thread=threads).greet()
     reply = talk.client.get("a b", sink)
     size = 4 << 20
-    talk.server_says(b"FILE %d %s a b\n" % (size, TIME))
-    sent = 0
-    while talk.transport.producerState == "producing":
-        talk.server_says(bytes(65536))
-        sent += 65536
+    sent = talk.fill(size)
 
     def full(*_: object) -> int:
         raise OSError(28, "no space")

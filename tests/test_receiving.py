@@ -109,11 +109,12 @@ class Receiving:
         if data:
             self.behind += self.receiver.take(data) if self.receiver.remaining else data
 
-    def run(self, most: int = 100_000) -> None:
-        """Send and read until all has come."""
-        while self.behind != BEHIND:
+    def run(self, most: int = 100_000, threads: Threads | None = None) -> None:
+        """Send and read until all has come; no reading while `threads` have something to do."""
+        while self.behind != BEHIND or (threads and threads.waiting):
             self.send(most)
-            self.read()
+            if not (threads and threads.run()):
+                self.read()
 
     def failed_with(self, number: int) -> bool:
         (outcome,) = self.outcome
@@ -179,10 +180,7 @@ def test_while_the_socket_is_lent_nobody_else_reads(receiving: Any) -> None:
     one.send(100_000)
     threads.run()
     assert one.lender.is_lent, "what came first is written, the rest is not yet read"
-    while not one.outcome:
-        one.send(100_000)
-        threads.run() or one.read()
-    one.run()
+    one.run(threads=threads)
     assert_complete(one)
 
 
@@ -269,9 +267,7 @@ def test_a_file_that_is_cut_under_its_digest_is_told(receiving: Any, monkeypatch
     threads.run()
     threads.run()
     os.truncate(one.path, 10)
-    while one.behind != BEHIND:
-        one.send(100_000)
-        threads.run() or one.read()
+    one.run(threads=threads)
     assert one.failed_with(errno.EIO)
 
 
@@ -347,10 +343,7 @@ def test_a_peer_that_is_never_idle_does_not_keep_the_thread(receiving: Any, monk
     threads.run()
     assert (threads.run(), one.lender.is_lent, len(threads.waiting)) == (1, True, 1), "it begins anew at once"
     monkeypatch.undo()
-    while not one.outcome:
-        one.send(100_000)
-        threads.run() or one.read()
-    one.run()
+    one.run(threads=threads)
     assert_complete(one)
 
 

@@ -112,10 +112,7 @@ class FilePending(Pending[Received]):
     def receive_bytes(self, data: bytes) -> None:
         """Bytes of the file, and maybe what lies behind it."""
         assert self._receiver is not None  # noqa: S101 -- raw mode begins with it
-        rest = self._receiver.take(data)
-        if not self._receiver.remaining:
-            self._expect_end()
-            self.connection.setLineMode(rest)
+        self._expect_end_if_complete(self._receiver.take(data))
 
     def pause(self) -> None:
         """The disk is behind."""
@@ -131,11 +128,14 @@ class FilePending(Pending[Received]):
 
     def take_back(self) -> None:
         """The receiver has read what it wanted."""
-        assert self._receiver is not None  # noqa: S101 -- it is the receiver that calls
+        self._expect_end_if_complete(b"")
+        self.connection.release(Hold.LENT)
+
+    def _expect_end_if_complete(self, rest: bytes) -> None:
+        assert self._receiver is not None  # noqa: S101 -- it was given the bytes
         if not self._receiver.remaining:
             self._expect_end()
-            self.connection.setLineMode()
-        self.connection.release(Hold.LENT)
+            self.connection.setLineMode(rest)
 
     def _expect_end(self) -> None:
         assert self._header is not None  # noqa: S101 -- it came first
@@ -159,7 +159,7 @@ class FilePending(Pending[Received]):
             self.finish(Received(self._header, end.sha256, verified=bool(computed and end.sha256)))
 
     def fail(self, error: Exception | Failure) -> None:
-        """When nothing writes any more: until then, whoever waits could take too few bytes for all that came."""
+        """What has come is written first: whoever waits for `done` may use the file, or resume it, from then on."""
         if self._receiver is None or self._receiver.done.called:
             super().fail(error)
             return
@@ -167,15 +167,11 @@ class FilePending(Pending[Received]):
         self._receiver.done.addBoth(lambda _: super(FilePending, self).fail(error))
 
     def lose(self, error: errors.ChatFileError) -> None:
-        """What has come is written first, for a resumption."""
-        if self._header is None or self._receiver is None:
-            self.fail(error)
-            return
-        if type(error) is errors.ServerClosed and self._receiver.remaining:
+        """The connection is gone, maybe in the middle of the bytes."""
+        if type(error) is errors.ServerClosed and self._header and self._receiver and self._receiver.remaining:
             size = self._header.size
             error = errors.TransferBroken(received=size - self._receiver.remaining, size=size)
-        self._receiver.end(Failure(error))
-        self._receiver.done.addCallback(lambda _: self.fail(error))
+        self.fail(error)
 
     def _abandon(self) -> None:
         if self._receiver is not None:

@@ -4,8 +4,8 @@ Twisted has no such thing (twisted#11395), but lets a pull producer write to the
 everything that was written before has left the transport's own buffer and the socket can take more
 (`twisted.internet.abstract.FileDescriptor.doWrite`).
 
-The socket is not corked (tcp(7), TCP_CORK): it would save a tenth of the work, but a peer with a small window would get
-each segment late, for it never fills one, and stay small.
+The socket is not corked (tcp(7), TCP_CORK): it would save some work, but a peer that begins with a small window, which
+never fills a segment, would get each one late, and stay slow.
 """
 
 from __future__ import annotations
