@@ -44,50 +44,38 @@ def _sink_cpu(session: Session, arguments: Callable[[Session, int, int], list[ob
     return (cpu_seconds(peer.pid) - before) / (count / GIB)
 
 
+def _serve(session: Session, unit: str, read: Callable[..., float], *options: str) -> Figures:
+    """What `read` finds of both servers; with digests, ours is computed before the first reading."""
+    with (
+        peers.chatfile(session.scratch, session.folder, *options) as ours,
+        peers.nginx(session.scratch, session.folder) as theirs,
+    ):
+        if "--no-digest" not in options:
+            keep_digest(ours.port, session.data)
+        return alternate(
+            unit,
+            session.runs,
+            lambda: read(session, chatfile_sink, ours),
+            lambda: read(session, _nginx_sink, theirs),
+        )
+
+
 @benchmark("serve-rate", "serving a file in memory to a sink, without a digest: rate against nginx", at_least(1.0))
 def serve_rate(session: Session) -> Figures:
     """Sent as fast as the sink discards."""
-    with (
-        peers.chatfile(session.scratch, session.folder, "--no-digest") as ours,
-        peers.nginx(session.scratch, session.folder) as theirs,
-    ):
-        return alternate(
-            "GiB/s",
-            session.runs,
-            lambda: _sink_rate(session, chatfile_sink, ours),
-            lambda: _sink_rate(session, _nginx_sink, theirs),
-        )
+    return _serve(session, "GiB/s", _sink_rate, "--no-digest")
 
 
 @benchmark("serve-cpu", "the same: CPU time of the server against nginx's worker", at_most(1.15))
 def serve_cpu(session: Session) -> Figures:
     """CPU time of all threads."""
-    with (
-        peers.chatfile(session.scratch, session.folder, "--no-digest") as ours,
-        peers.nginx(session.scratch, session.folder) as theirs,
-    ):
-        return alternate(
-            "s/GiB",
-            session.runs,
-            lambda: _sink_cpu(session, chatfile_sink, ours),
-            lambda: _sink_cpu(session, _nginx_sink, theirs),
-        )
+    return _serve(session, "s/GiB", _sink_cpu, "--no-digest")
 
 
 @benchmark("serve-digest-rate", "the same with a digest that is known already: rate against nginx", at_least(1.0))
 def serve_digest_rate(session: Session) -> Figures:
-    """The digest is computed before the first reading."""
-    with (
-        peers.chatfile(session.scratch, session.folder) as ours,
-        peers.nginx(session.scratch, session.folder) as theirs,
-    ):
-        keep_digest(ours.port, session.data)
-        return alternate(
-            "GiB/s",
-            session.runs,
-            lambda: _sink_rate(session, chatfile_sink, ours),
-            lambda: _sink_rate(session, _nginx_sink, theirs),
-        )
+    """The digest costs nothing the second time."""
+    return _serve(session, "GiB/s", _sink_rate)
 
 
 def _against_best(session: Session, prepare: Callable[[Peer], None]) -> Figures:
