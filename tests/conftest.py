@@ -2,14 +2,20 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import pytest_twisted
 from hypothesis import HealthCheck, settings
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests import leftovers
+from tests.faulty_path import Fault, FaultyPath
+from tests.hostile import HostileServer, Step
 from tests.talking import Talk
 
 # How long an example takes says nothing on a busy machine.
@@ -56,6 +62,20 @@ def logged_errors(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     assert not errors, errors
 
 
+def _turn_of_the_reactor() -> Deferred[None]:
+    from twisted.internet import reactor
+
+    return deferLater(reactor, 0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest, logged_errors: list[str]) -> Iterator[None]:  # then the log is judged
+    if not _is_a(request.node, SynchronousTestCase):
+        pytest_twisted.blockon(_turn_of_the_reactor())  # what it takes from the system itself, it has from here on
+    with leftovers.nothing_left():
+        yield
+
+
 @pytest.fixture
 def talk() -> Talk:
     return Talk().greet()
@@ -66,3 +86,35 @@ def sink(tmp_path: Path) -> Iterator[int]:
     descriptor = os.open(tmp_path / "sink", os.O_RDWR | os.O_CREAT)
     yield descriptor
     os.close(descriptor)
+
+
+@pytest_twisted.async_yield_fixture
+async def hostile() -> AsyncIterator[Callable[..., HostileServer]]:
+    """Start a server that goes through the scripts that it is given."""
+    from twisted.internet import reactor
+
+    servers: list[HostileServer] = []
+
+    def start(*scripts: Sequence[Step]) -> HostileServer:
+        servers.append(HostileServer(reactor, *scripts))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        await server.end()
+
+
+@pytest_twisted.async_yield_fixture
+async def faulty_path() -> AsyncIterator[Callable[..., FaultyPath]]:
+    """Open a path to a port, with the faults that it is given."""
+    from twisted.internet import reactor
+
+    paths: list[FaultyPath] = []
+
+    def start(target: int, *, down: Sequence[Fault] = (), up: Sequence[Fault] = ()) -> FaultyPath:
+        paths.append(FaultyPath(reactor, target, down=down, up=up))
+        return paths[-1]
+
+    yield start
+    for path in paths:
+        await path.end()

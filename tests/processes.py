@@ -8,16 +8,36 @@ import selectors
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+from tests.leftovers import open_descriptors
 
 PATIENCE = 20.0
 """Seconds after which a test gives up; nothing here should take a tenth of it."""
 _BIN = Path(sys.executable).parent
+_FAULT = re.compile(r"^.*(?:#error|#critical|Traceback|Unhandled).*$", re.MULTILINE)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look again and again until it is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
 
 
 class ServerProcess:
-    """`twistd -n chatfile` on a free port of the loopback interface."""
+    """`twistd -n chatfile` on a free port of the loopback interface.
+
+    At its end, unless it has ended itself, everyone goes, and it must be as it was at the start: every seat free, every
+    descriptor given back, no fault in its log.
+    """
+
+    may_fail = False
+    """Whether this test makes it log errors."""
 
     def __init__(
         self, folder: Path, *options: str, port: str = "tcp:0:interface=127.0.0.1", reactor: str = "default"
@@ -27,6 +47,9 @@ class ServerProcess:
         self.log = ""
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder.parent)
         self.port = int(self.log_until(r"starting on (\d+)")) if port.startswith("tcp") else 0
+        self.log_until("#info\\] Serving ")
+        self._descriptors = self._open()
+        self._clients: list[RawClient] = []
 
     def log_until(self, pattern: str) -> str:
         """Read the log until a line of it matches; the result is the pattern's first group."""
@@ -43,7 +66,9 @@ class ServerProcess:
 
     def connect(self, **options: int) -> RawClient:
         """A new client that has said nothing and read nothing."""
-        return RawClient(self.port, **options)
+        client = RawClient(self.port, **options)
+        self._clients.append(client)
+        return client
 
     def greeted(self) -> RawClient:
         """A new client that has read its greeting."""
@@ -60,9 +85,31 @@ class ServerProcess:
     def __enter__(self) -> ServerProcess:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
+    def __exit__(self, failed: object, *_: object) -> None:
+        try:
+            if not failed:
+                self._check()
+        finally:
+            self.process.kill()
+            self.ended()
+        assert failed or self.may_fail or not (faults := _FAULT.findall(self.log)), faults
+
+    def _check(self) -> None:
+        for client in self._clients:
+            client.close()
+        if self.process.poll() is None:
+            wait_until(lambda: self._open() <= self._descriptors)
+            wait_until(lambda: not self.port or self._connected() <= 1)
+
+    def _open(self) -> set[str]:
+        """What it has open, without its pipes: the reactor makes one for its signals when it begins to run."""
+        return {what for what in open_descriptors(self.process.pid).values() if not what.startswith("pipe:")}
+
+    def _connected(self) -> int:
+        """How many are connected, the one who asks included; everyone who can be, where it is not let in."""
+        with RawClient(self.port) as client:
+            client.send(b"status\nexit\n")
+            return sum(row.split()[3:4] == [b"-"] for row in client.rest().splitlines()) or sys.maxsize
 
 
 class RawClient:

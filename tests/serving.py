@@ -13,10 +13,12 @@ from twisted.python.failure import Failure
 
 from chatfile.admission import Admission
 from chatfile.digests import Digests
+from chatfile.lines import Phase
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, ChatFileProtocol, Timeouts
 from chatfile.threads import InThread
-from tests.transports import MemoryTransport, at_once, turn_over
+from tests.leftovers import at_end
+from tests.transports import MemoryTransport, Threads, at_once, turn_over
 
 NOON = 1_795_348_800  # 2026-11-22T12:00:00Z
 OLD = 1_500_000_000
@@ -29,6 +31,7 @@ class Peer:
     def __init__(self, server: Server, transport: MemoryTransport) -> None:
         self.transport = transport
         self.protocol: ChatFileProtocol = server.factory.buildProtocol(transport.getPeer())
+        server.peers.append(self)
         self._clock = server.clock
         self.protocol.makeConnection(transport)
 
@@ -70,6 +73,8 @@ class Server:
     ) -> None:
         self.clock = Clock()
         self.folder = folder
+        self.peers: list[Peer] = []
+        self._in_thread = in_thread
         self.admission = Admission(lambda: NOON + self.clock.seconds(), limit=limit, history=history)
         self.factory = ChatFileFactory(
             Repository(str(folder)),
@@ -80,6 +85,7 @@ class Server:
             timeouts=timeouts,
         )
         self._port = 40000
+        at_end(self.end)
 
     def connect(self, transport: MemoryTransport | None = None) -> Peer:
         """A new client, whose greeting has not been read."""
@@ -101,6 +107,16 @@ class Server:
     def pass_time(self, seconds: float) -> None:
         """Let the clock run, in steps as small as a reactor's."""
         pass_time(self.clock, seconds)
+
+    def end(self) -> None:
+        """Every connection is lost, at whatever point it is; nothing of it must be left."""
+        for peer in self.peers:
+            if peer.protocol.phase is not Phase.LOST:
+                peer.vanishes()
+        if isinstance(self._in_thread, Threads):
+            self._in_thread.run_all()
+        assert self.connected() == []
+        assert self.clock.getDelayedCalls() == []
 
     def connected(self) -> list[str]:
         """The names of who is connected."""

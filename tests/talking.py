@@ -12,7 +12,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from chatfile.client import ChatFileClient
-from tests.transports import MemoryTransport, at_once
+from chatfile.lines import Phase
+from tests.leftovers import at_end
+from tests.transports import MemoryTransport, Threads, at_once
 
 CONTENT = b"one\ntwo\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest().encode()
@@ -28,6 +30,8 @@ class Talk:
         self.transport = MemoryTransport()
         self.client = ChatFileClient(self.clock, timeout=60, in_thread=in_thread)
         self.client.makeConnection(self.transport)
+        self._in_thread = in_thread
+        at_end(self.end)
 
     def server_says(self, data: bytes) -> None:
         self.client.dataReceived(data)
@@ -45,6 +49,17 @@ class Talk:
             self.server_says(bytes(65536))
             sent += 65536
         return sent
+
+    def end(self) -> None:
+        """The connection is lost, at whatever point it is; nothing of it must be left."""
+        for pending in self.client._pending:
+            pending.done.addErrback(lambda _: None)
+        self.client.greeted.addErrback(lambda _: None)
+        if self.client.phase is not Phase.LOST:
+            self.closes()
+        if isinstance(self._in_thread, Threads):
+            self._in_thread.run_all()
+        assert self.clock.getDelayedCalls() == []
 
     def closes(self, reason: Exception | None = None) -> None:
         self.client.connectionLost(Failure(reason or ConnectionDone()))

@@ -19,7 +19,9 @@ from twisted.python.failure import Failure
 from chatfile import errors
 from chatfile.client import ChatFileClient
 from chatfile.downloads import Download, download
+from chatfile.lines import Phase
 from chatfile.partfile import beside
+from tests.leftovers import at_end
 from tests.serving import OLD, Peer, Server
 from tests.transports import MemoryTransport, at_once
 
@@ -38,6 +40,7 @@ class Link:
         self.altered = lambda data: data
         self.cut_after: int | None = None
         self.carry()
+        at_end(self.cut)
 
     def carry(self) -> None:
         """Until both ends have nothing more to say."""
@@ -62,8 +65,9 @@ class Link:
 
     def cut(self) -> None:
         """The connection is lost."""
-        self.client.connectionLost(Failure(ConnectionDone()))
-        self.peer.vanishes()
+        if self.client.phase is not Phase.LOST:
+            self.client.connectionLost(Failure(ConnectionDone()))
+            self.peer.vanishes()
 
     def get(self, name: str = "a", **options: Any) -> Deferred[Download]:
         getting = Deferred.fromCoroutine(download(self.client, name, str(self.folder), in_thread=at_once, **options))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE, RawClient, ServerProcess, client_command, run_client
+from tests.processes import PATIENCE, RawClient, ServerProcess, client_command, run_client, wait_until
 
 BIG = 30_000_000
 """Bytes of a file that no socket buffer holds."""
@@ -49,13 +49,6 @@ def fetched(client: RawClient, name: str) -> bytes:
     content = client.read(int(header.split()[1]))
     assert client.line() == b"END " + hashlib.sha256(content).hexdigest().encode()
     return content
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)
 
 
 # --- seats ---

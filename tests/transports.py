@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IHalfCloseableDescriptor
+from twisted.internet.interfaces import IHalfCloseableDescriptor, IPullProducer
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface import implementer
@@ -116,6 +116,30 @@ class SocketTransport:
     def close(self) -> None:
         self._socket.close()
         self.peer.close()
+
+
+@implementer(IPullProducer)
+class _Reset:
+    """Is asked for more when the system has everything that was written, and resets the connection instead."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._is_registered = False
+
+    def resumeProducing(self) -> None:
+        if self._is_registered:
+            self._transport.abortConnection()
+        else:
+            self._is_registered = True  # it is `registerProducer` that asks
+            self._transport.startWriting()
+
+    def stopProducing(self) -> None:
+        pass
+
+
+def reset_behind(transport: Any) -> None:
+    """Reset the connection as soon as the system has what was written to it."""
+    transport.registerProducer(_Reset(transport), False)
 
 
 def at_once(call: Callable[..., Any], *arguments: object) -> Deferred[Any]:

@@ -1,0 +1,49 @@
+"""What a test must not leave behind: seats, timers, descriptors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_RESERVED = "/dev/null"
+"""Twisted keeps one from its first listening port on, to have a descriptor to spare when accept finds none."""
+_ends: list[Callable[[], None]] = []
+
+
+def at_end(end: Callable[[], None]) -> None:
+    """Call `end` when the test is over: it ends what still goes on, and asserts that nothing is left of it."""
+    _ends.append(end)
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Around a test: whatever it began is ended, and what it took from the system is given back."""
+    before = open_descriptors("self")
+    yield
+    try:
+        while _ends:
+            _ends.pop()()
+    finally:
+        _ends.clear()
+    assert not _timers(), "a timer of the real reactor is left"
+    after = open_descriptors("self")
+    left = {number: what for number, what in after.items() if before.get(number) != what and what != _RESERVED}
+    assert len(after) <= len(before) or not left, f"descriptors are left: {left}"
+
+
+def open_descriptors(process: int | str) -> dict[str, str]:
+    """Each open descriptor of a process and what it is; none where the system does not tell."""
+    folder, found = f"/proc/{process}/fd", {}
+    for number in os.listdir(folder) if os.path.isdir(folder) else ():
+        try:
+            found[number] = os.readlink(f"{folder}/{number}")
+        except FileNotFoundError:
+            pass  # that with which the folder was read, or one closed meanwhile
+    return found
+
+
+def _timers() -> list[object]:
+    reactor = sys.modules.get("twisted.internet.reactor")
+    return reactor.getDelayedCalls() if reactor is not None else []  # type: ignore[attr-defined]
