@@ -23,6 +23,8 @@ _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_CREAT | _SAFELY
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 """How file systems without hard links refuse one."""
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+"""How file systems without fsync refuse it."""
 _NOTE_BYTES = 100
 _NAME_BYTES = 255
 """The longest file name of the usual file systems."""
@@ -206,6 +208,7 @@ class PartFile:
         try:
             with self._lock:
                 self._set_time(mtime)
+                self._sync()
                 self._unlink(self._note)  # first: behind the rename, it could be another client's
                 self._rename(replace=self._force and verified)
         except FileExistsError:
@@ -219,6 +222,14 @@ class PartFile:
             os.utime(self.descriptor, (mtime, mtime))
         except (OSError, OverflowError):
             pass  # a time that this file system can't hold; the content is what was promised
+
+    def _sync(self) -> None:
+        """A name can reach the disk before the bytes do, and then the power fails."""
+        try:
+            os.fsync(self.descriptor)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
 
     def _rename(self, *, replace: bool) -> None:
         if replace:

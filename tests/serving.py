@@ -115,6 +115,7 @@ class Server:
                 peer.vanishes()
         if isinstance(self._in_thread, Threads):
             self._in_thread.run_all()
+        self.factory.drain(0)
         assert self.connected() == []
         assert self.clock.getDelayedCalls() == []
 

@@ -370,6 +370,27 @@ def test_a_time_that_can_not_be_kept_is_no_failure(link: Link, folder: Path, mon
     assert outcome(link.get()).verified
 
 
+def test_the_bytes_are_on_the_disk_before_the_name_is(
+    link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, list[str]]] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, names(folder))))
+    assert outcome(link.get()).verified
+    assert synced == [(len(CONTENT), [".a.note", ".a.part"])]
+
+
+@pytest.mark.parametrize(("number", "is_saved"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_what_may_not_be_on_the_disk_gets_no_name(
+    link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_saved: bool
+) -> None:
+    def fails(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    assert isinstance(outcome(link.get()), Download if is_saved else errors.LocalFileError)
+    assert (folder / "a").exists() == is_saved
+
+
 def test_no_descriptor_is_left(server: Server, folder: Path) -> None:
     before = os.listdir("/proc/self/fd")
     interrupted_after(server, folder, 100)

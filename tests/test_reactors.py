@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,37 +121,3 @@ def test_the_library_saves_on_every_reactor(folder: Path, tmp_path: Path, reacto
     assert done.stdout == b"True and on ACK\n" * len(names), done.stderr
     for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
-
-
-def test_over_tls_nothing_goes_past_the_encryption(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run([*command, *named, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    listen = f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
-    content = (folder / "12345678.bin").read_bytes()
-    with ServerProcess(folder, port=listen) as server:
-        port = int(server.log_until(r"starting on (\d+)"))
-        context = ssl.create_default_context(cafile=str(certificate))
-        with (
-            socket.create_connection(("127.0.0.1", port), PATIENCE) as plain,
-            context.wrap_socket(plain, server_hostname="localhost") as encrypted,
-            encrypted.makefile("rb") as stream,
-        ):
-            encrypted.sendall(b"get 12345678.bin\nexit\n")
-            assert stream.readline().startswith(b"WELCOME ")
-            assert stream.readline().startswith(b"FILE 12345678 ")
-            assert stream.read(len(content)) == content
-            assert stream.readline() == b"END " + hashlib.sha256(content).hexdigest().encode() + b"\n"

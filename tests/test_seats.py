@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from twisted.internet.interfaces import ISSLTransport
+from twisted.logger import LogEvent, globalLogPublisher
+from zope.interface import implementer
 
 from chatfile.server import Timeouts
+from chatfile.server.refusals import RefusalLog
+from chatfile.server.table import STANDING
 from tests.serving import WELCOME, Peer, Server
-from tests.transports import FullTransport, Threads
+from tests.transports import FullTransport, MemoryTransport, Threads
 
 LIMITS = Timeouts(idle=30, line=10, stall=20, flush=5)
 
@@ -32,6 +37,16 @@ def test_the_fourth_is_told_that_there_is_no_seat(server: Server) -> None:
     assert peers[0].says(b"status")[0] == b"STATUS 3"
     peers[1].vanishes()
     assert server.connect().transport.lines() == [WELCOME % 4]
+
+
+def test_of_fifty_at_once_three_are_seated_and_the_others_told(server: Server) -> None:
+    peers = [server.connect() for _ in range(50)]
+    greetings = [peer.transport.lines() for peer in peers]
+    assert greetings[:3] == [[WELCOME % number] for number in (1, 2, 3)]
+    assert all(line.startswith(b"ERROR full ") for (line,) in greetings[3:])
+    for peer in peers:
+        peer.vanishes()
+    assert [server.connect().transport.lines() for _ in range(3)] == [[WELCOME % number] for number in (4, 5, 6)]
 
 
 def _exit(peer: Peer) -> None:
@@ -94,3 +109,118 @@ def test_nobody_hashes_for_a_client_that_has_gone(tmp_path: Path) -> None:
     server.greeted().sends(b"hash a\n")
     threads.run()
     assert [call.__name__ for _, call, _ in threads.waiting] == ["_compute"]  # there is no digest yet
+
+
+# --- those without a seat ---
+
+
+@implementer(ISSLTransport)
+class EncryptedTransport(MemoryTransport):
+    """As over TLS; the handshake is done when `protocol.handshakeCompleted` is called."""
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        pass
+
+
+def test_over_tls_a_seat_is_for_who_has_shaken_hands(server: Server) -> None:
+    silent = [server.connect(EncryptedTransport()) for _ in range(10)]
+    peer = server.connect(EncryptedTransport())
+    assert server.connected() == []
+    peer.protocol.handshakeCompleted()
+    assert peer.transport.lines() == [WELCOME % 1]
+    assert peer.says(b"hello") == [b"hello ACK"]
+    assert [one.transport.value() for one in silent] == [b""] * 10
+
+
+def test_a_handshake_takes_no_longer_than_a_line_may(server: Server) -> None:
+    silent, slow = (server.connect(EncryptedTransport()) for _ in range(2))
+    server.pass_time(LIMITS.line - 0.2)
+    slow.protocol.handshakeCompleted()
+    assert not silent.transport.aborted
+    server.pass_time(0.4)
+    assert silent.transport.aborted
+    assert silent.transport.value() == b""
+    assert not slow.transport.aborted
+    silent.protocol.handshakeCompleted()  # too late, and the connection about to be lost
+    assert server.connected() == ["Client01"]
+
+
+def test_who_has_not_shaken_hands_holds_no_drain_up(server: Server) -> None:
+    silent = server.connect(EncryptedTransport())
+    server.factory.drain(30)
+    assert silent.transport.aborted
+
+
+def test_of_too_many_without_a_seat_the_first_have_to_go(server: Server) -> None:
+    seated = [server.greeted() for _ in range(3)]
+    standing = [server.connect() for _ in range(STANDING)]
+    assert not any(peer.transport.aborted for peer in standing)
+    later = [server.connect(EncryptedTransport()) for _ in range(5)]
+    assert [peer.transport.aborted for peer in standing] == [True] * 5 + [False] * (STANDING - 5)
+    assert not any(peer.transport.aborted for peer in later + seated)
+    assert seated[0].says(b"hello") == [b"hello ACK"]
+
+
+def test_who_has_left_its_seat_and_does_not_go_stands_too(server: Server) -> None:
+    lingering = server.greeted()
+    lingering.says(b"exit")
+    lingering.protocol.writeConnectionLost()
+    assert server.connected() == []
+    for _ in range(3 + STANDING):
+        server.connect()
+    assert lingering.transport.aborted
+
+
+def test_those_gone_count_no_more(server: Server) -> None:
+    for _ in range(3):
+        server.connect()
+    for _ in range(2 * STANDING):
+        server.connect().vanishes()
+    assert not any(peer.transport.aborted for peer in server.peers)
+
+
+# --- refusals in the log ---
+
+
+@pytest.fixture
+def refusals() -> Iterator[list[int]]:
+    """How many refusals each line of the log tells of."""
+    told: list[int] = []
+
+    def observe(event: LogEvent) -> None:
+        if event.get("event") == "refused":
+            told.append(event["count"])
+
+    globalLogPublisher.addObserver(observe)
+    yield told
+    globalLogPublisher.removeObserver(observe)
+
+
+def refuse(server: Server, count: int) -> None:
+    for _ in range(count):
+        server.connect().vanishes()
+
+
+def test_a_flood_of_refusals_is_no_flood_of_lines(server: Server, refusals: list[int]) -> None:
+    seated = [server.greeted() for _ in range(3)]
+    refuse(server, 1000)
+    server.clock.advance(RefusalLog.SECONDS)
+    assert refusals == [1] * RefusalLog.ONE_BY_ONE + [1000 - RefusalLog.ONE_BY_ONE]
+    refuse(server, 2)
+    assert refusals[-2:] == [1, 1]
+    for peer in seated:
+        peer.vanishes()
+    server.clock.advance(RefusalLog.SECONDS)
+    assert sum(refusals) == 1002
+
+
+def test_what_was_not_told_yet_is_told_at_the_end(server: Server, refusals: list[int]) -> None:
+    seated = [server.greeted() for _ in range(3)]
+    refuse(server, 100)
+    server.factory.drain(30)
+    for peer in seated:
+        peer.vanishes()
+    assert sum(refusals) == 100

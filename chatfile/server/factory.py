@@ -10,7 +10,9 @@ from chatfile.admission import Admission
 from chatfile.clocks import Alarm
 from chatfile.digests import Digests
 from chatfile.repository import Repository
-from chatfile.server.protocol import ChatFileProtocol, Service, Timeouts
+from chatfile.server.protocol import ChatFileProtocol
+from chatfile.server.refusals import RefusalLog
+from chatfile.server.table import Table, Timeouts
 from chatfile.threads import InThread
 
 
@@ -31,13 +33,13 @@ class ChatFileFactory(Factory):
     ) -> None:
         """`in_thread(call, *arguments)` makes a call in a thread; without `digests`, nothing is hashed."""
         self._clock = clock
-        self._service = Service(repository, digests, admission, timeouts or Timeouts(), clock, in_thread)
+        self._table = Table(repository, digests, admission, timeouts or Timeouts(), clock, in_thread, RefusalLog(clock))
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
         """The protocol of a new connection, which is refused later if there is no seat."""
-        protocol = ChatFileProtocol(self._service)
+        protocol = ChatFileProtocol(self._table)
         protocol.factory = self
-        self._service.connections.add(protocol)
+        self._table.connections.add(protocol)
         return protocol
 
     def drain(self, seconds: float) -> Deferred[None]:
@@ -45,23 +47,24 @@ class ChatFileFactory(Factory):
 
         The result comes when the last connection is gone.
         """
-        self._service.draining = True
+        self._table.draining = True
         drained: Deferred[None] = Deferred()
-        if not self._service.connections:
+        drained.addBoth(lambda _: self._table.refusals.sum_up())
+        if not self._table.connections:
             drained.callback(None)
             return drained
-        self._service.all_gone = drained
+        self._table.all_gone = drained
         deadline = Alarm(self._clock, self._cut_short)
         deadline.set(seconds)
-        for protocol in list(self._service.connections):
+        for protocol in list(self._table.connections):
             protocol.shut_down()
         return drained.addBoth(lambda _: deadline.stop())
 
     def _cut_short(self) -> None:
-        for protocol in list(self._service.connections):
+        for protocol in list(self._table.connections):
             protocol.cut_short()
 
     def reset(self) -> None:
         """Reset every connection that is left."""
-        for protocol in list(self._service.connections):
+        for protocol in list(self._table.connections):
             protocol.abort()

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import enum
 
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from chatfile import errors
-from chatfile.admission import Admission
 from chatfile.clocks import Alarm, StallWatch
-from chatfile.digests import Digests
 from chatfile.lines import Hold, Phase
-from chatfile.repository import Repository
 from chatfile.server.conversation import Conversation, Reply
-from chatfile.threads import InThread
+from chatfile.server.table import Table
 from chatfile.transports import ILineTransport, do_not_pace, is_reset, is_tcp, outstanding_bytes
 
 UNACKNOWLEDGED = 64 * 1024
@@ -25,85 +22,71 @@ UNACKNOWLEDGED = 64 * 1024
 two segments, and those of the loopback interface are that long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds that a client is granted (design, promise 2); 0 means for ever."""
+class Place(enum.Enum):
+    """Where a client is."""
 
-    idle: float = 300.0
-    line: float = 60.0
-    stall: float = 60.0
-    flush: float = 5.0
+    DOOR = "its TLS handshake is under way: it is not let in yet"
+    SEAT = "at the table"
+    NONE = "refused, or served and all but gone"
 
 
-@dataclass(slots=True)
-class Service:
-    """What all connections share."""
-
-    repository: Repository
-    digests: Digests | None
-    admission: Admission
-    timeouts: Timeouts
-    clock: IReactorTime
-    in_thread: InThread
-    draining: bool = False
-    connections: set[ChatFileProtocol] = field(default_factory=set)
-    all_gone: Deferred[None] | None = None
-
-    def clear_table(self) -> None:
-        """Free the seats of those who have taken everything and are about to go; they need not be waited for."""
-        for protocol in list(self.connections):
-            protocol.clear_seat()
-
-    def forget(self, protocol: ChatFileProtocol) -> None:
-        """Its connection is gone."""
-        self.connections.discard(protocol)
-        if self.all_gone is not None and not self.connections:
-            all_gone, self.all_gone = self.all_gone, None
-            all_gone.callback(None)
-
-
+@implementer(IHandshakeListener)
 class ChatFileProtocol(Conversation):
     """One connection: admitted with a seat and a name, or refused."""
 
     __slots__ = (
-        "_idle", "_line", "_line_number", "_lines_settled", "_seated", "_service", "_stall", "_timeouts",
+        "_idle", "_line", "_line_number", "_lines_settled", "_place", "_stall", "_table", "_timeouts",
     )  # fmt: skip
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, table: Table) -> None:
         """Not connected yet."""
-        super().__init__(
-            service.clock, service.repository, service.digests, service.admission.visits, service.in_thread
-        )
-        self.flush_timeout = service.timeouts.flush
-        self._service = service
-        self._timeouts = service.timeouts
-        self._seated = False
-        self._idle = Alarm(service.clock, self._idle_for_too_long)
-        self._line = Alarm(service.clock, self._line_took_too_long)
+        super().__init__(table.clock, table.repository, table.digests, table.admission.visits, table.in_thread)
+        self.flush_timeout = table.timeouts.flush
+        self._table = table
+        self._timeouts = table.timeouts
+        self._place = Place.DOOR
+        self._idle = Alarm(table.clock, self._idle_for_too_long)
+        self._line = Alarm(table.clock, self._line_took_too_long)
         self._line_number = 0  # of the unfinished line that the clock is running for
         self._lines_settled = 0
         self._stall = StallWatch(
-            service.clock,
-            service.timeouts.stall,
+            table.clock,
+            table.timeouts.stall,
             stalled=self._stalled,
             moving=self._settle_idle,
             handed=lambda: self.seat.visit().bytes,
             waiting=self._transport_is_full,
             busy=lambda: self.held(Hold.REPLY),
-            within=service.timeouts.idle,
+            within=table.timeouts.idle,
         )
 
     # --- coming ---
 
     def connectionMade(self) -> None:
-        """Greet the client, or tell it that there is no seat."""
+        """Let the client in; over TLS, when it has shown that it speaks that."""
         self._tune(self.transport)
         self.transport.registerProducer(self, True)
+        if ISSLTransport.providedBy(self.transport):
+            self._table.stand(self)
+            self._line.set(self._timeouts.line)
+        else:
+            self._let_in()
+
+    def handshakeCompleted(self) -> None:
+        """The TLS handshake is done: until then, who says nothing keeps nobody out."""
+        if self._place is Place.DOOR and self.phase is Phase.OPEN:
+            self._line.stop()
+            self._let_in()
+
+    def _let_in(self) -> None:
+        """Greet the client, or tell it that there is no seat."""
         address, host = describe(self.transport.getPeer())
         try:
             self._sit_down(address, host)
         except errors.Refusal as refusal:
-            self.log.info("{address} is refused: {why}", address=address, why=str(refusal), event="refused")
+            self._table.refusals.refused(address, str(refusal))
+            self._place = Place.NONE
+            self._table.stand(self)
             self.refuse(refusal)
             self.close()
             return
@@ -112,14 +95,15 @@ class ChatFileProtocol(Conversation):
         self.inputSettled()
 
     def _sit_down(self, address: str, host: str) -> None:
-        if self._service.draining:
+        if self._table.draining:
             raise errors.Shutdown
         try:
-            self.seat = self._service.admission.admit(address, host)
+            self.seat = self._table.admission.admit(address, host)
         except errors.Full:
-            self._service.clear_table()
-            self.seat = self._service.admission.admit(address, host)
-        self._seated = True
+            self._table.clear()
+            self.seat = self._table.admission.admit(address, host)
+        self._table.sit(self)
+        self._place = Place.SEAT
 
     @staticmethod
     def _tune(transport: ILineTransport) -> None:
@@ -132,7 +116,7 @@ class ChatFileProtocol(Conversation):
 
     def inputSettled(self) -> None:
         """After a burst of lines, or a change of what holds them: the clocks follow."""
-        if not self._seated:
+        if self._place is not Place.SEAT:
             return
         if self.lines != self._lines_settled or self.held(Hold.REPLY) or not self._idle.is_set:
             self._settle_idle()
@@ -166,6 +150,9 @@ class ChatFileProtocol(Conversation):
         self._send_away(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
 
     def _line_took_too_long(self) -> None:
+        if self._place is Place.DOOR:
+            self.abort()  # it would not understand a word
+            return
         self._send_away(errors.LineTimeout(seconds=self._timeouts.line), "unfinished line")
 
     def _stalled(self) -> None:
@@ -184,16 +171,20 @@ class ChatFileProtocol(Conversation):
         if self.phase is Phase.OPEN:
             self._stop_clocks()
             self.transport.unregisterProducer()  # a paused push producer would keep the transport open for ever
+            if self._place is Place.SEAT:
+                self._table.leaving.add(self)
         super().close()
 
     def replied(self) -> None:
         """The moment to say that the server is going down, if it is."""
-        if self._service.draining and self.phase is Phase.OPEN:
+        if self._table.draining and self.phase is Phase.OPEN:
             self._send_away(errors.Shutdown(), "shutdown")
 
     def shut_down(self) -> None:
         """Say goodbye as soon as the reply under way is complete."""
-        if self.reply is Reply.NONE and self.phase is Phase.OPEN:
+        if self._place is Place.DOOR:
+            self.abort()
+        elif self.reply is Reply.NONE and self.phase is Phase.OPEN:
             self._send_away(errors.Shutdown(), "shutdown")
 
     def cut_short(self) -> None:
@@ -224,21 +215,24 @@ class ChatFileProtocol(Conversation):
         self.stop_answering()
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
-        self._service.forget(self)
+        self._table.forget(self)
 
     def _leave(self, why: str) -> None:
-        if self._seated:
-            self._seated = False
-            self.seat.release()
-            visit = self.seat.visit()
-            self.log.info(
-                "{client} left: {why}; {files} files, {bytes} bytes",
-                client=visit.name,
-                why=self.why_left or why,
-                files=visit.files,
-                bytes=visit.bytes,
-                event="left",
-            )
+        if self._place is not Place.SEAT:
+            return
+        self._place = Place.NONE
+        self.seat.release()
+        if self.phase is not Phase.LOST:
+            self._table.stand(self)
+        visit = self.seat.visit()
+        self.log.info(
+            "{client} left: {why}; {files} files, {bytes} bytes",
+            client=visit.name,
+            why=self.why_left or why,
+            files=visit.files,
+            bytes=visit.bytes,
+            event="left",
+        )
 
     def _stop_clocks(self) -> None:
         self._idle.stop()
