@@ -175,7 +175,7 @@ def test_who_has_left_its_seat_and_does_not_go_stands_too(server: Server) -> Non
 
 
 def test_those_gone_count_no_more(server: Server) -> None:
-    for _ in range(3):
+    for _ in range(4):
         server.connect()
     for _ in range(2 * STANDING):
         server.connect().vanishes()
