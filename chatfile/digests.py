@@ -22,7 +22,7 @@ Version = tuple[int, int, int, int, int]
 
 
 class FileChanged(Exception):
-    """The file ended before the size that it had when it was opened."""
+    """The file is not what it was when it was opened: shorter, or written to and not only behind its end."""
 
 
 class _Stopped(Exception):
@@ -36,6 +36,7 @@ class _Job:
         self.descriptor = descriptor
         self.began = began
         self.sha256 = hashlib.sha256()
+        self.first_reading: bytes | None = None
         self.offset = 0
         self.size = status.st_size
         self.version = _version(status)
@@ -72,8 +73,9 @@ class Digests:
     def digest(self, descriptor: int, status: os.stat_result) -> Deferred[str]:
         """The SHA-256, in hex, of the first `status.st_size` bytes of `descriptor`, which stays the caller's.
 
-        Fails with `FileChanged` where the file is shorter than that by now, or with an OSError. Cancel it when the
-        digest is not wanted any more.
+        It is that of bytes that were all there at one moment, never of some from before a change and some from behind
+        it. Fails with `FileChanged` where there is none such, or with an OSError. Cancel it when the digest is not
+        wanted any more.
         """
         version = _version(status)
         if version in self._cache:
@@ -123,8 +125,23 @@ class Digests:
                 raise FileChanged
             job.sha256.update(buffer[:count])
             job.offset += count
+        return job.offset == job.size and self._conclude(job)
+
+    def _conclude(self, job: _Job) -> bool:
+        """In a thread, behind the last byte: whether the digest can be kept; a file that has grown is read again.
+
+        Who appends to it leaves the rest alone, who rewrites it may make it longer as well: two readings tell.
+        """
+        now = os.fstat(job.descriptor)
+        was_written_to = now.st_mtime_ns != job.version[3]
+        if was_written_to and now.st_size <= job.size:
+            raise FileChanged
+        if was_written_to and job.first_reading is None:
+            job.first_reading, job.sha256, job.offset = job.sha256.digest(), hashlib.sha256(), 0
+        elif job.first_reading not in (None, job.sha256.digest()):
+            raise FileChanged
         quiet_since = max(job.version[3:]) / 1e9
-        return _version(os.fstat(job.descriptor)) == job.version and job.began - quiet_since > self.SETTLED
+        return _version(now) == job.version and job.began - quiet_since > self.SETTLED
 
     def _end_turn(self, settled: bool | Failure, job: _Job) -> None:
         if not isinstance(settled, Failure) and job.offset < job.size and not job.stopped.is_set():

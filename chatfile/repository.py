@@ -53,11 +53,6 @@ class OpenFile:
         """Seconds since 1970, when it was opened."""
         return self.status.st_mtime_ns // 1_000_000_000
 
-    def is_rewritten(self) -> bool:
-        """Whether it was written to since without growing: what was read of it may be of two minds."""
-        now = os.fstat(self.descriptor)
-        return now.st_size <= self.size and now.st_mtime_ns != self.status.st_mtime_ns
-
     def detach(self) -> int:
         """The descriptor, to be closed by the caller from now on."""
         descriptor, self.descriptor = self.descriptor, -1

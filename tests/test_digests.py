@@ -109,8 +109,21 @@ def test_a_file_that_grew_is_digested_as_far_as_it_was(digests: Digests, threads
     descriptor, status = files.open()
     files.open(content=CONTENT + b" and more")
     outcome = _outcome(digests.digest(descriptor, status))
-    threads.run()
+    threads.run_all()
     assert outcome == [_sha256(CONTENT)]
+
+
+@pytest.mark.parametrize("more", [b"", b" and more"])
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_no_digest_is_that_of_a_bit_of_both_contents(threads: Threads, files: Files, turns: int, more: bytes) -> None:
+    descriptor, _ = files.open(content=CONTENT * 3)
+    os.utime(descriptor, (0, 0))  # a write so soon after another could leave the same mtime
+    outcome = _outcome(InSmallTurns(threads, files.now).digest(descriptor, os.fstat(descriptor)))
+    for _ in range(turns):
+        threads.run()
+    files.open(content=CONTENT.upper() * 3 + more)
+    threads.run_all()
+    assert outcome == [FileChanged]
 
 
 @pytest.mark.parametrize("shorter", [b"", CONTENT[:-1]])
@@ -271,7 +284,7 @@ def test_the_digest_of_a_file_that_changed_meanwhile_is_not_kept(
     digests: Digests, threads: Threads, files: Files
 ) -> None:
     opened = files.open()
-    os.utime(opened[0], (0, 0))
+    os.fchmod(opened[0], 0o600)
     assert _asked_again(digests, threads, opened)
     assert _asked_again(digests, threads, opened)
 

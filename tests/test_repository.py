@@ -319,28 +319,11 @@ def test_what_may_not_be_read_is_unavailable_and_may_be_listed(folder: Path, mod
     assert (done.stdout.splitlines(), done.stderr) == (expected, "")
 
 
-@pytest.mark.parametrize(
-    ("now", "rewritten"),
-    [(b"hello", False), (b"hello, world", False), (b"HELLO", True), (b"hell", True), (b"", True)],
-    ids=["untouched", "grown", "overwritten", "cut", "emptied"],
-)
-def test_an_open_file_knows_whether_it_was_written_to_without_growing(
-    repository: Repository, folder: Path, now: bytes, rewritten: bool
-) -> None:
-    opened = repository.open("a.txt")
-    if now != b"hello":
-        (folder / "a.txt").write_bytes(now)
-    assert opened.is_rewritten() is rewritten
-    assert (opened.size, opened.mtime) == (5, 1_500_000_000)
-    opened.close()
-
-
 def test_an_open_file_stays_whole_when_its_name_is_given_to_another(repository: Repository, folder: Path) -> None:
     opened = repository.open("a.txt")
     (folder / "new").write_bytes(b"other")
     (folder / "new").rename(folder / "a.txt")
     assert os.read(opened.descriptor, 99) == b"hello"
-    assert not opened.is_rewritten()
     assert _read(repository, "a.txt") == b"other"
     opened.close()
 

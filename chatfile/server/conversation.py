@@ -197,8 +197,6 @@ class Conversation(LineProtocol):
         opened = await self._open(request.name)
         try:
             sha256 = await self._begin_digest(opened)
-            if await self._in_thread(opened.is_rewritten):
-                raise errors.Changed(name=request.name)
         except FileChanged as error:
             raise errors.Changed(name=request.name) from error
         except OSError as error:
