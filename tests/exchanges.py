@@ -132,6 +132,12 @@ class Exchange(ABC):
         self.until_quiet()
         return self._answer()
 
+    def fetch(self, request: bytes) -> Answer:
+        """Ask one thing, to its end."""
+        self.received = b""
+        self.asks(request + b"\nhello\n")
+        return self.ends()
+
     def until_quiet(self) -> None:
         """Go on as far as it goes."""
         self.until(self._step_of_all)
