@@ -61,10 +61,16 @@ def _seconds(text: str) -> float:
     return number
 
 
-def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
-    """The text as it is, if `check` raises nothing about it."""
+def _utf8(argument: str) -> str:
+    """What its bytes say as UTF-8, whatever the locale took them for: a locale may lack most characters."""
+    return argument.encode(errors="surrogateescape").decode(errors="surrogateescape")
 
-    def parse(text: str) -> str:
+
+def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
+    """The text as UTF-8, if `check` raises nothing about it."""
+
+    def parse(argument: str) -> str:
+        text = _utf8(argument)
         try:
             check(text)
         except errors.ChatFileError as error:
@@ -154,7 +160,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     if parsed.command == "send":
-        parsed.text = " ".join(parsed.words)
+        parsed.text = _utf8(" ".join(parsed.words))
         try:
             wire.format_request(wire.Message(parsed.text))
         except errors.ChatFileError as error:

@@ -75,7 +75,7 @@ class Session:
     async def download(self, name: str, *, output: str | None = None, force: bool = False) -> None:
         """Save a file: `output` is the path of its final name, by default that in the folder of downloads."""
         if output is None:
-            folder, save_as = self._arguments.downloads, name
+            folder, save_as = self._arguments.downloads, os.fsdecode(name.encode())  # the same bytes in every locale
         else:
             folder, save_as = os.path.split(output)
         if os.path.isdir(os.path.join(folder, save_as)):
