@@ -7,6 +7,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from chatfile import errors, wire
 from chatfile.downloads import check_name
@@ -113,8 +114,15 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
     add("-q", "--quiet", action="store_true", default=default(False), help="results and errors only, no notes")
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose complaints, which quote the arguments, can be shown."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(wire.printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="chatfile-client",
         description="Talk to a chatfile server: messages, lists, verified downloads.",
         epilog="Without a command: a prompt on a terminal; otherwise the lines of standard input.",

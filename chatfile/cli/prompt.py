@@ -159,7 +159,7 @@ class Prompt:
             self._show_prompt()
 
     def _show_prompt(self) -> None:
-        self._write(f"{self._session.client.name}> ")
+        self._write(f"{wire.printable(self._session.client.name)}> ")
 
     def _write(self, text: str) -> None:
         if self._is_interactive:
