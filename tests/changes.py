@@ -56,6 +56,12 @@ def _overwrite(content: bytes, at: int = 0) -> Callable[[Path], None]:
     return act
 
 
+def _cut_unseen(path: Path) -> None:
+    before = path.stat()
+    os.truncate(path, 2345)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def _replace(path: Path) -> None:
     new = path.with_name("new")
     new.write_bytes(OTHER)
@@ -91,6 +97,7 @@ CHANGES = {
     "cut in the middle of a piece": Change(lambda path: os.truncate(path, 2345), CONTENT[:2345], Seen.CUT),
     "cut behind a piece": Change(lambda path: os.truncate(path, 2 * PIECE), CONTENT[: 2 * PIECE], Seen.CUT),
     "a byte shorter": Change(lambda path: os.truncate(path, len(CONTENT) - 1), CONTENT[:-1], Seen.CUT),
+    "cut, its time put back": Change(_cut_unseen, CONTENT[:2345], Seen.CUT),
     "rewritten shorter": Change(lambda path: path.write_bytes(OTHER[:1500]), OTHER[:1500], Seen.CUT),
     "rewritten": Change(lambda path: path.write_bytes(OTHER), OTHER, Seen.OTHER),
     "rewritten in place": Change(_overwrite(OTHER), OTHER, Seen.OTHER),

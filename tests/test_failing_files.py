@@ -114,14 +114,14 @@ def test_a_file_that_can_not_be_read_on_is_a_reset_and_one_line_in_the_log(
     logged_errors.clear()
 
 
-@pytest.mark.parametrize(("kind", "call", "count"), [(Copied, "pread", 1), (WithinTheSystem, "sendfile", 3)])
+@pytest.mark.parametrize(("kind", "call", "count_at"), [(Copied, "pread", 1), (WithinTheSystem, "sendfile", 3)])
 def test_a_system_that_gives_little_at_a_time_gives_everything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exchange], call: str, count: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exchange], call: str, count_at: int
 ) -> None:
-    really, limited = getattr(os, call), {"pread": 1, "sendfile": 3}[call]
+    really = getattr(os, call)
 
     def little(*arguments: Any) -> Any:
-        return really(*arguments[:limited], 100, *arguments[limited + 1 :])
+        return really(*arguments[:count_at], min(100, arguments[count_at]), *arguments[count_at + 1 :])
 
     monkeypatch.setattr(os, call, little)
     with exchanging(kind, tmp_path / "files", CONTENT) as exchange:
