@@ -135,11 +135,9 @@ POINTS = {
     "behind the header": Point(),
     "nothing sent, half hashed": Point(0, 2),
     "nothing sent, all hashed": Point(0, ALL),
-    "a piece sent": Point(1, 0),
     "half sent": Point(2, 1),
     "half hashed": Point(1, 2),
     "half sent, all hashed": Point(2, ALL),
     "all sent, nothing hashed": Point(ALL, 0),
     "all sent, half hashed": Point(ALL, 2),
-    "all sent, half the last piece hashed": Point(ALL, 4),
 }
