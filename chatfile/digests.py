@@ -15,6 +15,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
 from twisted.python.failure import Failure
 
+from chatfile.descriptors import let_go
 from chatfile.threads import InThread
 
 Version = tuple[int, int, int, int, int]
@@ -94,7 +95,7 @@ class Digests:
 
     def _line_up(self, job: _Job) -> None:
         job.turn = self._turns.acquire()
-        job.turn.addCallbacks(lambda _: self._run(job), lambda _: os.close(job.descriptor))
+        job.turn.addCallbacks(lambda _: self._run(job), lambda _: let_go(job.descriptor))
 
     def _ask(self, job: _Job) -> Deferred[str]:
         asker: Deferred[str] = Deferred(lambda asker: self._leave(job, asker))
@@ -149,7 +150,7 @@ class Digests:
             self._turns.release()
             return
         self._turns.release()
-        os.close(job.descriptor)
+        let_go(job.descriptor)
         if self._jobs.get(job.version) is job:
             del self._jobs[job.version]
         self._answer(settled, job)

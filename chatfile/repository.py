@@ -15,6 +15,7 @@ from operator import attrgetter
 from unicodedata import category
 
 from chatfile import errors
+from chatfile.descriptors import let_go
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO put in the place of a file must not hold the thread (POSIX open()).
@@ -62,7 +63,7 @@ class OpenFile:
         """Give the descriptor back, if it is still here."""
         descriptor = self.detach()
         if descriptor >= 0:
-            os.close(descriptor)
+            let_go(descriptor)
 
 
 def is_servable(name: str) -> bool:
@@ -124,7 +125,7 @@ class Repository:
             os.set_blocking(descriptor, True)
             return OpenFile(name, descriptor, status)
         except BaseException:
-            os.close(descriptor)
+            let_go(descriptor)
             raise
 
     @contextmanager
@@ -136,7 +137,7 @@ class Repository:
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            let_go(descriptor)
 
 
 def _sorted(entries: list[Entry]) -> list[Entry]:

@@ -15,6 +15,8 @@ import stat
 import time
 from dataclasses import dataclass
 
+from chatfile.descriptors import let_go
+
 
 class Why(enum.Enum):
     """Why no more is moved."""
@@ -54,7 +56,7 @@ class Splice:
         try:
             self._from, self._to = os.pipe()
         except OSError:
-            os.close(self._socket)
+            let_go(self._socket)
             raise
         try:
             fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, 4 * self.PIECE)
@@ -79,7 +81,7 @@ class Splice:
                 count = os.splice(self._socket, self._to, min(self.PIECE, limit - taken))
             except BlockingIOError:
                 # Readable, and still nothing to splice: an urgent byte stands in the way, which only recv passes.
-                if has_waited or not self._poll.poll(self.PATIENCE):
+                if has_waited or not self._is_readable_soon():
                     return Moved(taken, Why.IDLE)
                 has_waited = True
                 continue
@@ -93,6 +95,12 @@ class Splice:
             if not count:
                 return Moved(taken, Why.CLOSED)
         return Moved(taken, Why.ENOUGH)
+
+    def _is_readable_soon(self) -> bool:
+        try:
+            return bool(self._poll.poll(self.PATIENCE))
+        except OSError:
+            return False  # no memory for it: the reactor waits as well
 
     def _empty(self, count: int) -> None:
         """Write the `count` bytes that are in the pipe."""
@@ -121,4 +129,4 @@ class Splice:
     def close(self) -> None:
         """Leave the socket to its owner. Not while a call is under way."""
         for descriptor in (self._socket, self._from, self._to):
-            os.close(descriptor)
+            let_go(descriptor)

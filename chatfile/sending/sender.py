@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from chatfile.descriptors import let_go
 from chatfile.errors import TransferAborted
 from chatfile.threads import InThread
 from chatfile.transports import ILineTransport
@@ -100,4 +100,4 @@ class FileSender(ABC):
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            os.close(descriptor)
+            let_go(descriptor)
