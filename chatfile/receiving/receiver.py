@@ -64,7 +64,7 @@ class FileReceiver:
 
         `hasher`, if any, takes them too, in order, in threads. The descriptor stays the caller's, who can close it at
         any time: the receiver has a duplicate of its own. `progress(n)` is told of n more bytes that came. Raises
-        OSError where there can't be a duplicate.
+        OSError where there can't be a duplicate, or the descriptor is no good.
         """
         self.remaining = count
         """Bytes that have not come yet."""
@@ -73,6 +73,7 @@ class FileReceiver:
 
         After a failure, `drop` and `end`, the bytes that still come are dropped.
         """
+        can_splice = descriptor is not None and Splice.can_fill(descriptor, and_read=hasher is not None)
         self._descriptor = -1 if descriptor is None else os.dup(descriptor)
         self._hasher = hasher
         self._in_thread = in_thread
@@ -86,7 +87,6 @@ class FileReceiver:
         self._failure: Failure | None = None
         self._splice: Splice | None = None
         self._following: FollowingDigest | None = None
-        can_splice = descriptor is not None and Splice.can_fill(descriptor, and_read=hasher is not None)
         self._access = Access.FREE if can_splice else Access.NONE
         self._finish_if_complete()
 
@@ -190,7 +190,11 @@ class FileReceiver:
             self._give_back()
             return
         if self._hasher is not None and self._following is None:
-            self._following = FollowingDigest(self._descriptor, self._hasher, self._in_thread, self._digested)
+            try:
+                self._following = FollowingDigest(self._descriptor, self._hasher, self._in_thread, self._digested)
+            except OSError:
+                self._move_failed(Failure())
+                return
         if self._following is None or self._following.lag <= self.LEAD:
             self._is_writing = True
             self._in_thread(self._splice.move, min(self.SLICE, self.remaining)).addCallback(self._moved).addErrback(
@@ -212,7 +216,7 @@ class FileReceiver:
         self._finish_if_complete()
 
     def _move_failed(self, failure: Failure) -> None:
-        """Not of the socket or the file, whose errors are told by `Moved`: of `progress`, say."""
+        """Not while bytes were moved, whose errors are told by `Moved`: of `progress`, say."""
         self._is_writing = False
         self.drop(failure)
         self._give_back()
@@ -242,9 +246,12 @@ class FileReceiver:
         self.done.callback(self._failure)
 
     def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
         if self._splice is not None:
             self._splice.close()
             self._splice = None
+        descriptor, self._descriptor = self._descriptor, -1
+        try:
+            if descriptor >= 0:
+                os.close(descriptor)
+        except OSError:
+            self._failure = self._failure or Failure()  # of a write: over a network it may be told only now
