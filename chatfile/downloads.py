@@ -59,9 +59,6 @@ async def download(
     transfer = _Transfer(client, name, part, in_thread, progress)
     try:
         return await transfer.run()
-    except errors.DigestMismatch:
-        await in_thread(part.discard)
-        raise
     except OSError as error:
         raise errors.LocalFileError(path=part.path, why=errors.reason(error)) from error
     finally:
@@ -88,10 +85,14 @@ class _Transfer:
     async def run(self) -> Download:
         noted = await self._in_thread(self._part.source)
         offset = await self._in_thread(self._part.size) if noted else 0
-        received = await self._resume(noted, offset) if noted and offset else None
-        if received is None:
-            offset = 0
-            received = await self._client.get(self._name, self._start_anew, progress=self._progress)
+        try:
+            received = await self._resume(noted, offset) if noted and offset else None
+            if received is None:
+                offset = 0
+                received = await self._client.get(self._name, self._start_anew, progress=self._progress)
+        except errors.DigestMismatch:
+            await self._in_thread(self._part.discard)
+            raise
         await self._in_thread(self._finish, received)
         size = offset + received.header.size
         return Download(self._name, self._part.path, size, received.sha256, received.verified, offset)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatfile import errors
+from chatfile.descriptors import let_go
 
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_CREAT | _SAFELY
@@ -107,12 +108,12 @@ class PartFile:
                 os.set_blocking(descriptor, True)
                 return descriptor
         except BlockingIOError:
-            os.close(descriptor)
+            let_go(descriptor)
             raise errors.DownloadBusy(path=self.path) from None
         except BaseException:
-            os.close(descriptor)
+            let_go(descriptor)
             raise
-        os.close(descriptor)
+        let_go(descriptor)
         return -1
 
     def _is_ours_alone(self, descriptor: int) -> bool:
@@ -138,17 +139,19 @@ class PartFile:
     def source(self) -> Source | None:
         """What the file was on the server when the download began; None where nothing usable is here."""
         try:
-            descriptor = os.open(self._note, os.O_RDONLY | _SAFELY, dir_fd=self._folder)
-        except OSError:
+            size, mtime = json.loads(self._read_note())
+        except (OSError, ValueError, TypeError):
             return None
-        with os.fdopen(descriptor, "rb") as note:
-            try:
-                size, mtime = json.loads(note.read(_NOTE_BYTES))
-            except (ValueError, TypeError):
-                return None
         if not (isinstance(size, int) and isinstance(mtime, int)):
             return None
         return Source(size, mtime)
+
+    def _read_note(self) -> bytes:
+        descriptor = os.open(self._note, os.O_RDONLY | _SAFELY, dir_fd=self._folder)
+        try:
+            return os.read(descriptor, _NOTE_BYTES)
+        finally:
+            let_go(descriptor)
 
     def size(self) -> int:
         """Bytes that are here."""
@@ -188,8 +191,10 @@ class PartFile:
 
     def _write_note(self, source: Source) -> None:
         descriptor = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o666, dir_fd=self._folder)
-        with os.fdopen(descriptor, "w", encoding="ascii") as note:
-            json.dump([source.size, source.mtime], note)
+        try:
+            os.write(descriptor, json.dumps([source.size, source.mtime]).encode())
+        finally:
+            let_go(descriptor)  # a note that was not written, or in part, is none: then it all begins anew
 
     def _check_space(self, size: int) -> None:
         disk = os.fstatvfs(self.descriptor)
@@ -211,11 +216,18 @@ class PartFile:
                 self._sync()
                 self._unlink(self._note)  # first: behind the rename, it could be another client's
                 self._rename(replace=self._force and verified)
-        except FileExistsError:
-            self._write_note(Source(self.size(), mtime))
-            raise (errors.NotVerified if self._force else errors.TargetExists)(path=self.path) from None
         except OSError as error:
+            self._keep(mtime)
+            if isinstance(error, FileExistsError):
+                raise (errors.NotVerified if self._force else errors.TargetExists)(path=self.path) from None
             raise self._cannot(error) from error
+
+    def _keep(self, mtime: int) -> None:
+        """It could not have its final name: with its note, it need not be fetched again."""
+        try:
+            self._write_note(Source(self.size(), mtime))
+        except OSError:
+            pass  # then it must
 
     def _set_time(self, mtime: int) -> None:
         try:
@@ -232,6 +244,21 @@ class PartFile:
                 raise
 
     def _rename(self, *, replace: bool) -> None:
+        try:
+            self._take_name(replace=replace)
+        except OSError:
+            if not self._has_final_name():
+                raise  # else all is well: a second name that is left goes with the next download
+
+    def _has_final_name(self) -> bool:
+        """Whether it was done, although it failed: over NFS the answer may have been lost."""
+        try:
+            named = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+            return os.path.samestat(named, os.fstat(self.descriptor))
+        except OSError:
+            return False
+
+    def _take_name(self, *, replace: bool) -> None:
         if replace:
             os.replace(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             return
@@ -241,11 +268,17 @@ class PartFile:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            if os.access(self._name, os.F_OK, dir_fd=self._folder, follow_symlinks=False):
-                raise FileExistsError(errno.EEXIST, "exists") from error
-            os.rename(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            self._rename_where_nothing_is()
         else:
             self._unlink(self._part)
+
+    def _rename_where_nothing_is(self) -> None:
+        try:
+            os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            os.rename(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        else:
+            raise FileExistsError(errno.EEXIST, "exists")
 
     def discard(self) -> None:
         """Keep nothing of it."""
@@ -264,13 +297,15 @@ class PartFile:
             try:
                 if not self.size() and self._is_ours_alone(self.descriptor):
                     self.discard()
+            except OSError:
+                pass  # the next download finds it, and begins anew
             finally:
                 self._close()
 
     def _close(self) -> None:
         for descriptor in (self.descriptor, self._folder):
             if descriptor >= 0:
-                os.close(descriptor)
+                let_go(descriptor)
         self.descriptor = self._folder = -1
 
 
