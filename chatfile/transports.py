@@ -62,6 +62,39 @@ def do_not_pace(transport: ILineTransport) -> None:
             pass  # not allowed here, or the connection is gone, which is told elsewhere
 
 
+_PROBES = 3
+_LONGEST = 32767
+"""Seconds: Linux takes no more for TCP_KEEPIDLE and TCP_KEEPINTVL, and leaves its default where it is told more."""
+
+
+def probe_when_silent(transport: ILineTransport, seconds: float) -> None:
+    """Have the system find out, within about `seconds` of silence, that the peer's network has gone; 0: when it likes.
+
+    By itself it waits for two hours. TCP_USER_TIMEOUT is not for us: Linux counts it from the first time that the
+    window was shut, and so resets a peer with a small one that reads slowly, and moves (`tests/test_half_dead.py`).
+    """
+    sock = _socket(transport)
+    if sock is None or not seconds:
+        return
+    for option, value in keepalive_options(seconds):
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        except OSError:
+            pass  # not allowed here, or the connection is gone, which is told elsewhere
+
+
+def keepalive_options(seconds: float) -> list[tuple[int, int]]:
+    """In whole seconds, half of the time is silence, and the other half goes to the probes."""
+    silence, between = (min(max(int(seconds / parts), 1), _LONGEST) for parts in (2, 2 * _PROBES))
+    named = (
+        ("TCP_KEEPIDLE", silence),
+        ("TCP_KEEPALIVE", silence),  # the same, on macOS
+        ("TCP_KEEPINTVL", between),
+        ("TCP_KEEPCNT", _PROBES),
+    )
+    return [(getattr(socket, name), value) for name, value in named if hasattr(socket, name)]
+
+
 # tcpi_state, then tcpi_bytes_acked (since Linux 4.1), with 24 fields of four bytes and two of eight between them.
 _TCP_INFO = struct.Struct("=B119xQ")
 _TCP_CLOSE = 7

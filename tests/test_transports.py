@@ -19,6 +19,8 @@ from tests.transports import MemoryTransport, at_once
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the options are those of Linux")
 
+PROBING = [getattr(socket, f"TCP_{name}", 0) for name in ("KEEPIDLE", "KEEPINTVL", "KEEPCNT")]
+
 
 class Peered(MemoryTransport):
     """In memory, but with a real socket to set options on."""
@@ -66,9 +68,27 @@ def test_a_plain_connection_is_sent_to_without_a_copy(sock: socket.socket, tmp_p
 
 
 def test_where_it_can_not_be_set_it_goes_without(sock: socket.socket) -> None:
-    transports.do_not_pace(MemoryTransport())
     sock.close()
-    transports.do_not_pace(Peered("127.0.0.1", sock))
+    for transport in (MemoryTransport(), Peered("127.0.0.1", sock)):
+        transports.do_not_pace(transport)
+        transports.probe_when_silent(transport, 60)
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(60, [30, 10, 3]), (2, [1, 1, 3]), (0.1, [1, 1, 3]), (999_999_999, [32767, 32767, 3])],
+)
+def test_the_system_is_told_to_probe_a_silent_peer(sock: socket.socket, seconds: float, expected: list[int]) -> None:
+    transports.probe_when_silent(Peered("192.0.2.1", sock), seconds)
+    assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in PROBING] == expected
+
+
+@on_linux
+def test_without_a_limit_the_system_keeps_its_own_times(sock: socket.socket) -> None:
+    default = [sock.getsockopt(socket.IPPROTO_TCP, option) for option in PROBING]
+    transports.probe_when_silent(Peered("192.0.2.1", sock), 0)
+    assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in PROBING] == default
 
 
 def test_only_a_plain_connection_has_a_plain_socket(sock: socket.socket) -> None:

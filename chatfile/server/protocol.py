@@ -15,7 +15,7 @@ from chatfile.clocks import Alarm, StallWatch
 from chatfile.lines import Hold, Phase
 from chatfile.server.conversation import Conversation, Reply
 from chatfile.server.table import Table
-from chatfile.transports import ILineTransport, do_not_pace, is_reset, is_tcp, outstanding_bytes
+from chatfile.transports import ILineTransport, do_not_pace, is_reset, is_tcp, outstanding_bytes, probe_when_silent
 
 UNACKNOWLEDGED = 64 * 1024
 """Bytes that a peer may have read to our end without having acknowledged them yet: RFC 1122 lets it wait with less than
@@ -105,11 +105,11 @@ class ChatFileProtocol(Conversation):
         self._table.sit(self)
         self._place = Place.SEAT
 
-    @staticmethod
-    def _tune(transport: ILineTransport) -> None:
+    def _tune(self, transport: ILineTransport) -> None:
         if is_tcp(transport):
             transport.setTcpNoDelay(True)  # the END line must not wait for an acknowledgement
             transport.setTcpKeepAlive(True)
+            probe_when_silent(transport, self._timeouts.stall)
             do_not_pace(transport)
 
     # --- the clocks ---
