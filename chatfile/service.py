@@ -118,8 +118,8 @@ class Options(usage.Options):
         self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
         for description in self["endpoints"]:
             _check_endpoint(description)
-        self["folder"] = _checked_folder(self["files"])
         _check_descriptors(self["max-clients"])
+        self["folder"] = _checked_folder(self["files"])  # last, for it may create it
 
 
 def endpoint_description(port: str) -> str:
