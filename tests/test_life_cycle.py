@@ -1,0 +1,172 @@
+"""How the server starts, refuses to start, ends, is killed, and is there again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.processes import PATIENCE, ServerProcess, client_command, run_client, wait_until
+from tests.started import Started, program, said
+
+TWISTD = program("twistd")
+BIG = 30_000_000
+"""Bytes of a file that no socket buffer holds."""
+HUGE = 200_000_000
+"""Bytes of a file that takes long enough to be interrupted."""
+SOON = 10
+"""Seconds: far less than any limit that is not set here, and enough on a busy machine."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "big").touch()
+    os.truncate(served / "big", BIG)
+    return served
+
+
+def endpoint(server: ServerProcess) -> str:
+    return f"tcp:{server.port}:interface=127.0.0.1"
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command, cwd=folder, capture_output=True, timeout=PATIENCE, check=False)
+
+
+# --- the start ---
+
+
+def test_the_package_itself_can_be_run(tmp_path: Path) -> None:
+    with Started(tmp_path, sys.executable, "-m", "chatfile", stdout=subprocess.DEVNULL) as server:
+        assert server.says(b"hello") == [b"hello ACK"]
+        assert not (tmp_path / "twistd.pid").exists()
+        assert server.ended() == (-signal.SIGTERM, b"")
+    assert os.listdir(tmp_path) == ["server_files"]
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("--max-clients=999999999", "--max-clients"),
+        ("--files=missing", "--files"),
+        ("more", "more"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_nothing_has_begun(tmp_path: Path, option: str, named: str) -> None:
+    done = run(tmp_path, TWISTD, "chatfile", "-p", "unix:socket", option)
+    usage, _, line = done.stdout.decode().rstrip("\n").rpartition("\n")
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert named in line
+    assert usage.startswith("Usage:")
+    assert os.listdir(tmp_path) == []
+
+
+# --- a daemon ---
+
+
+def test_a_daemon_leaves_its_number_and_takes_it_away_at_its_end(tmp_path: Path) -> None:
+    done = run(tmp_path, TWISTD, "chatfile", "-p", "unix:socket")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    wait_until(lambda: bool(said(tmp_path / "socket")))
+    os.kill(int((tmp_path / "twistd.pid").read_text()), signal.SIGTERM)
+    wait_until(lambda: not (tmp_path / "twistd.pid").exists())
+    assert not (tmp_path / "socket").exists()
+    assert "Traceback" not in (tmp_path / "twistd.log").read_text()
+
+
+def test_a_daemon_that_can_not_listen_says_so_and_leaves_no_number(tmp_path: Path) -> None:
+    done = run(tmp_path, TWISTD, "chatfile", "-p", "unix:nowhere/socket")
+    assert done.returncode == 1
+    assert b"nowhere/socket" in done.stderr.splitlines()[0]
+    assert b"Traceback" not in done.stderr
+    wait_until(lambda: not (tmp_path / "twistd.pid").exists())  # the one that was started hears of its end first
+
+
+# --- the end ---
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_server_ends_at_once_though_who_was_told_stays(folder: Path, number: int) -> None:
+    with ServerProcess(folder) as server, server.greeted() as client:
+        began = time.monotonic()
+        server.process.send_signal(number)
+        assert server.ended() == -number
+        assert time.monotonic() - began < SOON
+        assert client.line().startswith(b"ERROR shutdown ")
+
+
+def test_who_is_stuck_is_reset_at_the_deadline_and_not_before(folder: Path) -> None:
+    with ServerProcess(folder, "--drain-timeout=0.5") as server, server.greeted() as stuck:
+        stuck.ask(b"get big")
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ended() == -signal.SIGTERM
+        assert 0.5 <= time.monotonic() - began < SOON
+        with pytest.raises(ConnectionResetError):
+            stuck.rest()
+
+
+def test_a_second_interrupt_ends_it_at_once(folder: Path) -> None:
+    with ServerProcess(folder) as server, server.greeted() as stuck:
+        stuck.ask(b"get big")
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGINT)
+        server.log_until(r"Port \d+ Closed")
+        server.process.send_signal(signal.SIGINT)
+        assert server.ended() == -signal.SIGINT
+        assert time.monotonic() - began < SOON
+        with pytest.raises(ConnectionResetError):
+            stuck.rest()
+
+
+# --- and the next one ---
+
+
+def test_the_next_server_has_the_port_while_the_last_transfer_is_finished(folder: Path) -> None:
+    with ServerProcess(folder) as old, old.greeted() as downloading:
+        downloading.ask(b"get big")
+        old.process.send_signal(signal.SIGTERM)
+        old.log_until(r"Port \d+ Closed")
+        with ServerProcess(folder, port=endpoint(old)) as new:
+            assert new.greeted().ask(b"hello") == b"hello ACK"
+            assert downloading.read(BIG) == bytes(BIG)
+            assert downloading.line().startswith(b"END ")
+            assert old.ended() == -signal.SIGTERM
+
+
+def test_a_killed_server_leaves_its_port_whatever_connections_are_left(folder: Path) -> None:
+    with ServerProcess(folder) as old, old.greeted() as staying:
+        with old.greeted() as gone:  # and its port is in TIME_WAIT, for it is the server that closes first
+            gone.send(b"exit\n")
+            gone.rest()
+        old.process.kill()
+        old.ended()
+        with ServerProcess(folder, port=endpoint(old)) as new:
+            assert new.greeted().ask(b"hello") == b"hello ACK"
+        assert staying.rest() == b""
+
+
+def test_what_a_killed_server_left_unfinished_is_resumed_at_the_next_one(folder: Path, tmp_path: Path) -> None:
+    os.truncate(folder / "big", HUGE)
+    part = tmp_path / "client_downloads" / ".big.part"
+    with ServerProcess(folder) as old:
+        get = client_command("-q", "-s", f"127.0.0.1:{old.port}", "get", "big")
+        slowly = ["nice", "-n", "5", *get]  # so that the test is sure to see it under way
+        with subprocess.Popen(slowly, cwd=tmp_path, stderr=subprocess.DEVNULL) as client:
+            wait_until(lambda: part.exists() and part.stat().st_size > 1_000_000)
+            old.process.kill()
+            assert client.wait(PATIENCE) == 6
+    assert sorted(os.listdir(part.parent)) == [".big.note", ".big.part"]
+    kept = part.stat().st_size
+    with ServerProcess(folder, port=endpoint(old)) as new, new.greeted() as watcher:
+        assert run_client(tmp_path, "-q", "-s", f"127.0.0.1:{old.port}", "get", "big").returncode == 0
+        assert watcher.ask(b"status") == b"STATUS 2"
+        assert [int(watcher.line().split()[-1]) for _ in range(2)] == [0, HUGE - kept]
+    assert os.listdir(part.parent) == ["big"]
