@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 256
 """Bytes of a subnegotiation; what has no end by then is none, and what follows it is text."""
 
-_SB, _SE = b"\xff\xfa", b"\xff\xf0"
 _IAC = b"\xff"
-_WITH_OPTION = range(0xFB, 0xFF)  # WILL, WONT, DO, DONT
-_ALONE = range(0xF0, 0xFB)  # the other commands, and an SB without an end
+_SB, _SE = b"\xff\xfa", b"\xff\xf0"
+_REACH = len(_SB) + LONGEST
+"""So far behind the beginning of a subnegotiation its end begins at the latest."""
+_OPTION = rb"[\xfb-\xfe][^\n]"  # WILL, WONT, DO, DONT; a line's end is nobody's option
+_SEQUENCE = re.compile(rb"\xff(?:%b|[\xf0-\xf9]|\xfa.*?\xff\xf0)|(\xff(?:\xfa.*|[\xfb-\xfe]?)\Z)" % _OPTION, re.DOTALL)
+"""The group is a sequence whose end has not come yet."""
+_SEQUENCE_FAR_FROM_SE = re.compile(rb"\xff(?:%b|[\xf0-\xfa])" % _OPTION)
 
 
 class TelnetFilter:
@@ -27,28 +33,31 @@ class TelnetFilter:
         data, self.begun = self.begun + data, b""
         kept: list[bytes] = []
         start = 0
-        while (at := data.find(_IAC, start)) >= 0:
-            length = _length(data, at)
-            if length < 0:
-                self.begun = data[at:]
-                return b"".join([*kept, data[start:at]])
-            kept.append(data[start : at if length else at + 1])
-            start = at + (length or 1)
-        return b"".join([*kept, data[start:]])
+        while start < len(data):
+            start = self._take_out(data, start, kept)
+        return b"".join(kept)
+
+    def _take_out(self, data: bytes, start: int, kept: list[bytes]) -> int:
+        """Add to `kept` what is text from `start` on, up to the SE that is the result.
+
+        No sequence reaches beyond an SE, nor beyond an SB that has none within its reach. So whether an SB has an end
+        is seen for many at once: looked for from each of them, it would cost the square of a flood.
+        """
+        end = _next_se(data, start)
+        last_endless = data.rfind(_SB, start, max(0, end - _REACH + 1))
+        if last_endless >= 0:
+            behind = last_endless + len(_SB)
+            kept.append(_SEQUENCE_FAR_FROM_SE.sub(b"", data[start:behind]))
+            start = behind
+        pieces = _SEQUENCE.split(data[start : end + len(_SE)])  # text, group, text, group, ..., text
+        kept += pieces[::2]
+        self.begun = (pieces[-2] or b"") if len(pieces) > 1 else b""
+        return end + len(_SE)
 
 
-def _length(data: bytes, at: int) -> int:
-    """How many bytes the sequence at the IAC at `at` has: 0 where there is none, -1 where that is still open."""
-    command = data[at + 1 : at + 2]
-    if not command:
-        return -1
-    if command[0] in _WITH_OPTION:
-        option = data[at + 2 : at + 3]
-        return -1 if not option else 0 if option == b"\n" else 3  # a line's end is nobody's option
-    if data.startswith(_SB, at):
-        end = data.find(_SE, at + 2, at + 2 + LONGEST + len(_SE))
-        if end >= 0:
-            return end + len(_SE) - at
-        if len(data) - at < 2 + LONGEST + len(_SE):
-            return -1
-    return 2 if command[0] in _ALONE else 0
+def _next_se(data: bytes, start: int) -> int:
+    """Where the next SE is, of those within reach the last; in its place the end of `data`, where one may begin."""
+    found = data.rfind(_SE, start, start + _REACH + len(_SE))
+    if found < 0:
+        found = data.find(_SE, start)
+    return found if found >= 0 else len(data) - 1
