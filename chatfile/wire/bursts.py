@@ -8,8 +8,11 @@ from chatfile.wire.limits import MAX_REQUEST
 
 _COMMAND = "(?:status|list|help|exit|get|resume|hash)"
 _BEGINS_LIKE_A_COMMAND = re.compile(_COMMAND, re.IGNORECASE)
-_OBSTACLE = re.compile(rf"\n{_COMMAND}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)", re.IGNORECASE)
-"""The end of the line before what may be a command, or what has no place in a line."""
+_OBSTACLE = re.compile(rf"\n(?=[eghlrs]){_COMMAND}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)", re.IGNORECASE)
+"""The end of the line before what may be a command, or what has no place in a line.
+
+A look at the first letter spares most lines the seven words: a flood of line ends costs a third.
+"""
 
 
 def acknowledge(buffer: bytes, start: int) -> tuple[bytes, int]:
