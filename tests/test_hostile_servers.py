@@ -1,0 +1,199 @@
+"""The client library on real sockets and a real folder, against servers that lie, stall, flood and break off.
+
+Whatever they say: it ends, with the right error, and the final name is absent or holds the whole verified file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.defer import Deferred
+
+from chatfile import errors, wire
+from chatfile.client import ChatFileClient, connect
+from chatfile.downloads import Download, download
+from tests.hostile import Do, Hear, HostileServer, Send, SendForEver, Step
+from tests.processes import PATIENCE
+from tests.trees import tree
+
+Hostile = Callable[..., HostileServer]
+CONTENT = bytes(range(256)) * 300
+SIZE = len(CONTENT)
+TIME = b"2026-11-22T12:00:00Z"
+GREET = [Send(b"WELCOME Client01 chatfile/1\n"), Hear(b"Client01"), Send(b"Client01 ACK\n")]
+HEADER = b"FILE %d %s a\n" % (SIZE, TIME)
+END = b"END %s\n" % hashlib.sha256(CONTENT).hexdigest().encode()
+NEVER = 0.15
+"""Seconds for which the client waits for a server of which nothing is to come."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a server does, what the client makes of it, and which names are in the folder then."""
+
+    name: str
+    steps: list[Step]
+    outcome: type[Exception] | None
+    left: tuple[str, ...] = ()
+    timeout: float = PATIENCE
+
+
+PART = (".a.note", ".a.part")
+WHOLE = ("a",)
+
+
+def cases(*made: Case) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", made, ids=lambda case: case.name.replace(" ", "-"))
+
+
+async def attempt(server: HostileServer, case_timeout: float, ask: Callable[[ChatFileClient], Awaitable[Any]]) -> Any:
+    """The result of `ask` on a new connection, or its error."""
+    try:
+        client = await connect(f"tcp:127.0.0.1:{server.port}", timeout=case_timeout)
+    except errors.ChatFileError as error:
+        return error
+    try:
+        return await ask(client)
+    except errors.ChatFileError as error:
+        return error
+    finally:
+        client.abort()
+        await client.closed
+
+
+def in_time(doing: Any) -> Deferred[Any]:
+    from twisted.internet import reactor
+
+    return Deferred.fromCoroutine(doing).addTimeout(PATIENCE, reactor)
+
+
+def get(server: HostileServer, folder: Path, timeout: float = PATIENCE, **options: Any) -> Deferred[Any]:
+    return in_time(attempt(server, timeout, lambda client: download(client, "a", str(folder), **options)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The folder of downloads; beside it is something that nobody may touch."""
+    (tmp_path / "mine").write_bytes(b"mine")
+    folder = tmp_path / "downloads"
+    yield folder
+    beside = {name: what for name, what in tree(tmp_path).items() if not name.startswith("downloads")}
+    assert beside == {"mine": b"mine"}
+
+
+def check(folder: Path, left: Iterable[str]) -> None:
+    assert sorted(tree(folder) if folder.exists() else ()) == sorted(left)
+    assert not (folder / "a").exists() or (folder / "a").read_bytes() == CONTENT
+
+
+def greeting(name: str, *steps: Step, outcome: type[Exception] = errors.ProtocolViolation, **more: Any) -> Case:
+    return Case(name, list(steps), outcome, **more)
+
+
+@cases(
+    greeting("nothing", Do.CLOSE, outcome=errors.NoGreeting),
+    greeting("a reset", Do.RESET, outcome=errors.NoGreeting),
+    greeting("never", Do.STALL, outcome=errors.NoGreeting, timeout=NEVER),
+    greeting("half of it", Send(b"WELCOME Cli"), Do.STALL, outcome=errors.NoGreeting, timeout=NEVER),
+    greeting("half of it and a close", Send(b"WELCOME Cli"), Do.CLOSE, outcome=errors.NoGreeting),
+    greeting("no answer to the name", GREET[0], Do.STALL, outcome=errors.ServerSilent, timeout=NEVER),
+    greeting("no answer and a close", GREET[0], Hear(), Do.CLOSE, outcome=errors.ServerClosed),
+    greeting("another name", GREET[0], Hear(), Send(b"Client02 ACK\n")),
+    greeting("endless", SendForEver(bytes(65536))),
+    greeting("endless ESC", SendForEver(b"\x1b[2J" * 1000)),
+    greeting("endless LF", SendForEver(b"\n" * 65536)),
+    greeting("http", Send(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n"), Do.CLOSE),
+    greeting("ssh", Send(b"SSH-2.0-OpenSSH_10.0\r\n"), Do.STALL),
+    greeting("tls", Send(b"\x15\x03\x01\x00\x02\x02\x46\n"), Do.CLOSE),
+    greeting("binary", Send(bytes(range(256))), Do.CLOSE),
+    greeting("a name with a path", Send(b"WELCOME ../../x chatfile/2\n"), Do.STALL),
+    greeting("a name that is a command", Send(b"WELCOME exit chatfile/1\n"), Do.STALL),
+    greeting("full", Send(b"ERROR full No seat.\n"), Do.CLOSE, outcome=errors.Full),
+    greeting("full and a reset", Send(b"ERROR full No seat.\n"), Do.RESET, outcome=errors.Full),
+    greeting("full and more", Send(b"ERROR full No seat.\n" * 1000), Do.STALL, outcome=errors.Full),
+    greeting("full for ever", SendForEver(b"ERROR full No seat.\n" * 1000), outcome=errors.Full),
+    greeting("an error of no code", Send(b"ERROR\n"), Do.STALL),
+    greeting("an error of its own", Send(b"ERROR surprise It is.\n"), Do.STALL, outcome=errors.Refusal),
+)
+@pytest_twisted.ensureDeferred
+async def test_a_wrong_greeting_ends_it(hostile: Hostile, folder: Path, case: Case) -> None:
+    assert type(await get(hostile(case.steps), folder, case.timeout)) is case.outcome
+    check(folder, ())
+
+
+def reply(name: str, said: bytes, *then: Step, outcome: type[Exception] | None, **more: Any) -> Case:
+    """The reply to `get a`."""
+    return Case(name, [*GREET, Hear(b"get a"), Send(said), *then], outcome, **more)
+
+
+def header(size: bytes = b"8", time: bytes = TIME, name: bytes = b"a") -> Case:
+    """A header that no honest server sends."""
+    said = b"FILE %s %s %s" % (size, time, name)
+    shown = repr(said)[2:60]
+    return reply(shown, said + b"\n" + CONTENT, SendForEver(CONTENT), outcome=errors.ProtocolViolation)
+
+
+@cases(
+    *(
+        header(size=size)
+        for size in (b"", b"-1", b"+5", b"1e9", b"0x10", b"5 x", b"5.0", b"1_000", b"\xd9\xa3", b"%d" % 2**63, b"9" * 99)
+    ),
+    *(header(name=name) for name in (b"b", b"../a", b"/a", b"./a", b"a/", b"A", b" a", b"a ", b"a\0", b".a.part", b"")),
+    *(header(time=time) for time in (b"-", b"0", b"2026-13-01T00:00:00Z", b"2026-11-22T12:00:00", b"0000-00-00T00:00:00Z")),
+    reply("LIST", b"LIST 0\n", Do.STALL, outcome=errors.ProtocolViolation),
+    reply("an ACK", b"get a ACK\n", Do.STALL, outcome=errors.ProtocolViolation),
+    reply("END", END, Do.STALL, outcome=errors.ProtocolViolation),
+    reply("a line without end", b"", SendForEver(b"FILE " * 1000), outcome=errors.ProtocolViolation),
+    reply("more than any disk", b"FILE %d %s a\n" % (2**63 - 1, TIME), Do.STALL, outcome=errors.LocalFileError),
+    reply("more than any disk, sent", b"FILE %d %s a\n" % (2**60, TIME), SendForEver(CONTENT), outcome=errors.LocalFileError),
+    reply("a refusal", b"ERROR no-such-file No.\n", Do.STALL, outcome=errors.NoSuchFile),
+    reply("refusals for ever", b"", SendForEver(b"ERROR no-such-file No.\n" * 999), outcome=errors.NoSuchFile),
+    reply("changed", b"ERROR changed It has.\n", Do.STALL, outcome=errors.Changed),
+    reply("a farewell", b"ERROR shutdown Bye.\n", Do.RESET, outcome=errors.Shutdown),
+    reply("nothing", b"", Do.STALL, outcome=errors.ServerSilent, timeout=NEVER),
+    reply("half a header", HEADER[:9], Do.STALL, outcome=errors.ServerSilent, timeout=NEVER),
+    reply("a header and no more", HEADER, Do.STALL, outcome=errors.ServerSilent, timeout=NEVER),
+    reply("half a header and a close", HEADER[:9], Do.CLOSE, outcome=errors.ServerClosed),
+)  # fmt: skip
+@pytest_twisted.ensureDeferred
+async def test_a_wrong_reply_leaves_no_file(hostile: Hostile, folder: Path, case: Case) -> None:
+    assert type(await get(hostile(case.steps), folder, case.timeout)) is case.outcome
+    check(folder, ())
+
+
+def short(count: int, how: Do, **more: Any) -> Case:
+    kept = PART if count else ()
+    return reply(f"{count} bytes, {how.name}", HEADER + CONTENT[:count], how, left=kept, **more)
+
+
+@cases(
+    *(short(count, Do.CLOSE, outcome=errors.TransferBroken) for count in (0, 1, 65536, SIZE - 1)),
+    *(short(count, Do.RESET, outcome=errors.ServerClosed) for count in (SIZE,)),
+    *(short(count, Do.CLOSE, outcome=errors.ServerClosed) for count in (SIZE,)),
+    *(short(count, Do.STALL, outcome=errors.ServerSilent, timeout=NEVER) for count in (1, 65536, SIZE)),
+    reply("half an END", HEADER + CONTENT + END[:20], Do.CLOSE, outcome=errors.ServerClosed, left=PART),
+    reply("an END without LF", HEADER + CONTENT + END[:-1], Do.CLOSE, outcome=errors.ServerClosed, left=PART),
+    reply("a byte more", HEADER + CONTENT + b"x" + END, Do.STALL, outcome=errors.ProtocolViolation, left=PART),
+    reply("an LF more", HEADER + CONTENT + b"\n" + END, Do.STALL, outcome=errors.ProtocolViolation, left=PART),
+    reply("a file more", HEADER + CONTENT + HEADER, Do.STALL, outcome=errors.ProtocolViolation, left=PART),
+    reply("bytes for ever", HEADER, SendForEver(CONTENT), outcome=errors.ProtocolViolation, left=PART),
+    reply("an empty END", HEADER + CONTENT + b"END \n", Do.STALL, outcome=errors.ProtocolViolation, left=PART),
+    reply("a short digest", HEADER + CONTENT + END[:-2] + b"\n", Do.STALL, outcome=errors.ProtocolViolation, left=PART),
+    reply("a long digest", HEADER + CONTENT + END[:-1] + b"0\n", Do.STALL, outcome=errors.ProtocolViolation, left=PART),
+    reply("no hex", HEADER + CONTENT + END.replace(b"END ", b"END g")[:69], Send(b"\n"), Do.STALL, outcome=errors.ProtocolViolation, left=PART),
+    reply("changed", HEADER + CONTENT + b"ERROR changed It has.\n", Do.STALL, outcome=errors.Changed, left=PART),
+    reply("an error among the bytes", HEADER + CONTENT[:999] + b"ERROR internal Oops.\n", Do.CLOSE, outcome=errors.TransferBroken, left=PART),
+    reply("a wrong digest", HEADER + CONTENT + b"END %s\n" % (b"0" * 64), Do.STALL, outcome=errors.DigestMismatch),
+    reply("wrong bytes", HEADER + CONTENT[::-1] + END, Do.STALL, outcome=errors.DigestMismatch),
+    reply("a byte less", HEADER + CONTENT[:-1] + b"?" + END, Do.STALL, outcome=errors.DigestMismatch),
+)  # fmt: skip
+@pytest_twisted.ensureDeferred
+async def test_what_is_not_the_whole_file_never_has_its_name(hostile: Hostile, folder: Path, case: Case) -> None:
+    assert type(await get(hostile(case.steps), folder, case.timeout)) is case.outcome
+    check(folder, case.left)
