@@ -6,11 +6,14 @@ import dataclasses
 import errno
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from chatfile import errors, wire
 from chatfile.downloads import Download
+
+_WIDEST = 64
+"""Characters to which a column grows: one endless cell does not make every other row as long."""
 
 
 class View:
@@ -94,15 +97,13 @@ def _time(seconds: int | None) -> str:
     return "-" if seconds is None else wire.format_time(seconds)
 
 
-def _aligned(table: Sequence[tuple[str, ...]], right: tuple[int, ...]) -> list[str]:
-    """Columns of equal width, those in `right` flush right; the last one as long as it is."""
+def _aligned(table: Sequence[tuple[str, ...]], right: tuple[int, ...]) -> Iterator[str]:
+    """Columns of equal width, those in `right` flush right; the last one, and what is too wide, as long as it is."""
     table = [tuple(wire.printable(cell) for cell in row) for row in table]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*table, strict=True)]
     for row in table:
         cells = [
             cell.rjust(width) if at in right else cell if at == len(row) - 1 else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append("  ".join(cells))
-    return lines
+        yield "  ".join(cells)
