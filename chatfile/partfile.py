@@ -95,7 +95,7 @@ class PartFile:
         except FileNotFoundError:
             return
         if os.path.samestat(part, os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)):
-            self.discard()
+            self._drop_names()
 
     def _open_locked(self) -> int:
         """The descriptor of the part file; -1 where it was not ours alone and another try is due."""
@@ -122,17 +122,20 @@ class PartFile:
         Another client may have given it its final name between our open and our lock, and an interruption in the
         middle of that, or a planted link, leaves two names: what is written would appear under both.
         """
-        ours = os.fstat(descriptor)
+        if not self._is_named(descriptor):
+            return False
+        if os.fstat(descriptor).st_nlink > 1:
+            os.unlink(self._part, dir_fd=self._folder)
+            return False
+        return True
+
+    def _is_named(self, descriptor: int) -> bool:
+        """Whether the name of the part file leads to it: anybody may have removed or replaced it since."""
         try:
             named = os.stat(self._part, dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        if not os.path.samestat(ours, named):
-            return False
-        if ours.st_nlink > 1:
-            os.unlink(self._part, dir_fd=self._folder)
-            return False
-        return True
+        return os.path.samestat(os.fstat(descriptor), named)
 
     # --- resumption ---
 
@@ -212,6 +215,8 @@ class PartFile:
         """
         try:
             with self._lock:
+                if not self._is_named(self.descriptor):
+                    raise errors.LocalFileError(path=self.path, why="its part file was replaced meanwhile")
                 self._set_time(mtime)
                 self._sync()
                 self._unlink(self._note)  # first: behind the rename, it could be another client's
@@ -281,7 +286,16 @@ class PartFile:
             raise FileExistsError(errno.EEXIST, "exists")
 
     def discard(self) -> None:
-        """Keep nothing of it."""
+        """Keep nothing of it, whatever its names lead to by now: those are for `close`.
+
+        Raises `LocalFileError`.
+        """
+        try:
+            os.ftruncate(self.descriptor, 0)
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _drop_names(self) -> None:
         self._unlink(self._part)
         self._unlink(self._note)
 
@@ -295,10 +309,10 @@ class PartFile:
         """Let go of it; an empty part file is no use to anybody."""
         with self._lock:
             try:
-                if not self.size() and self._is_ours_alone(self.descriptor):
-                    self.discard()
+                if not self.size() and self._is_named(self.descriptor):
+                    self._drop_names()
             except OSError:
-                pass  # the next download finds it, and begins anew
+                pass  # an empty file that can't be removed changes nothing of how the download ended
             finally:
                 self._close()
 
