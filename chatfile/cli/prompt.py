@@ -101,7 +101,7 @@ class Prompt:
             failed = await self._carry_out(line)
             code = code or failed
             if self._session.client.phase is not Phase.OPEN:
-                return failed if failed and self._is_interactive else self._final(code)
+                return failed if failed and self._is_interactive else self._final(code or await leave(self._session))
         left = await leave(self._session)
         return self._final(code or left)
 

@@ -20,7 +20,6 @@ from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.views import View
 from chatfile.client import ChatFileClient, connect
 from chatfile.downloads import download
-from chatfile.lines import Phase
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
@@ -149,12 +148,12 @@ async def leave(session: Session) -> Exit:
     client = session.client
     if client.is_waiting:
         client.abort()
-    elif client.phase is Phase.OPEN:
-        try:
-            await client.exit()
-        except errors.ProtocolViolation as violation:  # it said more than it had promised
-            session.view.error(violation)
-            return Exit.BROKEN
-        except errors.ChatFileError:
-            client.abort()  # everything asked for was answered before; how the server goes is its own affair
+        return Exit.DONE
+    try:
+        await client.exit()
+    except errors.ProtocolViolation as violation:  # it said more than it had promised, maybe before we asked to leave
+        session.view.error(violation)
+        return Exit.BROKEN
+    except errors.ChatFileError:
+        client.abort()  # everything asked for was answered before; how the server goes is its own affair
     return Exit.DONE
