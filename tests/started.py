@@ -38,7 +38,14 @@ class Started:
         self.path = folder / "socket"
         arguments = [*command, "-p", f"unix:{self.path}"]
         self.process = subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, **how)
-        wait_until(lambda: self.process.poll() is not None or bool(said(self.path)))
+
+    def __enter__(self) -> Started:
+        try:
+            wait_until(lambda: self.process.poll() is not None or bool(said(self.path)))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
 
     def says(self, *lines: bytes) -> list[bytes]:
         """The replies, without greeting and goodbye."""
@@ -49,9 +56,6 @@ class Started:
         self.process.send_signal(signal.SIGTERM)
         _, errors = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, errors
-
-    def __enter__(self) -> Started:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()

@@ -20,7 +20,7 @@ from chatfile import errors
 from chatfile.client import ChatFileClient
 from chatfile.downloads import Download, download
 from chatfile.lines import Phase
-from chatfile.partfile import beside
+from chatfile.partfile.names import beside
 from tests.leftovers import at_end
 from tests.serving import OLD, Peer, Server
 from tests.transports import MemoryTransport, at_once

@@ -161,6 +161,7 @@ def test_a_disk_that_fails_in_earnest_is_told_or_resets_one_transfer_and_nobody_
         with server.greeted() as client:
             with _injected(server, "--inject=preadv,preadv2:error=EIO"):
                 assert client.ask(b"hash big").startswith(b"ERROR unavailable ")
+            server.may_fail = True
             with _injected(server, "--inject=sendfile:error=EIO:when=2"):
                 client.send(b"get big\n")
                 with pytest.raises(ConnectionResetError):

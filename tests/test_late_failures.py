@@ -21,7 +21,7 @@ CONTENT = bytes(range(256)) * 40
 @pytest.fixture
 def seam(monkeypatch: pytest.MonkeyPatch) -> Seam:
     seam = Seam()
-    seam.install(monkeypatch, partfile, receiver)
+    seam.install(monkeypatch, partfile.part, partfile.names, partfile.notes, receiver)
     return seam
 
 

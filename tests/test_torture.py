@@ -18,15 +18,17 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from chatfile import descriptors, digests, downloads, errors, partfile, repository
+from chatfile import descriptors, digests, downloads, errors, repository
 from chatfile.downloads import Download, download
 from chatfile.lines import Phase
+from chatfile.partfile import names, notes, part
 from chatfile.receiving import following, receiver, splicing
 from chatfile.sending import copying, pages, sender, zerocopy
 from tests.joined import InMemory, Joined, OverTcp
 from tests.serving import OLD
 from tests.torture import NOTHING, SHORT, Fault, Seam, done_but_refused, refused
 
+PARTFILE = (part, names, notes)
 TRANSFER = (digests, sender, copying, zerocopy, pages, receiver, following, splicing, descriptors)
 PIECE = 32 * 1024
 SMALLER = [
@@ -100,13 +102,13 @@ class Way:
 WAYS = {
     "in memory": Way(
         InMemory,
-        (*TRANSFER, repository, downloads, partfile),
+        (*TRANSFER, repository, downloads, *PARTFILE),
         tuple(CONVERSATION),
         {"scandir", "entry's stat", "set_blocking", "pread", "write", "preadv", "flock", "link", "replace", "read"},
     ),
     "over tcp": Way(OverTcp, TRANSFER, ("whole", "begun"), {"sendfile", "splice", "pipe", "poll", "lseek", "preadv"}),
     "from a cold disk": Way(OverTcp, (pages,), ("whole",), {"posix_fadvise", "preadv"}, (pages, "_NOWAIT", None)),
-    "without links": Way(InMemory, (partfile,), ("whole",), {"link", "rename"}, (os, "link", no_links)),
+    "without links": Way(InMemory, PARTFILE, ("whole",), {"link", "rename"}, (os, "link", no_links)),
 }
 
 

@@ -1,46 +1,27 @@
-"""The file beside the final one in which a download grows: `.NAME.part`, with its `.NAME.note`.
-
-Plain Python that blocks on the disk: call it in threads. Everything happens relative to the folder's descriptor and
-without following links, so that nothing planted in the folder leads a download elsewhere.
-"""
+"""One part file: opened and locked, resumed or begun anew, and at its end given its final name."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
-import json
 import os
 import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chatfile import errors
 from chatfile.descriptors import let_go
+from chatfile.partfile.names import SAFELY, beside, leads_to, remove, rename
+from chatfile.partfile.notes import Source, read_note, write_note
 
-_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_OPEN = os.O_RDWR | os.O_CREAT | _SAFELY
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-"""How file systems without hard links refuse one."""
+_OPEN = os.O_RDWR | os.O_CREAT | SAFELY
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 """How file systems without fsync refuse it."""
-_NOTE_BYTES = 100
-_NAME_BYTES = 255
-"""The longest file name of the usual file systems."""
 _TRIES, _PAUSE = 25, 0.02
 """How often, and how many seconds apart, a lock is tried again."""
 _SLICE = 64 << 20
 """Bytes read in one call, so that an interruption is not held up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is known of the file on the server: size in bytes, mtime in seconds since 1970."""
-
-    size: int
-    mtime: int
 
 
 class PartFile:
@@ -122,39 +103,22 @@ class PartFile:
         Another client may have given it its final name between our open and our lock, and an interruption in the
         middle of that, or a planted link, leaves two names: what is written would appear under both.
         """
-        if not self._is_named(descriptor):
+        if not self._has_name(descriptor):
             return False
         if os.fstat(descriptor).st_nlink > 1:
             os.unlink(self._part, dir_fd=self._folder)
             return False
         return True
 
-    def _is_named(self, descriptor: int) -> bool:
+    def _has_name(self, descriptor: int) -> bool:
         """Whether the name of the part file leads to it: anybody may have removed or replaced it since."""
-        try:
-            named = os.stat(self._part, dir_fd=self._folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(os.fstat(descriptor), named)
+        return leads_to(self._folder, self._part, descriptor)
 
     # --- resumption ---
 
     def source(self) -> Source | None:
         """What the file was on the server when the download began; None where nothing usable is here."""
-        try:
-            size, mtime = json.loads(self._read_note())
-        except (OSError, ValueError, TypeError):
-            return None
-        if not (isinstance(size, int) and isinstance(mtime, int)):
-            return None
-        return Source(size, mtime)
-
-    def _read_note(self) -> bytes:
-        descriptor = os.open(self._note, os.O_RDONLY | _SAFELY, dir_fd=self._folder)
-        try:
-            return os.read(descriptor, _NOTE_BYTES)
-        finally:
-            let_go(descriptor)
+        return read_note(self._folder, self._note)
 
     def size(self) -> int:
         """Bytes that are here."""
@@ -184,20 +148,13 @@ class PartFile:
         """
         try:
             with self._lock:
-                self._unlink(self._note)
+                remove(self._folder, self._note)
                 os.ftruncate(self.descriptor, 0)
                 os.lseek(self.descriptor, 0, os.SEEK_SET)
                 self._check_space(source.size)
-                self._write_note(source)
+                write_note(self._folder, self._note, source)
         except OSError as error:
             raise self._cannot(error) from error
-
-    def _write_note(self, source: Source) -> None:
-        descriptor = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o666, dir_fd=self._folder)
-        try:
-            os.write(descriptor, json.dumps([source.size, source.mtime]).encode())
-        finally:
-            let_go(descriptor)  # a note that was not written, or in part, is none: then it all begins anew
 
     def _check_space(self, size: int) -> None:
         disk = os.fstatvfs(self.descriptor)
@@ -215,12 +172,12 @@ class PartFile:
         """
         try:
             with self._lock:
-                if not self._is_named(self.descriptor):
+                if not self._has_name(self.descriptor):
                     raise errors.LocalFileError(path=self.path, why="its part file was replaced meanwhile")
                 self._set_time(mtime)
                 self._sync()
-                self._unlink(self._note)  # first: behind the rename, it could be another client's
-                self._rename(replace=self._force and verified)
+                remove(self._folder, self._note)  # first: behind the rename, it could be another client's
+                rename(self._folder, self._part, self._name, self.descriptor, replace=self._force and verified)
         except OSError as error:
             self._keep(mtime)
             if isinstance(error, FileExistsError):
@@ -230,7 +187,7 @@ class PartFile:
     def _keep(self, mtime: int) -> None:
         """It could not have its final name: with its note, it need not be fetched again."""
         try:
-            self._write_note(Source(self.size(), mtime))
+            write_note(self._folder, self._note, Source(self.size(), mtime))
         except OSError:
             pass  # then it must
 
@@ -248,43 +205,6 @@ class PartFile:
             if error.errno not in _NO_SYNC:
                 raise
 
-    def _rename(self, *, replace: bool) -> None:
-        try:
-            self._take_name(replace=replace)
-        except OSError:
-            if not self._has_final_name():
-                raise  # else all is well: a second name that is left goes with the next download
-
-    def _has_final_name(self) -> bool:
-        """Whether it was done, although it failed: over NFS the answer may have been lost."""
-        try:
-            named = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
-            return os.path.samestat(named, os.fstat(self.descriptor))
-        except OSError:
-            return False
-
-    def _take_name(self, *, replace: bool) -> None:
-        if replace:
-            os.replace(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-            return
-        try:
-            # A link does not replace what exists, as a rename would.
-            os.link(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            self._rename_where_nothing_is()
-        else:
-            self._unlink(self._part)
-
-    def _rename_where_nothing_is(self) -> None:
-        try:
-            os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
-        except FileNotFoundError:
-            os.rename(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-        else:
-            raise FileExistsError(errno.EEXIST, "exists")
-
     def discard(self) -> None:
         """Keep nothing of it, whatever its names lead to by now: those are for `close`.
 
@@ -296,20 +216,14 @@ class PartFile:
             raise self._cannot(error) from error
 
     def _drop_names(self) -> None:
-        self._unlink(self._part)
-        self._unlink(self._note)
-
-    def _unlink(self, name: str) -> None:
-        try:
-            os.unlink(name, dir_fd=self._folder)
-        except FileNotFoundError:
-            pass  # that is what was wanted
+        remove(self._folder, self._part)
+        remove(self._folder, self._note)
 
     def close(self) -> None:
         """Let go of it; an empty part file is no use to anybody."""
         with self._lock:
             try:
-                if not self.size() and self._is_named(self.descriptor):
+                if not self.size() and self._has_name(self.descriptor):
                     self._drop_names()
             except OSError:
                 pass  # an empty file that can't be removed changes nothing of how the download ended
@@ -337,13 +251,3 @@ def _lock(descriptor: int) -> None:
             time.sleep(_PAUSE)
         else:
             return
-
-
-def beside(name: str, suffix: str) -> str:
-    """The hidden name beside `name`, shortened where it would be too long, but still its own."""
-    hidden = f".{name}{suffix}"
-    if len(os.fsencode(hidden)) <= _NAME_BYTES:
-        return hidden
-    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    kept = os.fsencode(name)[:200].decode(errors="ignore")
-    return f".{kept}.{digest}{suffix}"
