@@ -220,12 +220,19 @@ def _pattern(word: str) -> str:
 _PATTERNS = {kind: _compile(line) for kind, line in GRAMMAR.items()}
 
 
+def _template(line: str) -> tuple[str, list[tuple[str, Callable[[Any], str]]]]:
+    """`line` with `%s` for its fields, and how to come by each of these."""
+    fields = [word for word in line.split(" ") if word in _TERMINALS]
+    return re.sub("<[a-z0-9]+>", "%s", line), [(field.strip("<>"), _TERMINALS[field].format) for field in fields]
+
+
+_TEMPLATES = {kind: _template(line) for kind, line in GRAMMAR.items()}
+
+
 def format_reply(reply: Reply) -> bytes:
     """The line of `reply`."""
-    words = GRAMMAR[type(reply)].split(" ")
-    return " ".join(
-        _TERMINALS[word].format(getattr(reply, word.strip("<>"))) if word in _TERMINALS else word for word in words
-    ).encode()
+    template, fields = _TEMPLATES[type(reply)]
+    return (template % tuple([format_field(getattr(reply, name)) for name, format_field in fields])).encode()
 
 
 def parse_reply(line: bytes, kind: type[R]) -> R:
