@@ -1,0 +1,45 @@
+"""`python -m tests.soak`: run the soak and print what the server held; the status is 1 where a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from tests.bench.table import circumstances
+from tests.soak.report import markdown, plain
+from tests.soak.run import Run
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=lambda text: 60 * float(text), dest="seconds", metavar="N")
+    length.add_argument("--seconds", type=float, metavar="N", help="(default: 60)")
+    parser.add_argument("--seed", default=secrets.token_hex(4), help="of every choice that an actor makes")
+    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    parser.set_defaults(seconds=60.0)
+    return parser
+
+
+def main() -> None:
+    """Run it in the reactor, and end with its status."""
+    arguments = _parser().parse_args()
+    run = Run(arguments.seconds, arguments.seed)
+    react(lambda reactor: Deferred.fromCoroutine(_report(reactor, run, arguments.markdown)))
+
+
+async def _report(reactor: object, run: Run, in_markdown: bool) -> None:
+    await run.run(reactor)
+    command = " ".join(["python -m tests.soak", *sys.argv[1:]])
+    sys.stdout.write(f"{circumstances(command)}, seed {run.seed}\n\n{(markdown if in_markdown else plain)(run)}\n")
+    sys.stdout.writelines(f"BROKEN: {wrong}\n" for wrong in run.stage.tally.wrongs)
+    if run.stage.tally.wrongs:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""All actors at once, each again and again, until the time is over."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from random import Random
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+
+from tests.soak.changing import changing_under
+from tests.soak.disk import Disk
+from tests.soak.good import GOOD, GoodTurn
+from tests.soak.hostile import HOSTILE
+from tests.soak.rude import rude
+from tests.soak.slow import SLOW
+from tests.soak.stage import NoSeat, RawTurn, Stage
+from tests.soak.throng import throng
+
+PATIENCE = 60.0
+"""Seconds beyond the end within which everyone must have had a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Takes a turn, rests for about `pause` seconds, and so on; whole turns are counted as `counts`."""
+
+    name: str
+    turn: GoodTurn
+    pause: float
+    counts: str
+
+
+def cast(stage: Stage, disk: Disk) -> list[Actor]:
+    """Everyone who is there: as many as there are seats, the throng and the disk left out."""
+    return [
+        *(Actor(turn.__name__, turn, 0.5, "good visits") for turn in [*GOOD, changing_under(disk)]),
+        *(Actor(turn.__name__, _in_thread(turn), 0.5, "slow readers") for turn in SLOW),
+        *(Actor(turn.__name__, _in_thread(turn), 0.5, "cut in time") for turn in HOSTILE),
+        *(Actor(f"rude {number}", _in_thread(rude), 0.3, "rude visits") for number in range(2)),
+        Actor("throng", _in_thread(throng), 2 * stage.limits.idle, "throngs"),
+        Actor("disk", _in_thread(disk.change), 0.0, "changes of the disk"),
+    ]
+
+
+def _in_thread(turn: RawTurn) -> GoodTurn:
+    def call(stage: Stage, rng: Random) -> Awaitable[None]:
+        return deferToThread(turn, stage, rng)
+
+    return call
+
+
+class Crowd:
+    """The actors of one run, and when they go home."""
+
+    def __init__(self, clock: IReactorTime, stage: Stage, seconds: float, seed: str) -> None:
+        self._clock = clock
+        self._stage = stage
+        self._seed = seed
+        self._ends = time.monotonic() + seconds
+        self.is_gone = False
+
+    def perform(self, actors: list[Actor]) -> Deferred[object]:
+        """Let them all act; the result comes when the last one has gone."""
+        acting = gatherResults([Deferred.fromCoroutine(self._act(actor)) for actor in actors])
+
+        def gone(_: object) -> None:
+            self.is_gone = True
+
+        return acting.addCallback(gone)
+
+    async def _act(self, actor: Actor) -> None:
+        rng = Random(f"{self._seed} {actor.name}")
+        turns = 0
+        while self._goes_on(actor, turns):
+            turns += await self._turn(actor, rng)
+            await deferLater(self._clock, actor.pause * rng.uniform(0.5, 1.5))
+
+    def _goes_on(self, actor: Actor, turns: int) -> bool:
+        over = time.monotonic() - self._ends
+        if over > PATIENCE:
+            self._stage.tally.wrong(f"{actor.name} never got a seat")
+            return False
+        return not self._stage.tally.is_hopeless and (over < 0 or not turns)
+
+    async def _turn(self, actor: Actor, rng: Random) -> bool:
+        """Whether the turn was had, well or badly; where there is no seat, there is none."""
+        try:
+            await actor.turn(self._stage, rng)
+        except NoSeat:
+            return False
+        except Exception as error:  # whatever a turn may raise is what was to be found
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self._stage.tally.wrong(f"{actor.name}: {type(error).__name__}: {error} ({where.name}:{where.lineno})")
+        else:
+            self._stage.tally.count(actor.counts)
+        return True

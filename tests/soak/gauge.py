@@ -1,0 +1,76 @@
+"""What the server's process holds, sampled: memory and descriptors, and how steeply they rise."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.bench.measure import peak_bytes, resident_bytes
+
+MIB = 1 << 20
+HOUR = 3600.0
+LARGEST_GROWTH = 48.0
+"""MiB, from before the first client on: buffers for all of them, and the threads that read and hash."""
+STEEPEST = 6.0
+"""MiB an hour; 50 bytes lost with each connection would be more."""
+LONG = 600.0
+"""Seconds of a run from which on a slope says something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a process held at a time of the monotonic clock."""
+
+    time: float
+    memory: float
+    """In MiB."""
+    descriptors: int
+
+
+class Gauge:
+    """The samples of one process."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.samples: list[Sample] = []
+        self.look()
+
+    def look(self) -> None:
+        now = Sample(time.monotonic(), resident_bytes(self._pid) / MIB, self.descriptors())
+        self.samples.append(now)
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self._pid}/fd"))
+
+    def peak(self) -> float:
+        """The most memory that it ever had, in MiB."""
+        return peak_bytes(self._pid) / MIB
+
+    def check(self, seconds: float) -> None:
+        """Bounded, and behind a long run level as well."""
+        grown = self.peak() - self.samples[0].memory
+        assert grown <= LARGEST_GROWTH, f"memory grew by {grown:.1f} MiB"
+        if seconds >= LONG:
+            assert self.memory_slope() <= STEEPEST, f"memory grows by {self.memory_slope():.1f} MiB an hour"
+
+    def memory_slope(self) -> float:
+        """MiB an hour, over the second half: in the first, caches fill."""
+        return slope([(sample.time, sample.memory) for sample in self._second_half()])
+
+    def descriptor_slope(self) -> float:
+        """Descriptors an hour, likewise."""
+        return slope([(sample.time, sample.descriptors) for sample in self._second_half()])
+
+    def _second_half(self) -> list[Sample]:
+        return self.samples[len(self.samples) // 2 :]
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """By least squares, an hour; 0 where there are too few points."""
+    if len(points) < 2:
+        return 0.0
+    middle = [sum(column) / len(points) for column in zip(*points, strict=True)]
+    spread = sum((x - middle[0]) ** 2 for x, _ in points)
+    return HOUR * sum((x - middle[0]) * (y - middle[1]) for x, y in points) / spread

@@ -1,0 +1,40 @@
+"""The times that the server grants, and how they are held against what a client saw."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+SLACK = 4.0
+"""Seconds that a busy machine may add."""
+ROUNDING = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds, as the server's options have them; no two are alike, as far as it matters which clock rang."""
+
+    idle: float
+    line: float
+    stall: float
+    flush: float
+
+    @property
+    def options(self) -> list[str]:
+        return [
+            f"--idle-timeout={self.idle}",
+            f"--line-timeout={self.line}",
+            f"--stall-timeout={self.stall}",
+            f"--flush-timeout={self.flush}",
+        ]
+
+
+USUAL = Limits(idle=5.0, line=3.0, stall=4.0, flush=2.0)
+BRIEF = Limits(idle=2.0, line=1.0, stall=1.5, flush=0.5)
+"""For a run of seconds."""
+
+
+def check_in_time(began: float, limit: float) -> None:
+    """What began then on the monotonic clock has ended now: neither before its limit nor long behind it."""
+    took = time.monotonic() - began
+    assert limit - ROUNDING <= took <= 1.1 * limit + SLACK, f"ended after {took:.2f} s instead of {limit:g}"

@@ -1,0 +1,41 @@
+"""More clients at once than there are seats: the limit holds, and those who are refused are not kept."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from random import Random
+
+from chatfile.lines import LineProtocol
+from tests.processes import RawClient
+from tests.soak.limits import check_in_time
+from tests.soak.stage import NoSeat, Stage
+from tests.soak.waiting import await_hangup
+
+
+def throng(stage: Stage, rng: Random) -> None:
+    """Half as many again as there are seats; those who are refused linger."""
+    with ExitStack() as stack:
+        began = time.monotonic()
+        clients = [stack.enter_context(stage.connect()) for _ in range(stage.seats * 3 // 2)]
+        refused = [client for client in clients if not _is_seated(stage, client)]
+        assert len(refused) >= len(clients) - stage.seats, "more clients than seats"
+        for client in refused:
+            await_hangup(client)
+        stage.tally.count("refused and gone in time", len(refused))
+        check_in_time(began, LineProtocol.LINGER)
+        for client in clients:
+            if client not in refused:
+                _leave(stage, client, rng)
+
+
+def _is_seated(stage: Stage, client: RawClient) -> bool:
+    try:
+        stage.greeted(client)
+    except NoSeat:
+        return False
+    return True
+
+
+def _leave(stage: Stage, client: RawClient, rng: Random) -> None:
+    rng.choice([client.close, client.reset, client.half_close, lambda: client.send(b"exit\n")])()

@@ -1,0 +1,53 @@
+"""How a raw client waits for the server to end it."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator
+
+from tests.processes import PATIENCE, RawClient
+
+
+def until_answered(client: RawClient, every: float) -> Iterator[None]:
+    """Go on, each time so many seconds later, until there is something to read."""
+    for _ in range(int(PATIENCE / every)):
+        if select.select([client.socket], [], [], every)[0]:
+            return
+        yield
+    raise AssertionError("no word from the server")
+
+
+def await_reset(client: RawClient) -> None:
+    """Read nothing until the connection is reset."""
+    watch = select.poll()
+    watch.register(client.socket, 0)  # errors are always told, and nothing else is wanted
+    assert watch.poll(PATIENCE * 1000), "the server did not reset the connection"
+
+
+def send_until_reset(client: RawClient, data: bytes) -> None:
+    """Send and read nothing until the connection is reset."""
+    watch = select.poll()
+    watch.register(client.socket, select.POLLOUT)
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while time.monotonic() < deadline:
+            if watch.poll(1000):
+                client.socket.send(data)
+    except TimeoutError:
+        raise AssertionError("the server did not reset the connection") from None
+    except ConnectionError:
+        return
+    raise AssertionError("the server took all of it")
+
+
+def await_hangup(client: RawClient, every: float = 0.1) -> None:
+    """After the server's end was read: wait until it has let go of the socket as well."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            client.send(b"?")
+        except ConnectionError:
+            return
+        time.sleep(every)
+    raise AssertionError("the server did not hang up")
