@@ -42,7 +42,7 @@ def cast(stage: Stage, disk: Disk) -> list[Actor]:
         *(Actor(turn.__name__, turn, 0.5, "good visits") for turn in [*GOOD, changing_under(disk)]),
         *(Actor(turn.__name__, _in_thread(turn), 0.5, "slow readers") for turn in SLOW),
         *(Actor(turn.__name__, _in_thread(turn), 0.5, "cut in time") for turn in HOSTILE),
-        *(Actor(f"rude {number}", _in_thread(rude), 0.3, "rude visits") for number in range(2)),
+        *(Actor(f"rude {number}", _in_thread(rude), 0.3, "rude rounds") for number in range(2)),
         Actor("throng", _in_thread(throng), 2 * stage.limits.idle, "throngs"),
         Actor("disk", _in_thread(disk.change), 0.0, "changes of the disk"),
     ]
@@ -79,7 +79,11 @@ class Crowd:
         turns = 0
         while self._goes_on(actor, turns):
             turns += await self._turn(actor, rng)
-            await deferLater(self._clock, actor.pause * rng.uniform(0.5, 1.5))
+            await deferLater(self._clock, min(self._rest(), actor.pause * rng.uniform(0.5, 1.5)))
+
+    def _rest(self) -> float:
+        """Seconds until the end, or, behind it, a moment."""
+        return max(self._ends - time.monotonic(), 0.1)
 
     def _goes_on(self, actor: Actor, turns: int) -> bool:
         over = time.monotonic() - self._ends

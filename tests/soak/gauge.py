@@ -33,20 +33,20 @@ class Gauge:
     """The samples of one process."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
+        self.pid = pid
         self.samples: list[Sample] = []
         self.look()
 
     def look(self) -> None:
-        now = Sample(time.monotonic(), resident_bytes(self._pid) / MIB, self.descriptors())
+        now = Sample(time.monotonic(), resident_bytes(self.pid) / MIB, self.descriptors())
         self.samples.append(now)
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self._pid}/fd"))
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def peak(self) -> float:
         """The most memory that it ever had, in MiB."""
-        return peak_bytes(self._pid) / MIB
+        return peak_bytes(self.pid) / MIB
 
     def check(self, seconds: float) -> None:
         """Bounded, and behind a long run level as well."""

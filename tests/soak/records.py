@@ -8,11 +8,15 @@ RECORD = 4096
 
 def records(first: int, count: int, version: int) -> bytes:
     """So many records from the number `first` on."""
-    return b"".join(_record(number, version) for number in range(first, first + count))
+    content = bytearray(b"." * (count * RECORD))
+    for index in range(count):
+        head = _head(first + index, version)
+        content[index * RECORD : index * RECORD + len(head)] = head
+    return bytes(content)
 
 
-def _record(number: int, version: int) -> bytes:
-    return (b"%08d %08d\n" % (number, version)).ljust(RECORD, b".")
+def _head(number: int, version: int) -> bytes:
+    return b"%08d %08d\n" % (number, version)
 
 
 def versions(content: bytes) -> set[int]:
@@ -24,5 +28,7 @@ def versions(content: bytes) -> set[int]:
 def _version(record: bytes, number: int) -> int:
     said = record[9:17]
     assert said.isdigit(), f"record {number} is none: {record[:20]!r}"
-    assert record == _record(number, int(said)), f"record {number} is not what was written: {record[:20]!r}"
+    assert record == _head(number, int(said)).ljust(RECORD, b"."), (
+        f"record {number} is not what was written: {record[:20]!r}"
+    )
     return int(said)

@@ -10,6 +10,8 @@ COUNTED = (
     "changes of the disk", "changed and whole", "changed and found out",
 )  # fmt: skip
 """What is shown as it was counted."""
+SHORT = 60.0
+"""A run of fewer seconds has no slopes worth telling."""
 
 
 def rows(run: Run) -> list[tuple[str, str]]:
@@ -18,11 +20,15 @@ def rows(run: Run) -> list[tuple[str, str]]:
         ("minutes", f"{run.seconds / 60:.1f}"),
         *((what, f"{run.stage.tally[what]:,}") for what in COUNTED),
         ("memory at start, peak (MiB)", f"{run.gauge.samples[0].memory:.1f}, {run.peak:.1f}"),
-        ("memory slope (MiB an hour)", f"{run.gauge.memory_slope():+.2f}"),
+        ("memory slope (MiB an hour)", _slope(run, run.gauge.memory_slope())),
         ("descriptors at start, end", f"{run.gauge.samples[0].descriptors}, {run.descriptors}"),
-        ("descriptor slope (an hour)", f"{run.gauge.descriptor_slope():+.2f}"),
+        ("descriptor slope (an hour)", _slope(run, run.gauge.descriptor_slope())),
         ("promises broken", f"{len(run.stage.tally.wrongs)}"),
     ]
+
+
+def _slope(run: Run, slope: float) -> str:
+    return f"{slope:+.2f}" if run.seconds >= SHORT else "-"
 
 
 def plain(run: Run) -> str:

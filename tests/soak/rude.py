@@ -108,5 +108,7 @@ RUDE: list[RawTurn] = [
 
 
 def rude(stage: Stage, rng: Random) -> None:
-    """Any of them."""
-    rng.choice(RUDE)(stage, rng)
+    """All of them, in any order."""
+    for turn in rng.sample(RUDE, len(RUDE)):
+        turn(stage, rng)
+        stage.tally.count("rude visits")

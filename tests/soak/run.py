@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,44 +37,38 @@ class Run:
     """A server among its clients, and what it held."""
 
     seconds: float
+    """As wished for, and in the end as it was."""
     seed: str
-    stage: Stage = field(init=False)
-    gauge: Gauge = field(init=False)
+    stage: Stage
+    disk: Disk
+    gauge: Gauge
+    log: Path
     peak: float = 0.0
     """Memory in MiB."""
     descriptors: int = 0
     """At the end."""
+    is_over: bool = False
+    """Whether it came to its own end."""
 
-    async def run(self, reactor: Any) -> None:
-        """From the start of the server to its end."""
+    async def act(self, reactor: Any) -> None:
+        """From the first client to the end of the server."""
         reactor.suggestThreadPoolSize(THREADS)
-        limits = BRIEF if self.seconds < BRIEFLY else USUAL
-        with tempfile.TemporaryDirectory(prefix="chatfile-soak-") as scratch:
-            folder = Path(scratch, "served")
-            folder.mkdir()
-            files, disk = lay_out(folder, Random(self.seed)), Disk(folder)
-            with peers.chatfile(Path(scratch), folder, f"--max-clients={SEATS}", *limits.options) as server:
-                self.gauge = Gauge(server.pid)
-                self.stage = Stage(server.port, SEATS, limits, files, Path(scratch))
-                await self._act(reactor, disk)
-                await deferToThread(self._end, server.pid, Path(scratch))
-
-    async def _act(self, reactor: Any, disk: Disk) -> None:
         began = time.monotonic()
         looking = LoopingCall(self.gauge.look)
         looking.start(max(0.1, self.seconds / SAMPLES))
-        await Crowd(reactor, self.stage, self.seconds, self.seed).perform(cast(self.stage, disk))
+        await Crowd(reactor, self.stage, self.seconds, self.seed).perform(cast(self.stage, self.disk))
         looking.stop()
         self.seconds = time.monotonic() - began
+        await deferToThread(self._end)
+        self.is_over = True
 
-    def _end(self, pid: int, scratch: Path) -> None:
-        log = next(scratch.glob("chatfile-*.log"))
+    def _end(self) -> None:
         self._check(lambda: check_seats(self.stage))
         self._check(lambda: check_descriptors(self.gauge))
         self._check(lambda: self.gauge.check(self.seconds))
         self.peak, self.descriptors = self.gauge.peak(), self.gauge.descriptors()
-        self._check(lambda: check_end(pid))
-        self._check(lambda: check_log(log))
+        self._check(lambda: check_end(self.gauge.pid))
+        self._check(lambda: check_log(self.log))
 
     def _check(self, check: Callable[[], None]) -> None:
         """The others are checked as well, whatever one finds."""
@@ -81,3 +76,17 @@ class Run:
             check()
         except Exception as error:  # whatever it may raise is what was to be found
             self.stage.tally.wrong(f"at the end: {error or type(error).__name__}")
+
+
+@contextmanager
+def prepared(seconds: float, seed: str) -> Iterator[Run]:
+    """The server with its files, before anybody comes; nothing is left of them at the end."""
+    limits = BRIEF if seconds < BRIEFLY else USUAL
+    with tempfile.TemporaryDirectory(prefix="chatfile-soak-") as name:
+        scratch = Path(name)
+        folder = scratch / "served"
+        folder.mkdir()
+        files, disk = lay_out(folder, Random(seed)), Disk(folder)
+        with peers.chatfile(scratch, folder, f"--max-clients={SEATS}", *limits.options) as server:
+            stage = Stage(server.port, SEATS, limits, files, scratch)
+            yield Run(seconds, seed, stage, disk, Gauge(server.pid), next(scratch.glob("chatfile-*.log")))
