@@ -43,4 +43,7 @@ async def _report(reactor: object, run: Run, in_markdown: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

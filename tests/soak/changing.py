@@ -55,10 +55,10 @@ async def _fetch(stage: Stage, client: ChatFileClient, name: str, folder: str, p
         whole = await download(client, name, folder, progress=progress)
     except failures:
         assert name not in os.listdir(folder), "what failed has its final name"
-        stage.tally.count("changed and found out")
+        stage.tally.count("changing files refused or found out")
     else:
         await deferToThread(_check, whole)
-        for what, times in {"changed and whole": 1, "bytes": whole.size, "digests verified": 1}.items():
+        for what, times in {"changing files whole": 1, "bytes": whole.size, "digests verified": 1}.items():
             stage.tally.count(what, times)
 
 

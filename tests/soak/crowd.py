@@ -40,10 +40,10 @@ def cast(stage: Stage, disk: Disk) -> list[Actor]:
     """Everyone who is there: as many as there are seats, the throng and the disk left out."""
     return [
         *(Actor(turn.__name__, turn, 0.5, "good visits") for turn in [*GOOD, changing_under(disk)]),
-        *(Actor(turn.__name__, _in_thread(turn), 0.5, "slow readers") for turn in SLOW),
-        *(Actor(turn.__name__, _in_thread(turn), 0.5, "cut in time") for turn in HOSTILE),
+        *(Actor(turn.__name__, _in_thread(turn), 0.5, "slow readers served to the end") for turn in SLOW),
+        *(Actor(turn.__name__, _in_thread(turn), 0.5, "hostile clients cut in time") for turn in HOSTILE),
         *(Actor(f"rude {number}", _in_thread(rude), 0.3, "rude rounds") for number in range(2)),
-        Actor("throng", _in_thread(throng), 2 * stage.limits.idle, "throngs"),
+        Actor("throng", _in_thread(throng), 10.0, "throngs"),
         Actor("disk", _in_thread(disk.change), 0.0, "changes of the disk"),
     ]
 

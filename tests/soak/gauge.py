@@ -14,7 +14,7 @@ HOUR = 3600.0
 LARGEST_GROWTH = 48.0
 """MiB, from before the first client on: buffers for all of them, and the threads that read and hash."""
 STEEPEST = 6.0
-"""MiB an hour; 50 bytes lost with each connection would be more."""
+"""MiB an hour; a hundred bytes lost with each connection would be more."""
 LONG = 600.0
 """Seconds of a run from which on a slope says something."""
 

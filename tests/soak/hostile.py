@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from random import Random
 
+from chatfile import errors, wire
 from chatfile.lines import LineProtocol
 from tests.soak.files import BIG, SMALL
 from tests.soak.limits import check_in_time
@@ -15,11 +16,16 @@ TINY = 4096
 """Bytes of a receive buffer that is soon full."""
 
 
+def _told(refusal: errors.Refusal) -> bytes:
+    """The last line before a close: it says which clock has rung."""
+    return wire.format_reply(wire.Error(refusal.code, str(refusal)))
+
+
 def silent(stage: Stage, _: Random) -> None:
     """Never says a word."""
     began = time.monotonic()
     with stage.seated() as client:
-        assert client.rest().startswith(b"ERROR timeout ")
+        assert client.line() == _told(errors.IdleTimeout(seconds=stage.limits.idle))
         check_in_time(began, stage.limits.idle)
 
 
@@ -30,7 +36,7 @@ def trickling(stage: Stage, _: Random) -> None:
         client.send(b"x")
         for _ in until_answered(client, stage.limits.line / 20):
             client.send(b"x")
-        assert client.line().startswith(b"ERROR timeout ")
+        assert client.line() == _told(errors.LineTimeout(seconds=stage.limits.line))
         check_in_time(began, stage.limits.line)
 
 
@@ -42,7 +48,7 @@ def endless(stage: Stage, _: Random) -> None:
         assert client.line().startswith(b"ERROR line-too-long ")
         for _ in until_answered(client, 0.02):
             client.send(b"x" * 16384)
-        assert client.line().startswith(b"ERROR timeout ")
+        assert client.line() == _told(errors.LineTimeout(seconds=stage.limits.line))
         check_in_time(began, stage.limits.line)
 
 

@@ -12,7 +12,7 @@ ROUNDING = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds, as the server's options have them; no two are alike, as far as it matters which clock rang."""
+    """Seconds, as the server's options have them."""
 
     idle: float
     line: float
@@ -29,7 +29,7 @@ class Limits:
         ]
 
 
-USUAL = Limits(idle=5.0, line=3.0, stall=4.0, flush=2.0)
+USUAL = Limits(idle=10.0, line=3.0, stall=4.0, flush=2.0)
 BRIEF = Limits(idle=2.0, line=1.0, stall=1.5, flush=0.5)
 """For a run of seconds."""
 

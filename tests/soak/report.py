@@ -5,10 +5,24 @@ from __future__ import annotations
 from tests.soak.run import Run
 
 COUNTED = (
-    "connections", "admitted", "refused", "refused and gone in time", "requests", "bytes", "digests verified",
-    "downloads resumed", "resets survived", "cut in time", "slow readers", "good visits", "rude visits", "throngs",
-    "changes of the disk", "changed and whole", "changed and found out",
-)  # fmt: skip
+    "connections",
+    "admitted",
+    "refused",
+    "refused ones gone in time",
+    "requests",
+    "bytes",
+    "digests verified",
+    "downloads resumed",
+    "resets survived",
+    "hostile clients cut in time",
+    "slow readers served to the end",
+    "good visits",
+    "rude visits",
+    "throngs",
+    "changes of the disk",
+    "changing files whole",
+    "changing files refused or found out",
+)
 """What is shown as it was counted."""
 SHORT = 60.0
 """A run of fewer seconds has no slopes worth telling."""

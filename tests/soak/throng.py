@@ -22,7 +22,7 @@ def throng(stage: Stage, rng: Random) -> None:
         assert len(refused) >= len(clients) - stage.seats, "more clients than seats"
         for client in refused:
             await_hangup(client)
-        stage.tally.count("refused and gone in time", len(refused))
+        stage.tally.count("refused ones gone in time", len(refused))
         check_in_time(began, LineProtocol.LINGER)
         for client in clients:
             if client not in refused:
