@@ -42,7 +42,7 @@ def cast(stage: Stage, disk: Disk) -> list[Actor]:
         *(Actor(turn.__name__, turn, 0.5, "good visits") for turn in [*GOOD, changing_under(disk)]),
         *(Actor(turn.__name__, _in_thread(turn), 0.5, "slow readers served to the end") for turn in SLOW),
         *(Actor(turn.__name__, _in_thread(turn), 0.5, "hostile clients cut in time") for turn in HOSTILE),
-        *(Actor(f"rude {number}", _in_thread(rude), 0.3, "rude rounds") for number in range(2)),
+        *[Actor("rude", _in_thread(rude), 0.3, "rude rounds")] * 2,
         Actor("throng", _in_thread(throng), 10.0, "throngs"),
         Actor("disk", _in_thread(disk.change), 0.0, "changes of the disk"),
     ]
@@ -63,19 +63,13 @@ class Crowd:
         self._stage = stage
         self._seed = seed
         self._ends = time.monotonic() + seconds
-        self.is_gone = False
 
-    def perform(self, actors: list[Actor]) -> Deferred[object]:
+    def perform(self, actors: list[Actor]) -> Deferred[list[None]]:
         """Let them all act; the result comes when the last one has gone."""
-        acting = gatherResults([Deferred.fromCoroutine(self._act(actor)) for actor in actors])
+        rngs = [Random(f"{self._seed} {number}") for number in range(len(actors))]
+        return gatherResults([Deferred.fromCoroutine(self._act(*each)) for each in zip(actors, rngs, strict=True)])
 
-        def gone(_: object) -> None:
-            self.is_gone = True
-
-        return acting.addCallback(gone)
-
-    async def _act(self, actor: Actor) -> None:
-        rng = Random(f"{self._seed} {actor.name}")
+    async def _act(self, actor: Actor, rng: Random) -> None:
         turns = 0
         while self._goes_on(actor, turns):
             turns += await self._turn(actor, rng)

@@ -23,8 +23,8 @@ from tests.soak.gauge import Gauge
 from tests.soak.limits import BRIEF, USUAL
 from tests.soak.stage import Stage
 
-SEATS = 16
-"""As many as there are actors that take one: it is the throng that makes the server full."""
+SEATS = 20
+"""For every actor one and a few more: it is the throng that makes the server full."""
 THREADS = 40
 """For actors that block, and for the disk of those that do not."""
 BRIEFLY = 60.0
