@@ -21,19 +21,22 @@ Progress = Callable[[int], None]
 
 
 def changing_under(disk: Disk) -> GoodTurn:
-    """An actor that asks for a change in the middle of what it downloads."""
+    """An actor that asks for a change in the middle of each download."""
 
     async def changing(stage: Stage, rng: Random) -> None:
-        client = await stage.client()
-        try:
-            with tempfile.TemporaryDirectory(dir=stage.scratch) as folder:
-                await _fetch(
-                    stage, client, rng.choice(list(CHANGES)), folder, _change_behind(disk, rng.randrange(LENGTH))
-                )
-        finally:
-            client.abort()
+        for name in rng.sample(list(CHANGES), len(CHANGES)):
+            await _visit(stage, name, _change_behind(disk, rng.randrange(LENGTH)))
 
     return changing
+
+
+async def _visit(stage: Stage, name: str, progress: Progress) -> None:
+    client = await stage.client()
+    try:
+        with tempfile.TemporaryDirectory(dir=stage.scratch) as folder:
+            await _fetch(stage, client, name, folder, progress)
+    finally:
+        client.abort()
 
 
 def _change_behind(disk: Disk, left: int) -> Progress:

@@ -1,8 +1,9 @@
-"""The files that stay as they are, with their digests known beforehand."""
+"""The files that stay as they are, with their digests known beforehand, and what is no file."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -21,6 +22,9 @@ SIZES = {
     BIG: 30_000_000,
 }
 
+NOT_SERVED = ("link.bin", "pipe.bin", "folder.bin", ".hidden", "nothing.bin", "..", "../etc/passwd", "empty.bin/")
+"""Names that lead to something else than a file of the folder, or to nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -31,7 +35,11 @@ class Known:
 
 
 def lay_out(folder: Path, rng: Random) -> dict[str, Known]:
-    """Write the files; the result tells what they are, by name."""
+    """Write the files, and what is none; the result tells what they are, by name."""
+    (folder / ".hidden").write_bytes(b"secret")
+    (folder / "link.bin").symlink_to(".hidden")
+    (folder / "folder.bin").mkdir()
+    os.mkfifo(folder / "pipe.bin")
     return {name: _write(folder / name, rng.randbytes(size)) for name, size in SIZES.items()}
 
 

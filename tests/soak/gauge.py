@@ -11,7 +11,7 @@ from tests.bench.measure import peak_bytes, resident_bytes
 
 MIB = 1 << 20
 HOUR = 3600.0
-LARGEST_GROWTH = 48.0
+LARGEST_GROWTH = 24.0
 """MiB, from before the first client on: buffers for all of them, and the threads that read and hash."""
 STEEPEST = 6.0
 """MiB an hour; a hundred bytes lost with each connection would be more."""

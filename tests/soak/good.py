@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThread
 from chatfile import errors, wire
 from chatfile.client import ChatFileClient
 from chatfile.downloads import Download, download
-from tests.soak.files import BIG
+from tests.soak.files import BIG, NOT_SERVED
 from tests.soak.stage import Stage
 
 GoodTurn = Callable[[Stage, Random], Awaitable[None]]
@@ -110,6 +110,7 @@ def _check_status(stage: Stage, client: ChatFileClient, rows: list[wire.ClientRo
 def _check_listing(stage: Stage, rows: list[wire.FileRow]) -> None:
     names = [row.name for row in rows]
     assert names == sorted(set(names))
+    assert not set(names) & set(NOT_SERVED)
     sizes = {row.name: row.size for row in rows if row.name in stage.files}
     assert sizes == {name: known.size for name, known in stage.files.items()}
 
@@ -122,7 +123,7 @@ async def _check_hash(stage: Stage, client: ChatFileClient, name: str) -> None:
 async def refused(stage: Stage, rng: Random) -> None:
     """What can't be had is refused, and the conversation goes on."""
     async with visit(stage) as client:
-        for name in ("nothing.bin", "..", "../etc/passwd", ".hidden", "empty.bin/"):
+        for name in NOT_SERVED:
             with tempfile.TemporaryFile() as nowhere:
                 try:
                     await client.get(name, nowhere.fileno())

@@ -34,7 +34,7 @@ def trickling(stage: Stage, _: Random) -> None:
     with stage.seated() as client:
         began = time.monotonic()
         client.send(b"x")
-        for _ in until_answered(client, stage.limits.line / 20):
+        for _again in until_answered(client, stage.limits.line / 20):
             client.send(b"x")
         assert client.line() == _told(errors.LineTimeout(seconds=stage.limits.line))
         check_in_time(began, stage.limits.line)
@@ -46,7 +46,7 @@ def endless(stage: Stage, _: Random) -> None:
         began = time.monotonic()
         client.send(b"x" * 5000)
         assert client.line().startswith(b"ERROR line-too-long ")
-        for _ in until_answered(client, 0.02):
+        for _again in until_answered(client, 0.02):
             client.send(b"x" * 16384)
         assert client.line() == _told(errors.LineTimeout(seconds=stage.limits.line))
         check_in_time(began, stage.limits.line)
