@@ -13,9 +13,9 @@ MIB = 1 << 20
 HOUR = 3600.0
 LARGEST_GROWTH = 24.0
 """MiB, from before the first client on: buffers for all of them, and the threads that read and hash."""
-STEEPEST = 6.0
+STEEPEST = 8.0
 """MiB an hour; a hundred bytes lost with each connection would be more."""
-LONG = 600.0
+LONG = 1200.0
 """Seconds of a run from which on a slope says something."""
 
 

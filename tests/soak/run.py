@@ -54,13 +54,18 @@ class Run:
         """From the first client to the end of the server."""
         reactor.suggestThreadPoolSize(THREADS)
         began = time.monotonic()
-        looking = LoopingCall(self.gauge.look)
+        looking = LoopingCall(self._look, began + self.seconds)
         looking.start(max(0.1, self.seconds / SAMPLES))
         await Crowd(reactor, self.stage, self.seconds, self.seed).perform(cast(self.stage, self.disk))
         looking.stop()
         self.seconds = time.monotonic() - began
         await deferToThread(self._end)
         self.is_over = True
+
+    def _look(self, until: float) -> None:
+        """Behind that time the last ones go home, which is no part of any slope."""
+        if time.monotonic() < until:
+            self.gauge.look()
 
     def _end(self) -> None:
         self._check(lambda: check_seats(self.stage))
