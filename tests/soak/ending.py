@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.processes import PATIENCE
 from tests.soak.gauge import Gauge
 from tests.soak.stage import Stage
+from tests.soak.waiting import wait_until
 
 EXPECTED = re.compile(r"#error\] Client\d+ is cut off: The file ended \d+ bytes before the size that was promised\.$")
 """What the disk did to a transfer is the only error that there may be in the log."""
@@ -21,7 +19,7 @@ SUSPICIOUS = re.compile(r"#(warn|error|critical)\]|Traceback|Unhandled|Error:")
 
 def check_seats(stage: Stage) -> None:
     """Nobody is left, and every seat can be had."""
-    _await(lambda: _present(stage) == 1, "somebody is left in status")
+    wait_until(lambda: _present(stage) == 1, "somebody is left in status")
     with ExitStack() as stack:
         for _ in range(stage.seats):
             stack.enter_context(stage.seated())
@@ -35,13 +33,13 @@ def _present(stage: Stage) -> int:
 
 def check_descriptors(gauge: Gauge) -> None:
     """As many are open as before the first client came."""
-    _await(lambda: gauge.descriptors() == gauge.samples[0].descriptors, "descriptors are left open")
+    wait_until(lambda: gauge.descriptors() == gauge.samples[0].descriptors, "descriptors are left open")
 
 
 def check_end(pid: int) -> None:
     """SIGTERM ends the server, by that signal."""
     os.kill(pid, signal.SIGTERM)
-    _await(lambda: _ended_by(pid) == signal.SIGTERM, "SIGTERM did not end it")
+    wait_until(lambda: _ended_by(pid) == signal.SIGTERM, "SIGTERM did not end it")
 
 
 def _ended_by(pid: int) -> int:
@@ -55,10 +53,3 @@ def check_log(log: Path) -> None:
     with log.open(errors="replace") as lines:
         found = [line.rstrip() for line in lines if SUSPICIOUS.search(line) and not EXPECTED.search(line)]
     assert not found, f"{len(found)} lines of the log, the first: {found[0]}"
-
-
-def _await(condition: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-SLACK = 4.0
+SLACK = 6.0
 """Seconds that a busy machine may add."""
 ROUNDING = 0.05
 
@@ -30,11 +30,18 @@ class Limits:
 
 
 USUAL = Limits(idle=10.0, line=3.0, stall=4.0, flush=2.0)
-BRIEF = Limits(idle=2.0, line=1.0, stall=1.5, flush=0.5)
+BRIEF = Limits(idle=4.0, line=1.0, stall=2.5, flush=0.5)
 """For a run of seconds."""
 
 
 def check_in_time(began: float, limit: float) -> None:
     """What began then on the monotonic clock has ended now: neither before its limit nor long behind it."""
     took = time.monotonic() - began
-    assert limit - ROUNDING <= took <= 1.1 * limit + SLACK, f"ended after {took:.2f} s instead of {limit:g}"
+    assert took >= limit - ROUNDING, f"ended after {took:.2f} s instead of {limit:g}"
+    check_not_late(began, limit)
+
+
+def check_not_late(began: float, limit: float) -> None:
+    """The same, where it may end sooner."""
+    took = time.monotonic() - began
+    assert took <= 1.1 * limit + SLACK, f"ended after {took:.2f} s instead of {limit:g}"

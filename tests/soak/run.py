@@ -22,6 +22,7 @@ from tests.soak.files import lay_out
 from tests.soak.gauge import Gauge
 from tests.soak.limits import BRIEF, USUAL
 from tests.soak.stage import Stage
+from tests.soak.waiting import wait_until
 
 SEATS = 20
 """For every actor one and a few more: it is the throng that makes the server full."""
@@ -94,4 +95,12 @@ def prepared(seconds: float, seed: str) -> Iterator[Run]:
         files, disk = lay_out(folder, Random(seed)), Disk(folder)
         with peers.chatfile(scratch, folder, f"--max-clients={SEATS}", *limits.options) as server:
             stage = Stage(server.port, SEATS, limits, files, scratch)
-            yield Run(seconds, seed, stage, disk, Gauge(server.pid), next(scratch.glob("chatfile-*.log")))
+            yield Run(seconds, seed, stage, disk, _settled(server.pid, stage), next(scratch.glob("chatfile-*.log")))
+
+
+def _settled(pid: int, stage: Stage) -> Gauge:
+    """From the first client on, the reactor has opened all that it keeps; begin when that client has gone."""
+    with stage.seated():
+        present = Gauge(pid)
+    wait_until(lambda: present.descriptors() < present.samples[0].descriptors, "the first client was kept")
+    return Gauge(pid)

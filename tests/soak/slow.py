@@ -10,7 +10,7 @@ from tests.processes import RawClient
 from tests.soak.stage import RawTurn, Stage
 
 NAME = "million.bin"
-TIMES_THE_LIMIT = 2.0
+TIMES_THE_LIMIT = 1.5
 """How long the whole file takes, in units of the time after which somebody who takes nothing is cut."""
 
 

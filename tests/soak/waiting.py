@@ -1,10 +1,10 @@
-"""How a raw client waits for the server to end it."""
+"""How a raw client waits for the server to end it, and everyone for anything."""
 
 from __future__ import annotations
 
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tests.processes import PATIENCE, RawClient
 
@@ -43,11 +43,21 @@ def send_until_reset(client: RawClient, data: bytes) -> None:
 
 def await_hangup(client: RawClient, every: float = 0.1) -> None:
     """After the server's end was read: wait until it has let go of the socket as well."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    watch = select.poll()
+    watch.register(client.socket, 0)
+    for _ in range(int(PATIENCE / every)):
         try:
             client.send(b"?")
         except ConnectionError:
             return
-        time.sleep(every)
+        if watch.poll(every * 1000):
+            return
     raise AssertionError("the server did not hang up")
+
+
+def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    """Look again and again; `otherwise` is what is wrong if it never comes."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
