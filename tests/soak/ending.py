@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.soak.gauge import Gauge
-from tests.soak.stage import Stage
+from tests.soak.stage import NoSeat, Stage
 from tests.soak.waiting import wait_until
 
 EXPECTED = re.compile(r"#error\] Client\d+ is cut off: The file ended \d+ bytes before the size that was promised\.$")
@@ -18,11 +18,20 @@ SUSPICIOUS = re.compile(r"#(warn|error|critical)\]|Traceback|Unhandled|Error:")
 
 
 def check_seats(stage: Stage) -> None:
-    """Nobody is left, and every seat can be had."""
+    """Nobody is left, and every seat can be had, and not one more."""
     wait_until(lambda: _present(stage) == 1, "somebody is left in status")
     with ExitStack() as stack:
         for _ in range(stage.seats):
             stack.enter_context(stage.seated())
+        assert not _can_come_in(stage), "more clients than seats"
+
+
+def _can_come_in(stage: Stage) -> bool:
+    try:
+        stage.seated().close()
+    except NoSeat:
+        return False
+    return True
 
 
 def _present(stage: Stage) -> int:

@@ -24,8 +24,8 @@ COUNTED = (
     "changing files refused or found out",
 )
 """What is shown as it was counted."""
-SHORT = 60.0
-"""A run of fewer seconds has no slopes worth telling."""
+SHORT = 300.0
+"""A run of fewer seconds has no slopes worth telling: the cache of clients who left is still filling."""
 
 
 def rows(run: Run) -> list[tuple[str, str]]:
