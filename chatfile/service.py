@@ -24,13 +24,15 @@ from twisted.python import usage
 from chatfile.admission import Admission
 from chatfile.digests import Digests
 from chatfile.repository import Repository
-from chatfile.server import ChatFileFactory, Timeouts
+from chatfile.server import STANDING_ROOM, ChatFileFactory, Timeouts
 
 DEFAULT_PORT = "5000"
 LAST_PORT = 65535
 DEFAULT_FILES = "server_files"
 RESERVED_DESCRIPTORS = 32
 """Descriptors that the process needs beside its clients' sockets; where they run out, a file is `unavailable`."""
+LEAST_STANDING_ROOM = 8
+"""Connections without a seat that are kept at once, however few descriptors there are: some of the reserved ones."""
 
 SWITCH_INTERVAL = 0.001
 """Seconds for which a thread that computes (a long listing, say) keeps the interpreter from the reactor; Python's own
@@ -118,7 +120,7 @@ class Options(usage.Options):
         self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
         for description in self["endpoints"]:
             _check_endpoint(description)
-        _check_descriptors(self["max-clients"])
+        self["standing-room"] = _standing_room(self["max-clients"])
         self["folder"] = _checked_folder(self["files"])  # last, for it may create it
 
 
@@ -160,14 +162,21 @@ def _checked_folder(folder: str) -> str:
     return path
 
 
-def _check_descriptors(max_clients: int) -> None:
+def _standing_room(max_clients: int) -> int:
+    """How many connections without a seat are kept; never so many that those with one run out of descriptors.
+
+    Raises UsageError where there are too few for the clients alone.
+    """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return STANDING_ROOM
     needed = max_clients + RESERVED_DESCRIPTORS
-    if limit != resource.RLIM_INFINITY and needed > limit:
+    if needed > limit:
         raise usage.UsageError(
             f"--max-clients: this process may open {limit} descriptors, which is too few for {max_clients} clients; "
             f"raise the limit (ulimit -n {needed + 2 * max_clients}) or lower --max-clients"
         )
+    return max(LEAST_STANDING_ROOM, min(STANDING_ROOM, (limit - needed) // 2))
 
 
 class ChatFileService(service.MultiService):
@@ -246,5 +255,6 @@ def makeService(options: Options) -> ChatFileService:
         timeouts=Timeouts(
             options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
         ),
+        standing_room=options["standing-room"],
     )
     return ChatFileService(factory, options["folder"], options["endpoints"], options["drain-timeout"])

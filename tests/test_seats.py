@@ -11,9 +11,8 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import LogEvent, globalLogPublisher
 from zope.interface import implementer
 
-from chatfile.server import Timeouts
+from chatfile.server import STANDING_ROOM, Timeouts
 from chatfile.server.refusals import RefusalLog
-from chatfile.server.table import STANDING
 from tests.serving import WELCOME, Peer, Server
 from tests.transports import FullTransport, MemoryTransport, Threads
 
@@ -156,10 +155,10 @@ def test_who_has_not_shaken_hands_holds_no_drain_up(server: Server) -> None:
 
 def test_of_too_many_without_a_seat_the_first_have_to_go(server: Server) -> None:
     seated = [server.greeted() for _ in range(3)]
-    standing = [server.connect() for _ in range(STANDING)]
+    standing = [server.connect() for _ in range(STANDING_ROOM)]
     assert not any(peer.transport.aborted for peer in standing)
     later = [server.connect(EncryptedTransport()) for _ in range(5)]
-    assert [peer.transport.aborted for peer in standing] == [True] * 5 + [False] * (STANDING - 5)
+    assert [peer.transport.aborted for peer in standing] == [True] * 5 + [False] * (STANDING_ROOM - 5)
     assert not any(peer.transport.aborted for peer in later + seated)
     assert seated[0].says(b"hello") == [b"hello ACK"]
 
@@ -169,7 +168,7 @@ def test_who_has_left_its_seat_and_does_not_go_stands_too(server: Server) -> Non
     lingering.says(b"exit")
     lingering.protocol.writeConnectionLost()
     assert server.connected() == []
-    for _ in range(3 + STANDING):
+    for _ in range(3 + STANDING_ROOM):
         server.connect()
     assert lingering.transport.aborted
 
@@ -177,7 +176,7 @@ def test_who_has_left_its_seat_and_does_not_go_stands_too(server: Server) -> Non
 def test_those_gone_count_no_more(server: Server) -> None:
     for _ in range(4):
         server.connect()
-    for _ in range(2 * STANDING):
+    for _ in range(2 * STANDING_ROOM):
         server.connect().vanishes()
     assert not any(peer.transport.aborted for peer in server.peers)
 

@@ -1,7 +1,7 @@
 """The service's side of the conversation."""
 
-from chatfile.server.factory import ChatFileFactory
+from chatfile.server.factory import STANDING_ROOM, ChatFileFactory
 from chatfile.server.protocol import ChatFileProtocol
 from chatfile.server.table import Timeouts
 
-__all__ = ["ChatFileFactory", "ChatFileProtocol", "Timeouts"]
+__all__ = ["STANDING_ROOM", "ChatFileFactory", "ChatFileProtocol", "Timeouts"]

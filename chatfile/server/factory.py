@@ -15,6 +15,9 @@ from chatfile.server.refusals import RefusalLog
 from chatfile.server.table import Table, Timeouts
 from chatfile.threads import InThread
 
+STANDING_ROOM = 64
+"""Connections without a seat that are kept at once, unless that is asked for otherwise."""
+
 
 class ChatFileFactory(Factory):
     """Makes a `ChatFileProtocol` of every connection; owns the limit, the cache, the files and the open connections."""
@@ -30,10 +33,16 @@ class ChatFileFactory(Factory):
         clock: IReactorTime,
         in_thread: InThread,
         timeouts: Timeouts | None = None,
+        standing_room: int = STANDING_ROOM,
     ) -> None:
-        """`in_thread(call, *arguments)` makes a call in a thread; without `digests`, nothing is hashed."""
+        """`in_thread(call, *arguments)` makes a call in a thread; without `digests`, nothing is hashed.
+
+        `standing_room` is how many connections may be open without a seat.
+        """
         self._clock = clock
-        self._table = Table(repository, digests, admission, timeouts or Timeouts(), clock, in_thread, RefusalLog(clock))
+        self._table = Table(
+            repository, digests, admission, timeouts or Timeouts(), clock, in_thread, RefusalLog(clock), standing_room
+        )
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
         """The protocol of a new connection, which is refused later if there is no seat."""

@@ -17,10 +17,6 @@ from chatfile.threads import InThread
 if TYPE_CHECKING:
     from chatfile.server.protocol import ChatFileProtocol
 
-STANDING = 64
-"""Connections without a seat that are kept at once: those refused that take their time to go, and those whose TLS
-handshake is under way. Each has a descriptor, of which everyone else needs some too."""
-
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -43,6 +39,9 @@ class Table:
     clock: IReactorTime
     in_thread: InThread
     refusals: RefusalLog
+    standing_room: int
+    """Connections without a seat that are kept at once: those refused that take their time to go, and those whose TLS
+    handshake is under way. Each has a descriptor, of which everyone else needs some too."""
     draining: bool = False
     connections: set[ChatFileProtocol] = field(default_factory=set)
     standing: dict[ChatFileProtocol, None] = field(default_factory=dict)
@@ -55,7 +54,7 @@ class Table:
         """It has no seat, or none any more; where too many stand, the first of them has to go."""
         self.leaving.discard(protocol)
         self.standing[protocol] = None
-        if len(self.standing) > STANDING:
+        if len(self.standing) > self.standing_room:
             first = next(iter(self.standing))
             del self.standing[first]
             first.abort()
