@@ -58,6 +58,7 @@ def logged_errors(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     globalLogPublisher.addObserver(observe)
     yield errors
     gc.collect()  # an unhandled error of a Deferred is logged when that is collected
+    gc.freeze()  # what stays is not looked at again
     globalLogPublisher.removeObserver(observe)
     assert not errors, errors
 

@@ -37,6 +37,8 @@ FLOODS = {
     "lines behind a file that nobody reads": Flood(b"\n", first=b"get gib\nget gib\n"),
 }
 
+OFTEN = ("line ends, not read", "bad lines, read", "telnet commands", "list, not read", "a GiB that nobody reads")
+"""Those that are tried without being asked for; the others show the same of other lines."""
 UNREAD = [Flood(b"help\n"), Flood(b"\0\n"), Flood(b"\n", first=b"get gib\n")]
 FILES = 5_000
 MOST_PER_FILE = 600
@@ -94,7 +96,10 @@ def longest_round_trip(other: RawClient, flooders: list[Flooder]) -> float:
     return longest
 
 
-@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+@pytest.mark.parametrize(
+    "flood",
+    [pytest.param(flood, id=name, marks=[] if name in OFTEN else pytest.mark.slow) for name, flood in FLOODS.items()],
+)
 def test_floods_from_three_seats_cost_little_and_delay_nobody(shared_server: ServerProcess, flood: Flood) -> None:
     with shared_server.greeted() as other:
         wait_until(lambda: connected(other) == 1)
@@ -116,6 +121,7 @@ def test_a_hundred_thousand_commands_at_once_are_all_answered(shared_server: Ser
     assert longest < 1
 
 
+@pytest.mark.slow
 def test_long_lists_that_nobody_takes_cost_their_rows_and_delay_nobody(tmp_path: Path) -> None:
     many = tmp_path / "many"
     many.mkdir()

@@ -17,6 +17,8 @@ import pytest
 from tests.network_gone import STALL
 from tests.processes import PATIENCE, ServerProcess
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

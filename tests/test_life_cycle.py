@@ -43,6 +43,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[bytes]:
 # --- the start ---
 
 
+@pytest.mark.slow
 def test_the_package_itself_can_be_run(tmp_path: Path) -> None:
     with Started(tmp_path, sys.executable, "-m", "chatfile", stdout=subprocess.DEVNULL) as server:
         assert server.says(b"hello") == [b"hello ACK"]
@@ -71,6 +72,7 @@ def test_a_bad_option_is_one_line_and_nothing_has_begun(tmp_path: Path, option: 
 # --- a daemon ---
 
 
+@pytest.mark.slow
 def test_a_daemon_leaves_its_number_and_takes_it_away_at_its_end(tmp_path: Path) -> None:
     done = run(tmp_path, TWISTD, "chatfile", "-p", "unix:socket")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -129,6 +131,7 @@ def test_a_second_interrupt_ends_it_at_once(folder: Path) -> None:
 # --- and the next one ---
 
 
+@pytest.mark.slow
 def test_the_next_server_has_the_port_while_the_last_transfer_is_finished(folder: Path) -> None:
     with ServerProcess(folder) as old, old.greeted() as downloading:
         downloading.ask(b"get big")
@@ -153,6 +156,7 @@ def test_a_killed_server_leaves_its_port_whatever_connections_are_left(folder: P
         assert staying.rest() == b""
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_left_unfinished_is_resumed_at_the_next_one(folder: Path, tmp_path: Path) -> None:
     os.truncate(folder / "big", HUGE)
     part = tmp_path / "client_downloads" / ".big.part"

@@ -88,6 +88,7 @@ def admitted(server: ServerProcess, number: int) -> RawClient:
     raise AssertionError("no seat")
 
 
+@pytest.mark.slow
 def test_a_storm_of_connections_is_survived(server: ServerProcess) -> None:
     for _ in range(100):
         server.connect().reset()
@@ -202,6 +203,7 @@ def test_a_client_that_goes_while_its_file_is_hashed_leaves_its_seat(folder: Pat
         sparse.unlink()
 
 
+@pytest.mark.slow
 def test_a_long_listing_arrives_to_its_last_row(folder: Path, tmp_path: Path) -> None:
     many = tmp_path / "many"
     many.mkdir()
@@ -216,6 +218,7 @@ def test_a_long_listing_arrives_to_its_last_row(folder: Path, tmp_path: Path) ->
 # --- clocks on a real reactor ---
 
 
+@pytest.mark.slow
 def test_who_takes_a_reply_slowly_is_not_idle(folder: Path) -> None:
     with ServerProcess(folder, "--idle-timeout=0.5") as server, server.connect(receive_buffer=4096) as slow:
         slow.line()
@@ -230,6 +233,7 @@ def test_who_takes_a_reply_slowly_is_not_idle(folder: Path) -> None:
         assert slow.line().startswith(b"ERROR timeout ")
 
 
+@pytest.mark.slow
 def test_a_reader_that_takes_nothing_is_reset_and_a_slow_one_is_not(folder: Path) -> None:
     with ServerProcess(folder, "--stall-timeout=0.5", "--idle-timeout=0.7", "--max-clients=2") as server:
         stalled, slow = server.connect(receive_buffer=4096), server.connect(receive_buffer=4096)

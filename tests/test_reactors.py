@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return served
 
 
-REACTORS = ["epoll", "poll", "select", "asyncio"]
+REACTORS = ["epoll", *(pytest.param(other, marks=pytest.mark.slow) for other in ("poll", "select", "asyncio"))]
 
 
 @pytest.fixture(scope="module", params=REACTORS)

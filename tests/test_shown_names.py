@@ -159,6 +159,7 @@ def test_foreign_names_are_saved_as_they_are_and_shown_escaped_in_any_locale(
     assert saved == {name: name for name in NAMES}
 
 
+@pytest.mark.slow
 def test_a_message_is_sent_as_it_was_typed_in_any_locale(
     server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from tests.soak.records import RECORD, records, versions
 PATIENCE = 120.0
 
 
+@pytest.mark.slow
 def test_a_server_among_good_slow_and_hostile_clients_keeps_its_promises() -> None:
     soak = [sys.executable, "-m", "tests.soak", "--seconds=1", "--seed=1"]
     done = subprocess.run(soak, cwd=Path(__file__).parent.parent, capture_output=True, timeout=PATIENCE, check=False)

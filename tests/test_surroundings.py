@@ -61,6 +61,7 @@ def test_an_output_that_can_not_be_written_disturbs_nobody(tmp_path: Path, outpu
         assert goes_on_undisturbed(server)
 
 
+@pytest.mark.slow
 @on_linux
 def test_a_closed_output_disturbs_nobody(tmp_path: Path) -> None:
     with Started(tmp_path, "sh", "-c", 'exec "$0" "$@" <&- >&-', SERVER) as server:
@@ -76,6 +77,7 @@ def test_a_log_on_a_full_disk_disturbs_nobody(tmp_path: Path) -> None:
 # --- descriptors ---
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1200, reason="the limit of descriptors is too low")
 def test_many_inherited_descriptors_are_in_nobodys_way(tmp_path: Path) -> None:
     with Started(tmp_path, sys.executable, "-c", MANY_DESCRIPTORS, SERVER) as server:
@@ -118,6 +120,7 @@ def test_more_clients_than_the_process_has_descriptors_for_are_refused_at_the_st
 # --- the time zone ---
 
 
+@pytest.mark.slow
 def test_times_are_utc_wherever_the_server_is(tmp_path: Path) -> None:
     elsewhere = {**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     with Started(tmp_path, SERVER, env=elsewhere, stdout=subprocess.DEVNULL) as server:
