@@ -6,6 +6,7 @@ interrupted when its part file has so many bytes, or killed at the n-th call tha
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import signal
@@ -13,12 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.processes import PATIENCE
 
 PART = "client_downloads/.a.part"
+_NOBODY = 65534
 _CHANGES = {"open", "os.mkdir", "os.truncate", "os.utime", "os.remove", "os.link", "os.rename"}
 
 
@@ -31,7 +33,9 @@ class Job:
     stdin: str = ""
     signal: int = 0
     at: int = 0
-    """The size of the part file at which the signal is sent."""
+    """The size of the part file from which on the signal is sent."""
+    as_nobody: bool = False
+    """Whether root becomes another user first; what is not imported by then, that one may not be able to read."""
     dies_at: int = 0
     """The number, from 1 on, of the change to the folder of downloads before which it is killed; 0: never."""
 
@@ -81,6 +85,11 @@ def _become(job: Job) -> None:
     for descriptor, suffix, flags in ((0, ".in", os.O_RDONLY), (1, ".out", os.O_WRONLY), (2, ".err", os.O_WRONLY)):
         os.dup2(os.open(folder.with_suffix(suffix), flags | os.O_CREAT), descriptor)
     os.chdir(folder)
+    if job.as_nobody and os.geteuid() == 0:
+        codecs.lookup("ascii")
+        os.setgroups([])
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
     sys.argv = ["chatfile-client", *job.arguments]
     if job.dies_at:
         _die_at(job.dies_at)
@@ -101,7 +110,7 @@ def _die_at(count: int) -> None:
 
 def _is_due(job: Job) -> bool:
     try:
-        return not job.at or Path(job.folder, PART).stat().st_size >= job.at
+        return Path(job.folder, PART).stat().st_size >= job.at
     except FileNotFoundError:
         return False
 
@@ -114,7 +123,8 @@ def _follow(jobs: list[Job]) -> dict[int, int]:
     deadline = time.monotonic() + PATIENCE
     while running:
         if time.monotonic() > deadline:
-            waiting = {pid: replace(job, signal=signal.SIGKILL, at=0) for pid, job in running.items()}
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
         for pid in [pid for pid, job in waiting.items() if _is_due(job)]:
             os.kill(pid, waiting.pop(pid).signal)
         pid, status = os.waitpid(-1, os.WNOHANG)
