@@ -72,6 +72,7 @@ def test_a_farewell_can_come_when_nothing_is_due(talk: Talk) -> None:
         ("status", b"STATUS 1\nshort row"),
         ("hash", b"HASH 00 8 %s a b" % TIME),
         ("hash", b"HASH - 8 %s other" % TIME),
+        ("hash", b"HASH - 8 %s x" % TIME + "é".encode() * 60),  # what is quoted of it ends within a character
         ("get", b"FILE 8 %s ../a b" % TIME),
         ("get", b"FILE 8 %s other" % TIME),
         ("get", b"FILE -8 %s a b" % TIME),

@@ -92,8 +92,7 @@ class AckPending(Pending[str]):
     def receive(self, line: bytes) -> None:
         """Nothing else will do."""
         if line != self._reply:
-            what = wire.printable(line[:100].decode(errors="replace"))
-            raise errors.ProtocolViolation(what=f'"{what}" instead of an acknowledgement')
+            raise errors.ProtocolViolation(what=f'"{_quotation(line)}" instead of an acknowledgement')
         self.finish(line.decode())
 
 
@@ -110,7 +109,7 @@ class LinePending(Pending[T]):
         """Take the line."""
         reply = wire.parse_reply(line, self._kind)
         if not self._is_right(reply):
-            raise errors.ProtocolViolation(what=f'"{wire.printable(line[:100].decode())}", which was not asked for')
+            raise errors.ProtocolViolation(what=f'"{_quotation(line)}", which was not asked for')
         self.finish(reply)
 
 
@@ -166,3 +165,8 @@ class TextPending(RowsPending[str]):
     def parse_row(self, line: bytes) -> str:
         """Any text."""
         return line.decode(errors="replace")
+
+
+def _quotation(line: bytes) -> str:
+    """The beginning of `line`, which may end within a character."""
+    return wire.printable(line[:100].decode(errors="replace"))
