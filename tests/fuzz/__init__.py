@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of what takes bytes from strangers: `python -m tests.fuzz`."""
