@@ -160,10 +160,15 @@ class Threads:
 
     def run(self) -> int:
         """Make the calls that wait now; the result is how many there were."""
-        waiting, self.waiting = self.waiting, []
-        for result, call, arguments in waiting:
-            maybeDeferred(call, *arguments).addBoth(result.callback)
-        return len(waiting)
+        count = len(self.waiting)
+        for _ in range(count):
+            self.run_one(0)
+        return count
+
+    def run_one(self, at: int) -> None:
+        """Make one of the calls that wait."""
+        result, call, arguments = self.waiting.pop(at)
+        maybeDeferred(call, *arguments).addBoth(result.callback)
 
     def run_all(self) -> None:
         """Make calls until none is left."""
