@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     served = tmp_path_factory.mktemp("work") / "served"
     served.mkdir()
     (served / "a").write_bytes(CONTENT)
-    with ServerProcess(served) as server:
+    with ServerProcess(served, "--max-clients=20") as server:
         yield server
 
 

@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     served.mkdir()
     (served / "a").write_bytes(CONTENT)
     os.utime(served / "a", (MTIME, MTIME))
-    with ServerProcess(served, "--max-clients=50") as server:
+    with ServerProcess(served, "--max-clients=200") as server:
         yield server
 
 
