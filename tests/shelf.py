@@ -14,7 +14,7 @@ GROWTH = 900
 class Shelf:
     """Each change has a moment of its own, which is the mtime of what it leaves as well."""
 
-    CHANGES = ("replace", "rewrite", "truncate", "grow", "unlink", "link", "fifo", "folder")
+    CHANGES = ("replace", "rewrite", "lengthen", "truncate", "grow", "unlink", "link", "fifo", "folder")
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -76,8 +76,12 @@ class Shelf:
         if how != "grow":
             self._damaged[path.name] = self.moment
         size = len(content)
-        kept = {"rewrite": b"", "truncate": content[: size // 2], "grow": content}[how]
-        added = {"rewrite": self._text(size), "truncate": b"", "grow": self._text(GROWTH)}[how]
+        kept, added = {
+            "rewrite": (b"", self._text(size)),
+            "lengthen": (b"", self._text(size + GROWTH)),
+            "truncate": (content[: size // 2], b""),
+            "grow": (content, self._text(GROWTH)),
+        }[how]
         with path.open("r+b") as file:
             file.seek(len(kept))
             file.write(added)
