@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.fuzz.targets import CORPUS, TARGETS
 
-NEEDED = "Fuzzing needs atheris, which is not installed here: python -m pip install atheris\n"
+NEEDED = "Fuzzing needs atheris, which is not installed here: python -m pip install --only-binary atheris atheris\n"
 LONGEST_INPUT = 12_000
 """Bytes: more than two lines that are too long."""
 HANGS = 20
