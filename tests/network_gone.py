@@ -37,10 +37,9 @@ def leave_unheard(server: ServerProcess, clients: list[RawClient]) -> dict[str, 
     began = time.monotonic()
     names = {"Client01": "idle", "Client02": "downloading", "Client03": "speaking"}
     gone: dict[str, float] = {}
-    while len(gone) < len(names):
-        name = server.log_until(r"(Client\d+) left")
-        gone[names[name]] = time.monotonic() - began
-        server.log = server.log.partition(f"{name} left")[2]
+    while names:
+        name = server.log_until(rf"({'|'.join(names)}) left")
+        gone[names.pop(name)] = time.monotonic() - began
     return gone
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import selectors
 import socket
 import subprocess
 import sys
@@ -46,22 +44,32 @@ class ServerProcess:
         command = [*twistd, "chatfile", "-p", port, "-f", folder, *options]
         self.log = ""
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder.parent)
+        self._logged = threading.Condition()
+        self._log_reader = threading.Thread(target=self._read_log, daemon=True)
+        self._log_reader.start()
         self.port = int(self.log_until(r"starting on (\d+)")) if port.startswith("tcp") else 0
         self.log_until("#info\\] Serving ")
         self._descriptors = self._open()
         self._clients: list[RawClient] = []
 
-    def log_until(self, pattern: str) -> str:
-        """Read the log until a line of it matches; the result is the pattern's first group."""
+    def _read_log(self) -> None:
+        """In a thread: a log that nobody takes would hold the server up."""
         assert self.process.stdout is not None
+        with self.process.stdout as stream:
+            for line in stream:
+                with self._logged:
+                    self.log += line.decode()
+                    self._logged.notify_all()
+        with self._logged:
+            self._logged.notify_all()
+
+    def log_until(self, pattern: str) -> str:
+        """Wait until a line of the log matches; the result is the pattern's first group."""
         deadline = time.monotonic() + PATIENCE
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
+        with self._logged:
             while not (match := re.search(pattern, self.log)):
-                assert selector.select(deadline - time.monotonic()), self.log
-                some = os.read(self.process.stdout.fileno(), 65536)
-                assert some, self.log
-                self.log += some.decode()
+                assert self._log_reader.is_alive(), self.log
+                assert self._logged.wait(deadline - time.monotonic()), self.log
         return match.group(1) if match.groups() else match.group()
 
     def connect(self, **options: int) -> RawClient:
@@ -78,9 +86,9 @@ class ServerProcess:
 
     def ended(self) -> int:
         """Wait for the end; the result is the status."""
-        output, _ = self.process.communicate(timeout=PATIENCE)
-        self.log += output.decode()
-        return self.process.returncode
+        status = self.process.wait(PATIENCE)
+        self._log_reader.join(PATIENCE)
+        return status
 
     def __enter__(self) -> ServerProcess:
         return self
