@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -63,12 +64,13 @@ def _command(target: str, seconds: int, found: Path, failures: Path) -> list[str
     return [sys.executable, "-m", "tests.fuzz.one", target, *flags, str(found), str(CORPUS / target)]
 
 
-def _run(target: str, seconds: int, grown: Path, failures: Path) -> bool:
+def _run(target: str, seconds: int, grown: Path, failures: Path, scratch: str) -> bool:
     """Whether nothing broke."""
     found = grown / target
     found.mkdir(parents=True, exist_ok=True)
     command = _command(target, seconds, found, failures)
-    ended = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    own = {**os.environ, "TMPDIR": scratch}  # libFuzzer ends a process without giving it time to tidy up
+    ended = subprocess.run(command, env=own, capture_output=True, text=True, errors="replace", check=False)
     said = ended.stdout + ended.stderr
     runs, coverage = _PROGRESS.findall(said)[-1] if _PROGRESS.search(said) else ("0", "0")
     verdict = "nothing broke" if ended.returncode == 0 else f"broken, the input is in {failures}"
@@ -88,9 +90,9 @@ def main() -> int:
         sys.stderr.write(NEEDED)
         return 2
     arguments.failures.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="chatfile-fuzz-") as forgotten:
-        grown = arguments.grow or Path(forgotten)
-        results = [_run(target, arguments.seconds, grown, arguments.failures) for target in targets]
+    with tempfile.TemporaryDirectory(prefix="chatfile-fuzz-") as scratch:
+        grown = arguments.grow or Path(scratch)
+        results = [_run(target, arguments.seconds, grown, arguments.failures, scratch) for target in targets]
     return 0 if all(results) else 1
 
 
