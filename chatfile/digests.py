@@ -129,15 +129,17 @@ class Digests:
         return job.offset == job.size and self._conclude(job)
 
     def _conclude(self, job: _Job) -> bool:
-        """In a thread, behind the last byte: whether the digest can be kept; a file that has grown is read again.
+        """In a thread, behind the last byte: whether the digest can be kept; a file that was written to is read again.
 
-        Who appends to it leaves the rest alone, who rewrites it may make it longer as well: two readings tell.
+        Who appends to it leaves the rest alone, who rewrites it may make it longer as well: two readings tell. And a
+        write that is under way shows in the time before it does in the size.
         """
         now = os.fstat(job.descriptor)
         was_written_to = now.st_mtime_ns != job.version[3]
-        if was_written_to and now.st_size <= job.size:
+        is_second = job.first_reading is not None
+        if now.st_size < job.size or (is_second and was_written_to and now.st_size == job.size):
             raise FileChanged
-        if was_written_to and job.first_reading is None:
+        if was_written_to and not is_second:
             job.first_reading, job.sha256, job.offset = job.sha256.digest(), hashlib.sha256(), 0
         elif job.first_reading not in (None, job.sha256.digest()):
             raise FileChanged

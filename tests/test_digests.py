@@ -113,6 +113,19 @@ def test_a_file_that_grew_is_digested_as_far_as_it_was(digests: Digests, threads
     assert outcome == [_sha256(CONTENT)]
 
 
+def test_a_write_under_way_at_the_end_of_a_file_does_not_change_it(
+    digests: Digests, threads: Threads, files: Files
+) -> None:
+    descriptor, status = files.open(flags=os.O_RDWR)
+    outcome = _outcome(digests.digest(descriptor, status))
+    os.utime(descriptor, (0, 0))  # which the system does before the size is another
+    threads.run()
+    assert outcome == []
+    os.pwrite(descriptor, b" and more", len(CONTENT))
+    threads.run_all()
+    assert outcome == [_sha256(CONTENT)]
+
+
 @pytest.mark.parametrize("more", [b"", b" and more"])
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_no_digest_is_that_of_a_bit_of_both_contents(threads: Threads, files: Files, turns: int, more: bytes) -> None:
