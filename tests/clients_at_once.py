@@ -86,7 +86,9 @@ def _become(job: Job) -> None:
         os.dup2(os.open(folder.with_suffix(suffix), flags | os.O_CREAT), descriptor)
     os.chdir(folder)
     if job.as_nobody and os.geteuid() == 0:
-        codecs.lookup("ascii")
+        for encoding in ("ascii", "idna"):
+            codecs.lookup(encoding)
+        from twisted.internet import reactor  # noqa: F401
         os.setgroups([])
         os.setgid(_NOBODY)
         os.setuid(_NOBODY)
