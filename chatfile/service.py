@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from types import FrameType
 
 from twisted.application import service, strports
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.internet.threads import deferToThread
@@ -137,15 +138,31 @@ def _check_endpoint(description: str) -> None:
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
     try:
-        serverFromString(reactor, description)
-    except ImportError as error:
-        raise usage.UsageError(
-            f"--port: {description!r} needs what is not installed ({error.name}); for TLS, install chatfile[tls]"
-        ) from error
+        endpoint = serverFromString(reactor, description)
     except Exception as error:  # each kind of endpoint has errors of its own
-        raise usage.UsageError(
-            f"--port: {description!r} is not a port number or endpoint description: {error}"
-        ) from error
+        raise usage.UsageError(f"--port: {description!r} {_why_no_endpoint(description, error)}") from error
+    if isinstance(endpoint, AdoptedStreamServerEndpoint):
+        _check_inherited(description, endpoint)
+
+
+def _why_no_endpoint(description: str, error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"needs what is not installed ({error.name}); for TLS, install chatfile[tls]"
+    if isinstance(error, LookupError) and description.startswith("systemd:"):
+        return "is a socket that systemd has not passed to this process; start it by way of its socket unit"
+    return f"is not a port number or endpoint description: {error}"
+
+
+def _check_inherited(description: str, endpoint: AdoptedStreamServerEndpoint) -> None:
+    """Under a wrong family, Twisted would make up the addresses of the clients."""
+    try:
+        inherited = socket.socket(fileno=endpoint.fileno)
+    except OSError as error:
+        raise usage.UsageError(f"--port: {description!r} is no socket: {os.strerror(error.errno or 0)}") from error
+    inherited.detach()  # it was for a look only
+    if inherited.family != endpoint.addressFamily:
+        name = inherited.family.name.removeprefix("AF_")
+        raise usage.UsageError(f"--port: {description!r} is a socket of another family; say domain={name}")
 
 
 def _checked_folder(folder: str) -> str:
