@@ -18,12 +18,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-from chatfile import errors, wire
+from chatfile import errors, tls, wire
 from chatfile.clocks import Alarm
 from chatfile.lines import LineProtocol, Phase
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
@@ -212,7 +212,7 @@ class ChatFileClient(LineProtocol):
         """Everything that was waited for fails, and says why."""
         super().connectionLost(reason)
         self._silence.stop()
-        end = self._end or _why_lost(reason)
+        end = self._end or _why_lost(reason, greeted=bool(self.name))
         while self._pending:
             self._pending.popleft().lose(end)
         self.closed.callback(end)
@@ -226,10 +226,14 @@ def _is_usable(welcome: wire.Welcome) -> bool:
         return False
 
 
-def _why_lost(reason: Failure | None) -> errors.ServerClosed:
+def _why_lost(reason: Failure | None, *, greeted: bool) -> errors.ServerClosed:
     if reason is None or reason.check(ConnectionDone):
         return errors.ServerClosed()
-    return errors.ServerClosed(f"The connection to the server was lost: {reason.getErrorMessage().rstrip('.')}.")
+    why = None if greeted else tls.why_none(reason.value)
+    if why is not None:
+        return errors.TlsFailed(why=why)
+    why = tls.why_broken(reason.value) or reason.getErrorMessage().rstrip(".")
+    return errors.ServerClosed(f"The connection to the server was lost: {why}.")
 
 
 def parse_refusal(line: bytes) -> errors.Refusal | None:
@@ -251,10 +255,23 @@ def _why_not(error: Exception) -> str:
 
 def _endpoint(reactor: object, description: str) -> IStreamClientEndpoint:
     try:
+        address = tls.parse_address(description)
+        if address is not None:
+            return tls.address_endpoint(address, reactor=reactor)
         endpoint: IStreamClientEndpoint = clientFromString(reactor, description)
+    except errors.ChatFileError:
+        raise
     except Exception as error:  # each kind of endpoint has errors of its own, TypeError among them
         raise errors.BadAddress(server=description, why=str(error).rstrip(".") or type(error).__name__) from error
     return endpoint
+
+
+def _hint(client: ChatFileClient, error: errors.ChatFileError) -> str:
+    """Who speaks plainly to a server that expects TLS hears nothing at all."""
+    may_be_tls = is_tcp(client.transport) and not ISSLTransport.providedBy(client.transport)
+    if may_be_tls and isinstance(error, errors.ServerClosed | errors.ServerSilent):
+        return " If it speaks TLS, write tls: before its address."
+    return ""
 
 
 async def connect(
@@ -266,7 +283,10 @@ async def connect(
 ) -> ChatFileClient:
     """A connection to `server`, an endpoint or its description, greeted and ready.
 
-    Raises `BadAddress`, `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`.
+    Descriptions are those of Twisted, and `tls:HOST`, `tls:HOST:PORT`, `tls:[::1]:PORT`; `chatfile.tls.client_endpoint`
+    makes an endpoint with authorities to trust and a certificate of one's own.
+
+    Raises `BadAddress`, `TlsMissing`, `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`.
     """
     from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
 
@@ -282,11 +302,13 @@ async def connect(
         raise errors.NoConnection(server=server, why=_why_not(error)) from error
     try:
         await client.greeted
+    except errors.TlsFailed as error:
+        raise errors.NoConnection(server=server, why=error.why) from error
     except (errors.ServerClosed, errors.ServerSilent, errors.IdleTimeout, errors.Shutdown, errors.Internal) as error:
         client.abort()
         if client.name:
             raise
-        raise errors.NoGreeting(f"The server gave no greeting. {error}") from error
+        raise errors.NoGreeting(f"The server gave no greeting. {error}{_hint(client, error)}") from error
     except BaseException:
         client.abort()
         raise

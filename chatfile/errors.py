@@ -133,12 +133,29 @@ class NoConnection(ChatFileError):
         self.why = why
 
 
+class TlsMissing(ChatFileError):
+    """TLS needs what is not installed here: pip install 'chatfile[tls]'."""
+
+
+class BadCertificate(ChatFileError):
+    """ "{path}" can't be used for TLS: {why}."""
+
+
 class NoGreeting(ChatFileError):
     """The server closed the connection without a greeting."""
 
 
 class ServerClosed(ChatFileError):
     """The server closed the connection before its answer was complete."""
+
+
+class TlsFailed(ServerClosed):
+    """There is no TLS session with the server: {why}."""
+
+    def __init__(self, sentence: str | None = None, /, *, why: str = "") -> None:
+        """`why` can be asked for, to tell it again in other words."""
+        super().__init__(sentence, why=why)
+        self.why = why
 
 
 class TransferBroken(ServerClosed):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from chatfile import errors, wire
+from chatfile import errors, tls, wire
 from chatfile.downloads import check_name
 
 DEFAULT_SERVER = "127.0.0.1"
@@ -30,6 +30,7 @@ def endpoint_description(server: str) -> str:
     Raises ValueError.
     """
     if _ENDPOINT.match(server):
+        tls.parse_address(server)
         return server
     match = _BRACKETED.fullmatch(server) or _HOST.fullmatch(server)
     host, port = match.groups() if match else (server, None)
@@ -110,6 +111,15 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
         "--wait", type=_seconds, metavar="SECONDS", default=default(0.0),
         help="where the server is full, keep trying for so long [0]",
     )  # fmt: skip
+    add(
+        "--cafile", metavar="FILE", default=default(None),
+        help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",
+    )  # fmt: skip
+    add(
+        "--cert", metavar="FILE", default=default(None),
+        help="behind tls:, your own certificate (PEM), for a server that wants one",
+    )  # fmt: skip
+    add("--key", metavar="FILE", default=default(None), help="its key (PEM), if that is not in the same file")
     add("--json", action="store_true", default=default(False), help="machine-readable output, one JSON object a line")
     add("-q", "--quiet", action="store_true", default=default(False), help="results and errors only, no notes")
 
@@ -163,10 +173,20 @@ class _ShowVersion(argparse.Action):
             parser.exit(message="chatfile, not installed\n")
 
 
+def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+    """What is about TLS must not go unheeded."""
+    if parsed.key and not parsed.cert:
+        parser.error("--key goes with --cert")
+    for option in ("cafile", "cert"):
+        if getattr(parsed, option) is not None and tls.parse_address(parsed.server) is None:
+            parser.error(f"--{option} goes with --server tls:HOST:PORT")
+
+
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The checked arguments; ends the process with status 2 and a message where they are wrong."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
+    _check_tls(parser, parsed)
     if parsed.command == "send":
         parsed.text = _utf8(" ".join(parsed.words))
         try:

@@ -24,6 +24,8 @@ class Exit(enum.IntEnum):
 # The first that fits counts: the special cases come before the general ones.
 _CODES: tuple[tuple[type[errors.ChatFileError], Exit], ...] = (
     (errors.BadAddress, Exit.USAGE),
+    (errors.BadCertificate, Exit.USAGE),
+    (errors.TlsMissing, Exit.USAGE),
     (errors.NoConnection, Exit.NO_CONNECTION),
     (errors.NoGreeting, Exit.NO_CONNECTION),
     (errors.Full, Exit.FULL),

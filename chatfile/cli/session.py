@@ -11,10 +11,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 
-from chatfile import errors, wire
+from chatfile import errors, tls, wire
 from chatfile.cli.arguments import STDOUT, endpoint_description
 from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.views import View
@@ -30,7 +30,7 @@ async def connected(arguments: argparse.Namespace, clock: IReactorTime, view: Vi
     deadline, pause = clock.seconds() + wait, _FIRST_PAUSE
     while True:
         try:
-            return await connect(endpoint_description(arguments.server), timeout=arguments.timeout)
+            return await connect(_server(arguments), timeout=arguments.timeout)
         except errors.NoConnection as error:
             raise errors.NoConnection(server=arguments.server, why=error.why) from error
         except errors.Full:
@@ -41,6 +41,13 @@ async def connected(arguments: argparse.Namespace, clock: IReactorTime, view: Vi
                 view.note("The server is full; waiting for a seat.")
             await deferLater(clock, min(pause, left), lambda: None)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _server(arguments: argparse.Namespace) -> str | IStreamClientEndpoint:
+    address = tls.parse_address(arguments.server)
+    if address is None:
+        return endpoint_description(arguments.server)
+    return tls.address_endpoint(address, cafile=arguments.cafile, certificate=arguments.cert, key=arguments.key)
 
 
 class Session:

@@ -1,0 +1,93 @@
+"""Certificates and keys in PEM files, as people have them, and what is wrong with those."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from glob import escape, glob
+from typing import Any, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL, crypto
+from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
+
+from chatfile import errors
+
+_LARGEST = 4 * 1024 * 1024
+"""Bytes of a PEM file that are read; the certificates of every authority that the world trusts take a tenth."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A certificate with its key, and the certificates that lead from it to its authority."""
+
+    path: str
+    certificate: x509.Certificate
+    key: Any
+    between: tuple[x509.Certificate, ...]
+
+    def options(self) -> dict[str, Any]:
+        """As `CertificateOptions` takes it."""
+        return {"privateKey": self.key, "certificate": self.certificate, "extraCertChain": list(self.between)}
+
+    def lapse(self) -> str | None:
+        """What is wrong with the certificate today, if anything is."""
+        now = datetime.now(timezone.utc)
+        if self.certificate.not_valid_after_utc < now:
+            return f"expired on {self.certificate.not_valid_after_utc:%Y-%m-%d}"
+        if self.certificate.not_valid_before_utc > now:
+            return f"is not valid before {self.certificate.not_valid_before_utc:%Y-%m-%d}"
+        return None
+
+
+def read_identity(certificate: str, key: str | None) -> Identity:
+    """The certificate with its key, which may be in the same file. Raises `BadCertificate`."""
+    first, *between = read_certificates(certificate)
+    path = key or certificate
+    private = _parsed(path, _private_key, "it holds no private key in PEM format" + ("" if key else "; --key names it"))
+    if private.public_key() != first.public_key():
+        raise errors.BadCertificate(path=path, why=f'its key is not that of the certificate in "{certificate}"')
+    identity = Identity(certificate, first, private, tuple(between))
+    try:
+        CertificateOptions(**identity.options()).getContext()
+    except SSL.Error as error:
+        why = ", ".join(str(reason) for *_, reason in error.args[0])
+        raise errors.BadCertificate(path=certificate, why=f"OpenSSL refuses it ({why})") from error
+    return identity
+
+
+def read_certificates(path: str) -> list[x509.Certificate]:
+    """All certificates of a file, of which there is at least one. Raises `BadCertificate`."""
+    return _parsed(path, x509.load_pem_x509_certificates, "it holds no certificate in PEM format")
+
+
+def trust(path: str) -> Any:
+    """As `CertificateOptions` takes it: the authorities of a file, or of a folder. Raises `BadCertificate`."""
+    paths = sorted(glob(os.path.join(escape(path), "*.pem"))) if os.path.isdir(path) else [path]
+    if not paths:
+        raise errors.BadCertificate(path=path, why="it is a folder without .pem files")
+    found = [certificate for each in paths for certificate in read_certificates(each)]
+    return trustRootFromCertificates([Certificate(crypto.X509.from_cryptography(each)) for each in found])
+
+
+def _private_key(data: bytes) -> Any:
+    return load_pem_private_key(data, None)
+
+
+def _parsed(path: str, parse: Callable[[bytes], T], otherwise: str) -> T:
+    try:
+        with open(path, "rb") as file:
+            return parse(file.read(_LARGEST))
+    except OSError as error:
+        raise errors.BadCertificate(path=path, why=errors.reason(error)) from error
+    except TypeError as error:  # so it is told that a password is wanted
+        why = 'its key is encrypted; "openssl pkey" writes one that is not, for a file that only you can read'
+        raise errors.BadCertificate(path=path, why=why) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise errors.BadCertificate(path=path, why=otherwise) from error
