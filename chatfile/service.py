@@ -12,20 +12,25 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from twisted.application import service, strports
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IProtocolFactory, IReactorFromThreads, IReactorTime
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python import usage
 
+from chatfile import errors, tls
 from chatfile.admission import Admission
 from chatfile.digests import Digests
 from chatfile.repository import Repository
 from chatfile.server import STANDING_ROOM, ChatFileFactory, Timeouts
+
+if TYPE_CHECKING:
+    from chatfile.tls.accepting import Listening
 
 DEFAULT_PORT = "5000"
 LAST_PORT = 65535
@@ -40,6 +45,8 @@ SWITCH_INTERVAL = 0.001
 default is five times that, and the reactor has to wait more than once to answer a line."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
+_OWN_TLS = re.compile(r"(haproxy:)?(ssl|tls):")
+_UNIX = re.compile(r"(haproxy:)?unix:")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 
 
@@ -87,6 +94,9 @@ class Options(usage.Options):
         ["stall-timeout", None, 60, "Seconds in which a client may take nothing of a reply, 0: for ever."],
         ["flush-timeout", None, 5, "The same once its connection is being closed, 0: for ever."],
         ["drain-timeout", None, 30, "Seconds that transfers may still take after SIGTERM, 0: for ever."],
+        ["certificate", None, "", "PEM file of a certificate, and of those above it: ports speak TLS."],
+        ["key", None, "", "PEM file of its key, if that is not in the same file."],
+        ["client-ca", None, "", "PEM file of authorities: only who has a certificate of theirs is let in."],
     ]
     optFlags = [["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."]]  # noqa: RUF012 -- likewise
 
@@ -121,6 +131,7 @@ class Options(usage.Options):
         self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
         for description in self["endpoints"]:
             _check_endpoint(description)
+        self["tls"] = _checked_tls(self)
         self["standing-room"] = _standing_room(self["max-clients"])
         self["folder"] = _checked_folder(self["files"])  # last, for it may create it
 
@@ -165,6 +176,26 @@ def _check_inherited(description: str, endpoint: AdoptedStreamServerEndpoint) ->
         raise usage.UsageError(f"--port: {description!r} is a socket of another family; say domain={name}")
 
 
+def _checked_tls(options: Options) -> Listening | None:
+    """What the ports need that are to speak TLS; None where they are not."""
+    certificate, key, client_ca = (options[option] for option in ("certificate", "key", "client-ca"))
+    if not certificate and (key or client_ca):
+        raise usage.UsageError(
+            f"--{'key' if key else 'client-ca'}: that is a matter of TLS, and wants --certificate too"
+        )
+    if not certificate:
+        return None
+    for description in options["endpoints"] if client_ca else ():
+        if _OWN_TLS.match(description):
+            raise usage.UsageError(
+                f"--client-ca: it does not hold at {description!r}, which has TLS of its own; give a port without"
+            )
+    try:
+        return tls.listening(certificate, key=key or None, client_ca=client_ca or None)
+    except errors.ChatFileError as error:
+        raise usage.UsageError(str(error)) from error
+
+
 def _checked_folder(folder: str) -> str:
     """The absolute path: twistd may change its working directory later on."""
     path = os.path.realpath(folder)
@@ -201,15 +232,29 @@ class ChatFileService(service.MultiService):
 
     log = Logger()
 
-    def __init__(self, factory: ChatFileFactory, folder: str, endpoints: list[str], drain_timeout: float) -> None:
+    def __init__(
+        self,
+        factory: ChatFileFactory,
+        folder: str,
+        endpoints: list[str],
+        drain_timeout: float,
+        encrypted: Listening | None = None,
+    ) -> None:
         """`endpoints` are descriptions; `drain_timeout` is in seconds, 0 for ever; `folder` is for the log."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
         self._folder = folder
         self._drain_timeout = drain_timeout
-        self._listeners = [(description, strports.service(description, factory)) for description in endpoints]
+        self._encrypted = encrypted
+        self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for _, listener in self._listeners:
             listener.setServiceParent(self)
+
+    def _factory_for(self, description: str) -> IProtocolFactory:
+        """Where there is a certificate, no port is left plain that the network may reach."""
+        if self._encrypted is None or _OWN_TLS.match(description) or _UNIX.match(description):
+            return self._factory
+        return self._encrypted.over_tls(self._factory)
 
     def privilegedStartService(self) -> None:
         """Bind, while twistd may still have the privileges for it."""
@@ -223,6 +268,8 @@ class ChatFileService(service.MultiService):
         """Serve."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         super().startService()  # type: ignore[no-untyped-call]
+        if self._encrypted is not None and self._encrypted.warning:
+            self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
         self.log.info("Serving {folder}", folder=self._folder, event="serving")
 
     def stopService(self) -> Deferred[None]:
@@ -274,4 +321,4 @@ def makeService(options: Options) -> ChatFileService:
         ),
         standing_room=options["standing-room"],
     )
-    return ChatFileService(factory, options["folder"], options["endpoints"], options["drain-timeout"])
+    return ChatFileService(factory, options["folder"], options["endpoints"], options["drain-timeout"], options["tls"])

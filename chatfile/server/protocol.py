@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransp
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatfile import errors
+from chatfile import errors, tls
 from chatfile.clocks import Alarm, StallWatch
 from chatfile.lines import Hold, Phase
 from chatfile.server.conversation import Conversation, Reply
@@ -215,6 +215,9 @@ class ChatFileProtocol(Conversation):
         self.stop_answering()
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
+        if self._place is Place.DOOR:
+            address, _ = describe(self.transport.getPeer())
+            self._table.refusals.refused(address, tls.why_refused(reason and reason.value))
         self._table.forget(self)
 
     def _leave(self, why: str) -> None:
