@@ -6,5 +6,6 @@ without following links, so that nothing planted in the folder leads a download 
 
 from chatfile.partfile.notes import Source
 from chatfile.partfile.part import PartFile
+from chatfile.partfile.present import PresentFile
 
-__all__ = ["PartFile", "Source"]
+__all__ = ["PartFile", "PresentFile", "Source"]

@@ -8,6 +8,8 @@ import os
 
 SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """How what has a name in the folder is opened: it may be a link or a FIFO that somebody planted."""
+PART, NOTE = ".part", ".note"
+"""What the names beside the final one end in."""
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 """How file systems without hard links refuse one."""
 _LONGEST = 255
@@ -39,6 +41,17 @@ def remove(folder: int, name: str) -> None:
         os.unlink(name, dir_fd=folder)
     except FileNotFoundError:
         pass  # that is what was wanted
+
+
+def drop_twin(folder: int, name: str) -> None:
+    """A download that was interrupted between its final name and the end of its first one has both. Raises OSError."""
+    try:
+        part = os.stat(beside(name, PART), dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if os.path.samestat(part, os.stat(name, dir_fd=folder, follow_symlinks=False)):
+        remove(folder, beside(name, PART))
+        remove(folder, beside(name, NOTE))
 
 
 def rename(folder: int, old: str, new: str, descriptor: int, *, replace: bool) -> None:

@@ -12,16 +12,15 @@ from collections.abc import Callable
 
 from chatfile import errors
 from chatfile.descriptors import let_go
-from chatfile.partfile.names import SAFELY, beside, leads_to, remove, rename
+from chatfile.partfile.names import NOTE, PART, SAFELY, beside, drop_twin, leads_to, remove, rename
 from chatfile.partfile.notes import Source, read_note, write_note
+from chatfile.partfile.slices import read_slice
 
 _OPEN = os.O_RDWR | os.O_CREAT | SAFELY
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 """How file systems without fsync refuse it."""
 _TRIES, _PAUSE = 25, 0.02
 """How often, and how many seconds apart, a lock is tried again."""
-_SLICE = 64 << 20
-"""Bytes read in one call, so that an interruption is not held up."""
 
 
 class PartFile:
@@ -34,8 +33,8 @@ class PartFile:
         """
         self.path = os.path.join(folder, name)
         self._name = name
-        self._part = beside(name, ".part")
-        self._note = beside(name, ".note")
+        self._part = beside(name, PART)
+        self._note = beside(name, NOTE)
         self._force = force
         self._folder = -1
         self.descriptor = -1
@@ -66,17 +65,8 @@ class PartFile:
         if not stat.S_ISREG(mode):
             raise errors.TargetNotRegular(path=self.path)
         if not self._force:
-            self._drop_twin()
+            drop_twin(self._folder, self._name)
             raise errors.TargetExists(path=self.path)
-
-    def _drop_twin(self) -> None:
-        """A download that was interrupted between its final name and the end of its first one has both."""
-        try:
-            part = os.stat(self._part, dir_fd=self._folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        if os.path.samestat(part, os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)):
-            self._drop_names()
 
     def _open_locked(self) -> int:
         """The descriptor of the part file; -1 where it was not ours alone and another try is due."""
@@ -126,15 +116,11 @@ class PartFile:
 
     def read_slice(self, take: Callable[[memoryview], None], start: int, stop: int) -> int:
         """Give some of the bytes from `start` to `stop` to `take`; the result is where to go on."""
-        buffer, end = memoryview(bytearray(1 << 20)), min(stop, start + _SLICE)
         with self._lock:
-            while start < end:
-                count = os.preadv(self.descriptor, [buffer[: end - start]], start)
-                if count == 0:
-                    raise errors.LocalFileError(path=self.path, why="its part file has changed meanwhile")
-                take(buffer[:count])
-                start += count
-        return start
+            reached = read_slice(self.descriptor, take, start, stop)
+        if reached == start:
+            raise errors.LocalFileError(path=self.path, why="its part file has changed meanwhile")
+        return reached
 
     def continue_at(self, offset: int) -> None:
         """Write behind the first `offset` bytes from now on."""

@@ -1,0 +1,208 @@
+"""A file that is there before its download: not sent again if it is the same, never lost if it is not."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from chatfile import errors
+from chatfile.downloads import Download, Stage, Step, download
+from tests.serving import OLD, Server
+from tests.test_downloads import CONTENT, Link, interrupted_after, names, outcome
+from tests.transports import Threads
+
+SIZE = len(CONTENT)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    (tmp_path / "served").mkdir()
+    server = Server(tmp_path / "served", limit=100)
+    server.put("a", CONTENT)
+    return server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def link(server: Server, folder: Path) -> Link:
+    return Link(server, folder)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_there_and_the_same_is_not_sent_again(link: Link, folder: Path, force: bool) -> None:
+    first = outcome(link.get())
+    del link.requests[:]
+    again = outcome(link.get(force=force))
+    assert again == Download("a", str(folder / "a"), SIZE, first.sha256, True, 0, already=True)
+    assert link.requests == [b"list", b"hash a"]
+
+
+def test_what_is_there_keeps_its_time(link: Link, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT)
+    os.utime(folder / "a", (5, 5))
+    assert outcome(link.get()).already
+    assert (folder / "a").stat().st_mtime == 5
+
+
+def test_who_knows_the_size_need_not_ask_for_it(link: Link, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT)
+    assert outcome(link.get(listed_size=SIZE)).already
+    assert link.requests == [b"Client01", b"hash a"]
+
+
+@pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT + b"x"])
+def test_for_another_size_nothing_is_hashed(link: Link, folder: Path, content: bytes) -> None:
+    (folder / "a").write_bytes(content)
+    assert isinstance(outcome(link.get()), errors.TargetExists)
+    assert link.requests == [b"Client01", b"list"]
+    assert (folder / "a").read_bytes() == content
+
+
+def test_another_content_of_the_same_size_stays(link: Link, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT[::-1])
+    assert isinstance(outcome(link.get()), errors.TargetExists)
+    assert (folder / "a").read_bytes() == CONTENT[::-1]
+
+
+def test_force_replaces_another_content_of_the_same_size(link: Link, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT[::-1])
+    saved = outcome(link.get(force=True))
+    assert (saved.already, saved.verified) == (False, True)
+    assert ((folder / "a").read_bytes(), (folder / "a").stat().st_mtime) == (CONTENT, OLD)
+
+
+def test_a_listing_that_is_out_of_date_proves_nothing(link: Link, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT[:5])
+    assert isinstance(outcome(link.get(listed_size=5)), errors.TargetExists)
+
+
+def test_an_empty_file_is_there_already_too(link: Link, server: Server, folder: Path) -> None:
+    server.put("empty", b"")
+    (folder / "empty").touch()
+    assert outcome(link.get("empty")).already
+
+
+def test_it_is_found_under_the_name_that_it_is_saved_as(link: Link, folder: Path) -> None:
+    (folder / "b").write_bytes(CONTENT)
+    saved = outcome(link.get(save_as="b"))
+    assert (saved.already, saved.path, names(folder)) == (True, str(folder / "b"), ["b"])
+
+
+def test_a_server_that_does_not_hash_can_not_tell(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "served").mkdir()
+    server = Server(tmp_path / "served", hashing=False)
+    server.put("a", CONTENT)
+    (folder / "a").write_bytes(CONTENT)
+    assert isinstance(outcome(Link(server, folder).get()), errors.TargetExists)
+
+
+@pytest.mark.parametrize("code", [b"no-such-file", b"unavailable", b"changed"])
+def test_a_server_that_refuses_can_not_tell(link: Link, folder: Path, code: bytes) -> None:
+    (folder / "a").write_bytes(CONTENT)
+    link.altered = lambda data: b"ERROR %s No.\n" % code if data.startswith(b"HASH ") else data
+    assert isinstance(outcome(link.get()), errors.TargetExists)
+
+
+def test_a_server_that_has_no_such_file_any_more_can_not_tell(link: Link, server: Server, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT)
+    (server.folder / "a").unlink()
+    assert isinstance(outcome(link.get()), errors.TargetExists)
+
+
+def test_a_server_that_goes_meanwhile_is_told_of(link: Link, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT)
+    link.altered = lambda data: b"ERROR shutdown Bye.\n" if data.startswith(b"LIST ") else data
+    assert isinstance(outcome(link.get()), errors.Shutdown)
+
+
+def test_a_link_to_the_same_content_is_no_such_file(link: Link, folder: Path) -> None:
+    (folder / "other").write_bytes(CONTENT)
+    (folder / "a").symlink_to("other")
+    assert isinstance(outcome(link.get()), errors.TargetNotRegular)
+
+
+def test_what_can_not_be_read_is_left_alone(link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> int:
+        raise OSError(5, "no")
+
+    (folder / "a").write_bytes(CONTENT)
+    monkeypatch.setattr(os, "preadv", fails)
+    assert isinstance(outcome(link.get(listed_size=SIZE)), errors.TargetExists)
+
+
+def test_a_second_name_that_an_interruption_left_goes(link: Link, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT)
+    (folder / ".a.part").hardlink_to(folder / "a")
+    assert outcome(link.get()).already
+    assert names(folder) == ["a"]
+
+
+def test_a_cancelled_comparison_leaves_nothing_open(server: Server, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT)
+    before, threads = os.listdir("/proc/self/fd"), Threads()
+    link = Link(server, folder)
+    getting = Deferred.fromCoroutine(download(link.client, "a", str(folder), listed_size=SIZE, in_thread=threads))
+    threads.run()
+    link.carry()
+    assert (link.requests[-1], len(threads.waiting)) == (b"hash a", 1)
+    getting.cancel()
+    threads.run_all()
+    getting.addErrback(lambda _: None)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_big_file_is_given_time_to_be_hashed(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "served").mkdir()
+    threads = Threads()
+    server = Server(tmp_path / "served", in_thread=threads)
+    for path in (server.folder / "a", folder / "a"):
+        path.touch()
+        os.truncate(path, 4_000_000_000)
+    link = Link(server, folder)
+    link.get(listed_size=4_000_000_000).addErrback(lambda _: None)
+    server.pass_time(200)
+    assert link.requests[-1] == b"hash a"
+    assert not link.client.transport.disconnected
+
+
+# --- what is told of it ---
+
+
+def told(link: Link, **options: object) -> list[Stage]:
+    stages: list[Stage] = []
+    outcome(link.get(stage=stages.append, **options))
+    return stages
+
+
+def test_each_step_of_a_download_is_told(link: Link) -> None:
+    assert told(link) == [Stage(Step.RECEIVING, 0, SIZE), Stage(Step.VERIFYING, SIZE, SIZE)]
+
+
+def test_a_resumed_download_tells_where_it_goes_on(server: Server, folder: Path) -> None:
+    interrupted_after(server, folder, 100)
+    assert told(Link(server, folder)) == [
+        Stage(Step.CHECKING, 0, 100),
+        Stage(Step.RECEIVING, 100, SIZE),
+        Stage(Step.VERIFYING, SIZE, SIZE),
+    ]
+
+
+def test_a_download_that_begins_anew_tells_so(server: Server, folder: Path) -> None:
+    interrupted_after(server, folder, 100)
+    os.utime(server.folder / "a", (time.time(), OLD + 1))
+    assert told(Link(server, folder))[1:] == [Stage(Step.RECEIVING, 0, SIZE), Stage(Step.VERIFYING, SIZE, SIZE)]
+
+
+def test_what_is_there_is_checked_and_that_is_all(link: Link, folder: Path) -> None:
+    (folder / "a").write_bytes(CONTENT)
+    assert told(link) == [Stage(Step.CHECKING, 0, SIZE)]
