@@ -42,15 +42,17 @@ class Case:
 
 
 def case(name: str, command: str, *said: bytes | Step, code: int, **more: object) -> Case:
-    """Behind the greeting the server waits for the command, then says its part and stalls."""
+    """Behind the greeting the server waits for the command, or as `said` begins, then says its part and stalls."""
     asked = " ".join(word for word in command.removeprefix("send ").split() if not word.startswith("-"))
     steps = [Send(each) if isinstance(each, bytes) else each for each in said]
-    return Case(name, command, [*GREET, Hear(asked.encode()), *steps, Do.STALL], code, **more)  # type: ignore[arg-type]
+    heard = [] if steps and isinstance(steps[0], Hear) else [Hear(asked.encode())]
+    return Case(name, command, [*GREET, *heard, *steps, Do.STALL], code, **more)  # type: ignore[arg-type]
 
 
 NOTE = b"[512, 1795348800]"
 SAVED = {"a": CONTENT}
 ROWS = b"LIST 3\n1 %s ../x\n1 %s /etc/x\n1 %s %s\n" % (TIME, TIME, TIME, ESCAPES)
+LISTED: list[Step] = [Hear(b"list"), Send(b"LIST 1\n5 %s b\n" % TIME)]
 CASES = [
     Case("greeting never", "--timeout=0.5 list", [Do.STALL], 3),
     Case("greeting endless", "status", [SendForEver(b"\x1b[2J" * 9999)], 6),
@@ -71,12 +73,12 @@ CASES = [
     case("rows for ever", "list", b"LIST 1000000\n", SendForEver(b"x" * 8000), code=6),
     case("a row too few", "status", b"STATUS 2\nClient01 unix %s - 0 0\n" % TIME, Do.CLOSE, code=6),
     case("a wrong row", "status", b"STATUS 1\nClient01 unix now - 0 0\n", code=6),
-    case("another digest", "hash a", b"HASH %s 512 %s b\n" % (SHA256, TIME), code=6),
+    case("another digest", "hash a", *LISTED, Hear(b"hash a"), b"HASH %s 512 %s b\n" % (SHA256, TIME), code=6),
     case("another message", "send hi", b"ho ACK\n", code=6),
     case("names with escapes", "list", ROWS, *BYE, code=0, stdout=r"1  2026-11-22T12:00:00Z  ../x"),
     case("help with escapes", "help", b"HELP 1\n%s\n" % ESCAPES, *BYE, code=0, stdout=r"\x1b[2J\x1b]52;c;eA==\x07"),
-    case("not replaced unverified", "get --force b", b"FILE 4 %s b\nevilEND -\n" % TIME, code=8,
-         left={".b.part": b"evil", ".b.note": b"[4, 1795348800]"}),
+    case("not replaced unverified", "get --force b", *LISTED, Hear(b"get b"), b"FILE 4 %s b\nevilEND -\n" % TIME,
+         code=8, left={".b.part": b"evil", ".b.note": b"[4, 1795348800]"}),
     case("a planted part file", "get linked", code=8),
     Case("paths at the prompt", "--timeout=5", [*GREET, *BYE], 2, stdin="get ../x\nget /etc/x\nget a/b\n"),
     Case("an end at the prompt", "", [*GREET, Hear(b"hi"), Send(b"ERROR shutdown \x1bc.\n")], 6, stdin="hi\nho\n"),

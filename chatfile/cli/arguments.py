@@ -17,6 +17,8 @@ DEFAULT_PORT = 5000
 LAST_PORT = 65535
 DEFAULT_DOWNLOADS = "client_downloads"
 DEFAULT_TIMEOUT = 60.0
+DEFAULT_INTERVAL = 2.0
+SHORTEST_INTERVAL = 0.1
 STDOUT = "-"
 
 _ENDPOINT = re.compile(r"(tcp|tls|unix):")  # not ssl: it would verify nothing of the server
@@ -61,6 +63,10 @@ def _seconds(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return number
+
+
+def _interval(text: str) -> float:
+    return max(_seconds(text), SHORTEST_INTERVAL)
 
 
 def _utf8(argument: str) -> str:
@@ -121,7 +127,10 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
     )  # fmt: skip
     add("--key", metavar="FILE", default=default(None), help="its key (PEM), if that is not in the same file")
     add("--json", action="store_true", default=default(False), help="machine-readable output, one JSON object a line")
-    add("-q", "--quiet", action="store_true", default=default(False), help="results and errors only, no notes")
+    add(
+        "-q", "--quiet", action="store_true", default=default(False),
+        help="results and errors only, no progress and no notes",
+    )  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
@@ -154,10 +163,15 @@ def _parser() -> argparse.ArgumentParser:
     command("help", "show what the server says of its commands")
     digest = command("hash", "show the SHA-256 of a file, computed by the server")
     digest.add_argument("name", metavar="NAME", type=_checked(_check_requested))
-    get = command("get", "download files, verified and resumed")
+    get = command("get", "download files, verified and resumed; what is here already is not sent again")
     get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested))
     get.add_argument("-o", "--output", metavar="FILE", help="save under this name; - for standard output")
-    get.add_argument("--force", action="store_true", help="replace a file that exists")
+    get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
+    watch = command("watch", "show who is connected and how fast they are sent files, again and again until Ctrl-C")
+    watch.add_argument(
+        "--interval", type=_interval, metavar="SECONDS", default=DEFAULT_INTERVAL,
+        help=f"between two looks, at least {SHORTEST_INTERVAL:g} [{DEFAULT_INTERVAL:g}]",
+    )  # fmt: skip
     return parser
 
 

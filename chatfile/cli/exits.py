@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 
 from chatfile import errors
 
@@ -45,3 +46,10 @@ _CODES: tuple[tuple[type[errors.ChatFileError], Exit], ...] = (
 def exit_code(error: errors.ChatFileError) -> Exit:
     """The code that tells of `error`."""
     return next(code for kind, code in _CODES if isinstance(error, kind))
+
+
+def error_word(error: errors.ChatFileError) -> str:
+    """What programs call `error`: its code on the wire, or its name here, `target-exists`."""
+    if isinstance(error, errors.Refusal):
+        return error.code
+    return re.sub("(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()

@@ -11,14 +11,20 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from chatfile import errors
+from chatfile.cli.arguments import STDOUT
+from chatfile.cli.events import Events
 from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.getting import Getting, Reconnect
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.session import Session, connected, one_command
-from chatfile.cli.views import View
+from chatfile.cli.progress import Bars, Display, Progress, is_drawable
+from chatfile.cli.session import Session, attempt, connected, leave, one_command
+from chatfile.cli.views import KEPT, View
 from chatfile.client import ChatFileClient
 
 _SEAT_PATIENCE = 5.0
 """Seconds in which a seat just left must be free again."""
+_NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
+"""What a server that was there a moment ago gets over."""
 
 
 def run(arguments: argparse.Namespace) -> Exit:
@@ -27,12 +33,12 @@ def run(arguments: argparse.Namespace) -> Exit:
 
     reactor: Any = installed  # it has more than one interface, and `run` takes more than they say
     outcome: list[Exit | Failure] = []
-    view = View(as_json=arguments.json, quiet=arguments.quiet)
+    view = View(as_json=arguments.json, quiet=arguments.quiet, output_is_taken=_is_copied_out(arguments))
 
     def begin() -> None:
         running: Deferred[Any] = Deferred.fromCoroutine(_main(reactor, arguments, view, interrupts))
         interrupts.handle = running.cancel
-        running.addErrback(_exit_if_cancelled)
+        running.addErrback(_exit_if_cancelled, arguments, view)
         running.addBoth(outcome.append)
         running.addBoth(lambda _: reactor.stop())
 
@@ -45,10 +51,23 @@ def run(arguments: argparse.Namespace) -> Exit:
     return code
 
 
-def _exit_if_cancelled(failure: Failure) -> Failure:
+def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: View) -> Failure:
     if failure.check(CancelledError):
-        os._exit(Exit.INTERRUPTED)  # at once: a thread may be stuck in a write that nobody reads
+        try:
+            view.interrupted(_after_interruption(arguments))
+        finally:
+            os._exit(Exit.INTERRUPTED)  # at once: a thread may be stuck in a write that nobody reads
     return failure
+
+
+def _after_interruption(arguments: argparse.Namespace) -> str:
+    if _is_copied_out(arguments):
+        return "What went to standard output is not whole."
+    return KEPT if arguments.command in ("get", None) else ""
+
+
+def _is_copied_out(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.command == "get" and arguments.output == STDOUT)
 
 
 def _forget_output() -> None:
@@ -71,17 +90,56 @@ def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
 
 async def _main(reactor: Any, arguments: argparse.Namespace, view: View, interrupts: Interrupts) -> Exit:
     async def reconnect() -> ChatFileClient:
-        # The server may let us in again a moment before it hears that we have gone.
-        return await connected(arguments, reactor, view, wait=max(arguments.wait, _SEAT_PATIENCE))
+        # The server may let us in again a moment before it hears that we have gone; or it has just been restarted.
+        return await connected(arguments, reactor, view, wait=max(arguments.wait, _SEAT_PATIENCE), despite=_NOT_NOW)
 
-    session = Session(await connected(arguments, reactor, view, wait=arguments.wait), arguments, view)
+    client = await connected(arguments, reactor, view, wait=arguments.wait)
+    progress = Progress(reactor, _display(arguments, view))
+    if not arguments.json:
+        view.aside = progress.aside
+    session = Session(client, arguments, view, progress)
     try:
-        if arguments.command:
-            return await one_command(session, arguments)
-        from chatfile.cli.prompt import Prompt, StandardInput  # noqa: PLC0415 -- a single command needs no prompt
-
-        is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        source = StandardInput(reactor)
-        return await Prompt(session, source, interrupts, reconnect, is_interactive=is_interactive).run()
+        if not arguments.command:
+            return await _prompt(reactor, session, interrupts, reconnect)
+        if arguments.command == "get":
+            code = await Getting(session, arguments, reconnect).run()
+        elif arguments.command == "watch":
+            code = await attempt(session, _watch(reactor, session, interrupts, arguments.interval))
+        else:
+            code = await one_command(session, arguments)
+        return code or await leave(session)
     finally:
         session.client.abort()
+
+
+async def _prompt(reactor: Any, session: Session, interrupts: Interrupts, reconnect: Reconnect) -> Exit:
+    from chatfile.cli.prompt import Prompt, StandardInput  # noqa: PLC0415 -- a single command needs no prompt
+
+    source = StandardInput(reactor)
+    return await Prompt(session, source, interrupts, reconnect, is_interactive=_is_typed()).run()
+
+
+async def _watch(reactor: Any, session: Session, interrupts: Interrupts, interval: float) -> None:
+    from chatfile.cli.watching import Blocks, Picture, watch  # noqa: PLC0415 -- nothing else needs it
+
+    picture: Picture = Blocks(session.view)
+    if not session.view.as_json and is_drawable(sys.stdout):
+        from chatfile.cli.screen import Screen  # noqa: PLC0415 -- rich takes longer to load than all the rest
+
+        picture = Screen(sys.stdout)
+    await watch(session, reactor, interrupts, picture, interval)
+
+
+def _is_typed() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _display(arguments: argparse.Namespace, view: View) -> Display | None:
+    """Who shows the progress, if anyone."""
+    if arguments.quiet:
+        return None
+    if arguments.json:
+        return Events(view)
+    is_mixed = _is_copied_out(arguments) and sys.stdout is not None and sys.stdout.isatty()
+    is_prompt = arguments.command is None and _is_typed()
+    return Bars(sys.stderr) if is_drawable(sys.stderr) and not is_mixed and not is_prompt else None

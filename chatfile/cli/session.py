@@ -7,39 +7,49 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 
 from chatfile import errors, tls, wire
+from chatfile.cli import units
 from chatfile.cli.arguments import STDOUT, endpoint_description
-from chatfile.cli.exits import Exit, exit_code
-from chatfile.cli.views import View
+from chatfile.cli.exits import Exit, error_word, exit_code
+from chatfile.cli.gauges import Gauge
+from chatfile.cli.progress import Progress
+from chatfile.cli.views import KEPT, View
 from chatfile.client import ChatFileClient, connect
-from chatfile.downloads import download
+from chatfile.downloads import Download, Stage, Step, download
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
+_LONG_PAUSE = 3.0
+"""Seconds before which it is worth saying that we still wait."""
 
 
-async def connected(arguments: argparse.Namespace, clock: IReactorTime, view: View, *, wait: float) -> ChatFileClient:
-    """A connection to the server; where that is full, tried again with growing pauses for `wait` seconds."""
-    deadline, pause = clock.seconds() + wait, _FIRST_PAUSE
+async def connected(
+    arguments: argparse.Namespace,
+    clock: IReactorTime,
+    view: View,
+    *,
+    wait: float,
+    despite: tuple[type[errors.ChatFileError], ...] = (errors.Full,),
+) -> ChatFileClient:
+    """A connection to the server; `despite` its being full, tried again with growing pauses for `wait` seconds."""
+    began, pause = clock.seconds(), _FIRST_PAUSE
     while True:
         try:
-            return await connect(_server(arguments), timeout=arguments.timeout)
-        except errors.NoConnection as error:
-            raise errors.NoConnection(server=arguments.server, why=error.why) from error
-        except errors.Full:
-            left = deadline - clock.seconds()
-            if left <= 0:
+            return await _connected(arguments)
+        except despite as error:
+            waited = clock.seconds() - began
+            if waited >= wait:
                 raise
-            if pause == _FIRST_PAUSE and arguments.wait:
-                view.note("The server is full; waiting for a seat.")
-            await deferLater(clock, min(pause, left), lambda: None)
+            if arguments.wait:
+                _tell_of_waiting(view, error, waited, wait, pause)
+            await deferLater(clock, min(pause, wait - waited), lambda: None)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
 
@@ -50,13 +60,30 @@ def _server(arguments: argparse.Namespace) -> str | IStreamClientEndpoint:
     return tls.address_endpoint(address, cafile=arguments.cafile, certificate=arguments.cert, key=arguments.key)
 
 
+async def _connected(arguments: argparse.Namespace) -> ChatFileClient:
+    try:
+        return await connect(_server(arguments), timeout=arguments.timeout)
+    except errors.NoConnection as error:
+        raise errors.NoConnection(server=arguments.server, why=error.why) from error
+
+
+def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:
+    if pause == _FIRST_PAUSE or pause >= _LONG_PAUSE:
+        view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
+        what = "The server is full" if isinstance(error, errors.Full) else "The server does not answer"
+        view.note(f"{what}; trying again for {wait - waited:.0f} s.")
+
+
 class Session:
     """Carries out requests and shows what comes of them."""
 
-    def __init__(self, client: ChatFileClient, arguments: argparse.Namespace, view: View) -> None:
+    def __init__(
+        self, client: ChatFileClient, arguments: argparse.Namespace, view: View, progress: Progress | None = None
+    ) -> None:
         """`client` is connected."""
         self.client = client
         self.view = view
+        self.progress = progress or Progress(client.clock)
         self._arguments = arguments
 
     async def run(self, request: wire.Request) -> None:
@@ -71,15 +98,38 @@ class Session:
             case wire.Help():
                 self.view.help(await self.client.help())
             case wire.Hash(name):
-                self.view.digest(await self.client.hash(name))
+                self.view.digest(await self._hash(name))
             case wire.Get(name) | wire.Resume(_, name):
                 await self.download(name)
             case wire.Exit():
                 await self.client.exit()
                 self.view.goodbye()
 
-    async def download(self, name: str, *, output: str | None = None, force: bool = False) -> None:
-        """Save a file: `output` is the path of its final name, by default that in the folder of downloads."""
+    async def _hash(self, name: str) -> wire.Digest:
+        """The digest; a big file is given the time that it takes."""
+        try:
+            sizes = await self.sizes()
+        except errors.Unavailable:
+            sizes = {}
+        return await self.client.hash(name, size=sizes.get(name, 0))
+
+    async def sizes(self) -> dict[str, int]:
+        """How big each file is."""
+        return {row.name: row.size for row in await self.client.listing()}
+
+    async def download(
+        self,
+        name: str,
+        *,
+        output: str | None = None,
+        force: bool = False,
+        listed_size: int | None = None,
+        number: int = 0,
+    ) -> None:
+        """Save a file: `output` is the path of its final name, by default that in the folder of downloads.
+
+        `number` is its place among several.
+        """
         if output is None:
             folder, save_as = self._arguments.downloads, os.fsdecode(name.encode())  # the same bytes in every locale
         else:
@@ -87,26 +137,44 @@ class Session:
         if os.path.isdir(os.path.join(folder, save_as)):
             raise errors.LocalFileError(path=os.path.join(folder, save_as), why="it is a folder")
         began = time.monotonic()
-        try:
+        with self.progress.of(name, number) as gauge:
             saved = await download(
-                self.client, name, folder or ".", save_as=save_as, force=force, create_folder=output is None
-            )
-        except errors.TransferBroken:
-            self.view.note("What came is kept; get it again to go on.")
-            raise
-        self.view.download(saved, time.monotonic() - began)
+                self.client, name, folder or ".", save_as=save_as, force=force, create_folder=output is None,
+                listed_size=listed_size, progress=gauge.came, stage=lambda stage: self._tell_of(gauge, stage),
+            )  # fmt: skip
+            self.view.download(saved, time.monotonic() - began)
+
+    def _tell_of(self, gauge: Gauge, stage: Stage) -> None:
+        gauge.stage(stage)
+        if stage.step is Step.RECEIVING and stage.at:
+            self.view.note(f"{wire.printable(gauge.name)}: resumed at {units.percentage(stage.at, stage.size)} %")
 
     async def copy_to_stdout(self, name: str) -> None:
         """Write a file to standard output: what has gone out can't be called back, the exit code tells of it."""
-        try:
-            received = await self.client.get(name, _standard_output())
-        except OSError as error:
-            raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
-        if not received.verified:
-            self.view.note(f"{wire.printable(name)}: not verified, for the server does not hash")
+        began = time.monotonic()
+        with self.progress.of(name) as gauge:
+            try:
+                received = await self.client.get(name, _standard_output(gauge), progress=gauge.came)
+            except OSError as error:
+                raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
+            except errors.DigestMismatch:
+                raise errors.DigestMismatch(
+                    f'"{wire.printable(name)}" arrived damaged: its SHA-256 is not the one that the server computed. '
+                    "Do not use what went to standard output; try again."
+                ) from None
+        copy = Download(name, STDOUT, received.header.size, received.sha256, received.verified, resumed_from=0)
+        self.view.copied(copy, time.monotonic() - began)
 
 
-def _standard_output() -> int:
+def _standard_output(gauge: Gauge) -> Callable[[wire.FileHeader], Deferred[int | None]]:
+    def accept(header: wire.FileHeader) -> Deferred[int | None]:
+        gauge.stage(Stage(Step.RECEIVING, 0, header.size))
+        return succeed(_open_output())
+
+    return accept
+
+
+def _open_output() -> int:
     if sys.stdout is None:
         raise OSError(errno.EBADF, "closed")
     sys.stdout.flush()
@@ -115,29 +183,12 @@ def _standard_output() -> int:
 
 
 async def one_command(session: Session, arguments: argparse.Namespace) -> Exit:
-    """Carry out the command of the command line and say goodbye; the result is the exit code."""
+    """Carry out the command of the command line that is a single request; the result is the exit code."""
     requests: dict[str, wire.Request] = {"status": wire.Status(), "list": wire.List(), "help": wire.Help()}
-    if arguments.command == "get":
-        code = await _get_all(session, arguments)
-    else:
-        request = requests.get(arguments.command)
-        if request is None:
-            request = wire.Message(arguments.text) if arguments.command == "send" else wire.Hash(arguments.name)
-        code = await attempt(session, session.run(request))
-    return code or await leave(session)
-
-
-async def _get_all(session: Session, arguments: argparse.Namespace) -> Exit:
-    """Each name is tried; the code is that of the first failure."""
-    code = Exit.DONE
-    for name in arguments.names:
-        if arguments.output == STDOUT:
-            getting = session.copy_to_stdout(name)
-        else:
-            getting = session.download(name, output=arguments.output, force=arguments.force)
-        failed = await attempt(session, getting)
-        code = code or failed
-    return code
+    request = requests.get(arguments.command)
+    if request is None:
+        request = wire.Message(arguments.text) if arguments.command == "send" else wire.Hash(arguments.name)
+    return await attempt(session, session.run(request))
 
 
 async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None]) -> Exit:
@@ -146,6 +197,8 @@ async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None]) 
         await doing
     except errors.ChatFileError as error:
         session.view.error(error)
+        if isinstance(error, errors.TransferBroken):
+            session.view.note(KEPT)
         return exit_code(error)
     return Exit.DONE
 

@@ -1,0 +1,113 @@
+"""`get`: one file or several, over as many connections as that takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from chatfile import errors, wire
+from chatfile.cli.arguments import STDOUT
+from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.session import Session
+from chatfile.cli.views import KEPT
+from chatfile.client import CLOSING, ChatFileClient
+from chatfile.lines import Phase
+
+Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
+_BREAKS = (errors.ServerClosed, errors.ServerSilent, *CLOSING)
+"""How a connection ends that was a good one."""
+
+
+class Getting:
+    """The files of one command."""
+
+    def __init__(self, session: Session, arguments: argparse.Namespace, reconnect: Reconnect) -> None:
+        """Of several files, one whose connection breaks is resumed over the next one, which `reconnect` makes."""
+        self._session = session
+        self._arguments = arguments
+        self._names: Sequence[str] = arguments.names
+        self._reconnect = reconnect
+        self._sizes: dict[str, int] = {}
+        self._code = Exit.DONE
+        self._is_over = False
+
+    async def run(self) -> Exit:
+        """Each name is tried, as long as there is a connection to be had; the code is that of the first failure."""
+        if len(self._names) > 1:
+            await self._get_several()
+        elif error := await self._attempt(0):
+            self._fail(error, 0)
+        return self._code
+
+    async def _get_several(self) -> None:
+        try:
+            self._sizes = await self._session.sizes()
+        except errors.ChatFileError:
+            pass  # whatever it was, it meets the first file as well
+        with self._session.progress.several([self._sizes.get(name, 0) for name in self._names]):
+            for number in range(len(self._names)):
+                if not self._is_connected and not await self._connect_again():
+                    self._give_up(number)
+                    break
+                await self._get(number)
+
+    async def _get(self, number: int) -> None:
+        error = await self._attempt(number)
+        if isinstance(error, _BREAKS):
+            self._session.view.note(f"{self._shown(number)}: {wire.printable(str(error))} Connecting again.")
+            if await self._connect_again():
+                error = await self._attempt(number)
+        if error is not None:
+            self._fail(error, number)
+
+    async def _attempt(self, number: int) -> errors.ChatFileError | None:
+        """Download it; the result is why that failed, if it did."""
+        try:
+            await self._download(self._names[number], number)
+        except errors.ChatFileError as error:
+            return error
+        return None
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._session.client.phase is Phase.OPEN and not self._is_over
+
+    async def _connect_again(self) -> bool:
+        """Once for each break: where that fails, it is over."""
+        self._session.client.abort()
+        if not self._is_over:
+            try:
+                self._session.client = await self._reconnect()
+            except errors.ChatFileError as error:
+                self._is_over = True
+                self._session.view.error(error)
+        return not self._is_over
+
+    def _fail(self, error: errors.ChatFileError, number: int) -> None:
+        self._code = self._code or exit_code(error)
+        self._is_over = self._is_over or isinstance(error, errors.ProtocolViolation)
+        self._session.view.error(error, self._names[number])
+        if isinstance(error, errors.TransferBroken) and self._arguments.output != STDOUT:
+            self._session.view.note(KEPT)
+
+    def _give_up(self, first: int) -> None:
+        for number in range(first, len(self._names)):
+            self._fail(errors.ServerClosed(f'"{self._shown(number)}" was not asked for.'), number)
+
+    def _shown(self, number: int) -> str:
+        return wire.printable(self._names[number])
+
+    async def _download(self, name: str, number: int) -> None:
+        if self._arguments.output == STDOUT:
+            await self._session.copy_to_stdout(name)
+        else:
+            await self._session.download(
+                name,
+                output=self._arguments.output,
+                force=self._arguments.force,
+                listed_size=self._sizes.get(name),
+                number=number,
+            )
