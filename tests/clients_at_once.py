@@ -142,7 +142,8 @@ def _follow(jobs: list[Job]) -> dict[int, int]:
 def main() -> None:
 
     import chatfile.cli
-    import chatfile.cli.prompt  # noqa: F401
+    import chatfile.cli.prompt
+    import chatfile.cli.running  # noqa: F401
 
     assert "twisted.internet.reactor" not in sys.modules, "each run has a reactor of its own"
     jobs = [Job(**job) for job in json.load(sys.stdin)]

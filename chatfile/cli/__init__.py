@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from chatfile.cli.arguments import parse_arguments
-from chatfile.cli.exits import Exit
-from chatfile.cli.running import run
 
 
 def main() -> None:
     """Run the command that the arguments make, and exit with its code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is more to interrupt: no traceback of an import
+    from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
+    from chatfile.cli.exits import Exit  # noqa: PLC0415
+    from chatfile.cli.running import run  # noqa: PLC0415
+
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a text that the locale can't show stands escaped
             stream.reconfigure(errors="backslashreplace")
