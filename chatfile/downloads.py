@@ -125,12 +125,11 @@ async def _digest_on_server(client: ChatFileClient, name: str, size: int, listed
             listed_size = next((row.size for row in await client.listing() if row.name == name), None)
         if listed_size != size:
             return None
-        digest = await client.hash(name, size=size)
+        return (await client.hash(name, size=size)).sha256
     except CLOSING:
         raise
     except errors.Refusal:
         return None
-    return digest.sha256 if digest.size == size else None
 
 
 async def _digest_of(present: PresentFile, in_thread: InThread) -> str:
