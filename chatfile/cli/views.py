@@ -107,8 +107,9 @@ class View:
     def download(self, download: Download, seconds: float) -> None:
         """A file that has arrived."""
         shown = dataclasses.asdict(download) | {"seconds": round(seconds, 3)}
-        self._show(shown, wire.printable(download.path))
-        self.note(f"{wire.printable(download.name)}: {_how_it_came(download, seconds)}")
+        with self.aside():
+            self._show(shown, wire.printable(download.path))
+            self.note(f"{wire.printable(download.name)}: {_how_it_came(download, seconds)}")
 
     def copied(self, copy: Download, seconds: float) -> None:
         """A file that went to standard output."""
