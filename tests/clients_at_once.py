@@ -89,6 +89,7 @@ def _become(job: Job) -> None:
         for encoding in ("ascii", "idna"):
             codecs.lookup(encoding)
         from twisted.internet import reactor  # noqa: F401
+
         os.setgroups([])
         os.setgid(_NOBODY)
         os.setuid(_NOBODY)
