@@ -143,7 +143,7 @@ def _follow(jobs: list[Job]) -> dict[int, int]:
 def main() -> None:
 
     import chatfile.cli
-    import chatfile.cli.prompt
+    import chatfile.cli.piped
     import chatfile.cli.running  # noqa: F401
 
     assert "twisted.internet.reactor" not in sys.modules, "each run has a reactor of its own"

@@ -14,7 +14,7 @@ from chatfile import errors
 from chatfile.cli.arguments import STDOUT
 from chatfile.cli.events import Events
 from chatfile.cli.exits import Exit, exit_code
-from chatfile.cli.getting import Getting, Reconnect
+from chatfile.cli.getting import Getting
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.progress import Bars, Display, Progress, is_drawable
 from chatfile.cli.session import Session, attempt, connected, leave, one_command
@@ -29,6 +29,20 @@ _NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
 
 def run(arguments: argparse.Namespace) -> Exit:
     """Do what `arguments` say; the result is the exit code."""
+    if arguments.command is not None or not _is_at_a_terminal():
+        return _run(arguments, is_interactive=False)
+    from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
+
+    with prepared():
+        return _run(arguments, is_interactive=True)
+
+
+def _is_at_a_terminal() -> bool:
+    """Whether somebody types and sees what is shown."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> Exit:
     from twisted.internet import reactor as installed  # noqa: PLC0415 -- importing it installs it
 
     reactor: Any = installed  # it has more than one interface, and `run` takes more than they say
@@ -36,7 +50,7 @@ def run(arguments: argparse.Namespace) -> Exit:
     view = View(as_json=arguments.json, quiet=arguments.quiet, output_is_taken=_is_copied_out(arguments))
 
     def begin() -> None:
-        running: Deferred[Any] = Deferred.fromCoroutine(_main(reactor, arguments, view, interrupts))
+        running: Deferred[Any] = Deferred.fromCoroutine(_main(reactor, arguments, view, interrupts, is_interactive))
         interrupts.handle = running.cancel
         running.addErrback(_exit_if_cancelled, arguments, view)
         running.addBoth(outcome.append)
@@ -88,19 +102,23 @@ def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
     return Exit.BROKEN
 
 
-async def _main(reactor: Any, arguments: argparse.Namespace, view: View, interrupts: Interrupts) -> Exit:
+async def _main(
+    reactor: Any, arguments: argparse.Namespace, view: View, interrupts: Interrupts, is_interactive: bool
+) -> Exit:
     async def reconnect() -> ChatFileClient:
         # The server may let us in again a moment before it hears that we have gone; or it has just been restarted.
         return await connected(arguments, reactor, view, wait=max(arguments.wait, _SEAT_PATIENCE), despite=_NOT_NOW)
 
     client = await connected(arguments, reactor, view, wait=arguments.wait)
-    progress = Progress(reactor, _display(arguments, view))
+    progress = Progress(reactor, _display(arguments, view, is_interactive))
     if not arguments.json:
         view.aside = progress.aside
     session = Session(client, arguments, view, progress)
     try:
+        if is_interactive:
+            return await _at_the_prompt(session, arguments, reactor, interrupts)
         if not arguments.command:
-            return await _prompt(reactor, session, interrupts, reconnect)
+            return await _piped(reactor, session)
         if arguments.command == "get":
             code = await Getting(session, arguments, reconnect).run()
         elif arguments.command == "watch":
@@ -112,11 +130,20 @@ async def _main(reactor: Any, arguments: argparse.Namespace, view: View, interru
         session.client.abort()
 
 
-async def _prompt(reactor: Any, session: Session, interrupts: Interrupts, reconnect: Reconnect) -> Exit:
-    from chatfile.cli.prompt import Prompt, StandardInput  # noqa: PLC0415 -- a single command needs no prompt
+async def _at_the_prompt(session: Session, arguments: argparse.Namespace, reactor: Any, interrupts: Interrupts) -> Exit:
+    from chatfile.cli.prompt import Conversation  # noqa: PLC0415 -- a single command starts without it
 
-    source = StandardInput(reactor)
-    return await Prompt(session, source, interrupts, reconnect, is_interactive=_is_typed()).run()
+    async def reconnect() -> ChatFileClient:
+        # The server may let us in again a moment before it hears that we have gone.
+        return await connected(arguments, reactor, session.view, wait=max(arguments.wait, _SEAT_PATIENCE))
+
+    return await Conversation(session, arguments, reactor, interrupts, reconnect).run()
+
+
+async def _piped(reactor: Any, session: Session) -> Exit:
+    from chatfile.cli.piped import Piped, StandardInput  # noqa: PLC0415 -- a single command needs no lines
+
+    return await Piped(session, StandardInput(reactor)).run()
 
 
 async def _watch(reactor: Any, session: Session, interrupts: Interrupts, interval: float) -> None:
@@ -130,16 +157,11 @@ async def _watch(reactor: Any, session: Session, interrupts: Interrupts, interva
     await watch(session, reactor, interrupts, picture, interval)
 
 
-def _is_typed() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
-def _display(arguments: argparse.Namespace, view: View) -> Display | None:
+def _display(arguments: argparse.Namespace, view: View, is_interactive: bool) -> Display | None:
     """Who shows the progress, if anyone."""
     if arguments.quiet:
         return None
     if arguments.json:
         return Events(view)
     is_mixed = _is_copied_out(arguments) and sys.stdout is not None and sys.stdout.isatty()
-    is_prompt = arguments.command is None and _is_typed()
-    return Bars(sys.stderr) if is_drawable(sys.stderr) and not is_mixed and not is_prompt else None
+    return Bars(sys.stderr) if is_drawable(sys.stderr) and not is_mixed and not is_interactive else None

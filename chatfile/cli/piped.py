@@ -1,0 +1,94 @@
+"""Lines that are piped in, carried out one after the other."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.interfaces import IReactorFromThreads
+
+from chatfile import errors, wire
+from chatfile.cli.exits import Exit
+from chatfile.cli.session import Session, attempt, leave
+from chatfile.lines import Phase
+
+_STDIN = 0
+_CHUNK = 65536
+
+
+class StandardInput:
+    """The lines of standard input, read in a thread, no further ahead than one line."""
+
+    def __init__(self, reactor: IReactorFromThreads) -> None:
+        """Nothing is read before `start`."""
+        self._reactor = reactor
+        self._events: DeferredQueue[bytes | errors.ChatFileError | None] = DeferredQueue()
+        self._wanted = threading.Semaphore(0)
+
+    def start(self) -> None:
+        """Begin to read. The thread is a daemon: a read can't be called back."""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def next(self) -> Deferred[bytes | errors.ChatFileError | None]:
+        """The next line without its end; None at the end of input; the error that was `interject`ed."""
+        self._wanted.release()
+        return self._events.get()
+
+    def interject(self, error: errors.ChatFileError) -> None:
+        """Something that whoever waits for a line must hear instead."""
+        self._events.put(error)
+
+    def _read(self) -> None:
+        for line in _lines():
+            self._wanted.acquire()
+            self._reactor.callFromThread(self._events.put, line)
+        self._reactor.callFromThread(self._events.put, None)
+
+
+def _lines() -> Iterator[bytes]:
+    # os.read, not sys.stdin: the interpreter can't end while a daemon thread is inside a buffered reader.
+    rest = b""
+    while data := _read_some():
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _read_some() -> bytes:
+    try:
+        return os.read(_STDIN, _CHUNK)
+    except OSError:
+        return b""  # the terminal went away (EIO), or there never was an input (EBADF): its end
+
+
+class Piped:
+    """Takes a line, carries it out, takes the next."""
+
+    def __init__(self, session: Session, source: StandardInput) -> None:
+        """`source` is not started."""
+        self._session = session
+        self._source = source
+
+    async def run(self) -> Exit:
+        """Until the input ends. The result is the exit code. Raises why, where the server ends the conversation."""
+        self._session.client.closed.addCallback(self._source.interject)
+        self._source.start()
+        code = Exit.DONE
+        while (line := await self._next_line()) is not None:
+            failed = await attempt(self._session, self._run_line(line))
+            code = code or failed
+            if self._session.client.phase is not Phase.OPEN:
+                break
+        return code or await leave(self._session)
+
+    async def _next_line(self) -> bytes | None:
+        line = await self._source.next()
+        if isinstance(line, errors.ChatFileError):
+            raise line
+        return line
+
+    async def _run_line(self, line: bytes) -> None:
+        await self._session.run(wire.parse_request(line.removesuffix(b"\r")))

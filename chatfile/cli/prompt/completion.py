@@ -1,0 +1,52 @@
+"""Tab: commands, and the names of the files on the server as it was last seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from chatfile import wire
+from chatfile.cli import units
+from chatfile.cli.prompt.commands import DESCRIPTIONS, TAKES_A_NAME
+
+MOST = 1000
+"""Names in the menu: nobody reads more, and a list without end would hold the keys up."""
+
+
+class Completions(Completer):
+    """What may come behind what stands there; `refresh` is asked for a newer listing, for the next time."""
+
+    def __init__(self, files: Callable[[], Sequence[wire.FileRow]], refresh: Callable[[], object]) -> None:
+        """`files` is the listing as it was last seen."""
+        self._files = files
+        self._refresh = refresh
+
+    def get_completions(self, document: Document, _event: CompleteEvent) -> Iterator[Completion]:
+        """Called on Tab."""
+        self._refresh()
+        line = document.current_line_before_cursor
+        word, space, name = line.partition(" ")
+        if not space:
+            yield from _commands(word)
+        elif word.lower() in TAKES_A_NAME:
+            yield from islice(_names(name, self._files()), MOST)
+
+
+def _commands(beginning: str) -> Iterable[Completion]:
+    for word, description in DESCRIPTIONS.items():
+        if word.startswith(beginning.lower()):
+            text = f"{word} " if word in TAKES_A_NAME else word
+            yield Completion(text, -len(beginning), display=word, display_meta=description)
+
+
+def _names(typed: str, rows: Sequence[wire.FileRow]) -> Iterator[Completion]:
+    """Those that begin with what was typed; where there are none, those that hold it anywhere."""
+    found = [row for row in rows if row.name.startswith(typed)]
+    if not found:
+        found = [row for row in rows if typed.casefold() in row.name.casefold()]
+    for row in found:
+        if wire.printable(row.name) == row.name:  # it stands in the line as it is: nothing there may steer the terminal
+            yield Completion(row.name, -len(typed), display=row.name, display_meta=units.size(row.size))

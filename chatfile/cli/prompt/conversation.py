@@ -1,0 +1,299 @@
+"""The prompt's life: what is typed goes to the jobs, what happens meanwhile is asked about or told."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from typing import Any
+
+from prompt_toolkit.application import get_app_session
+from prompt_toolkit.utils import is_dumb_terminal
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+
+from chatfile import errors, wire
+from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.prompt.above import streams_above
+from chatfile.cli.prompt.carrying import Carrier, is_lost
+from chatfile.cli.prompt.commands import parse
+from chatfile.cli.prompt.completion import Completions
+from chatfile.cli.prompt.history import KeptHistory, history_path
+from chatfile.cli.prompt.jobs import Job, Jobs
+from chatfile.cli.prompt.reading import Interrupted, Reader
+from chatfile.cli.prompt.showing import HumanView, counted
+from chatfile.cli.prompt.toolbar import toolbar
+from chatfile.cli.session import Session, leave
+from chatfile.cli.tables import cut
+from chatfile.client import ChatFileClient
+
+_A_MOMENT = 0.3
+"""Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
+_REDRAW = 0.25
+_LONGEST_SERVER = 40
+"""Columns of the prompt that an address may take."""
+
+
+class Left(Exception):
+    """`exit` was carried out."""
+
+
+class Conversation:
+    """Between a person at a terminal and a server, over as many connections as it takes."""
+
+    def __init__(
+        self,
+        session: Session,
+        arguments: argparse.Namespace,
+        reactor: Any,
+        interrupts: Interrupts,
+        reconnect: Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]],
+    ) -> None:
+        """`session` is connected, and the reactor asyncio's."""
+        self._session = session
+        self._clock: IReactorTime = reactor
+        self._interrupts = interrupts
+        self._reconnect = reconnect
+        self._output = get_app_session().output
+        self._is_dumb = is_dumb_terminal()
+        self._server = wire.printable(cut(arguments.server, _LONGEST_SERVER))
+        if not arguments.json:
+            session.view = HumanView(
+                quiet=arguments.quiet,
+                me=lambda: session.client.name,
+                width=lambda: self._output.get_size().columns,
+                is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
+            )
+        self._carrier = Carrier(session, arguments, self._clock.seconds)
+        completions = Completions(lambda: self._carrier.files, self._refresh_listing)
+        self._reader = Reader(self._clock, KeptHistory(history_path()), completions, self._toolbar)
+        self._jobs = Jobs(self._carry_out, self._reader.interject)
+        self._watched: ChatFileClient | None = None
+        self._settling: Deferred[None] | None = None
+        self._connecting: Deferred[ChatFileClient] | None = None
+
+    async def run(self) -> Exit:
+        """Until the person leaves; the result is the exit code."""
+        redrawing = LoopingCall(self._reader.redraw)
+        redrawing.clock = self._clock
+        self._interrupts.handle = self._signalled
+        with streams_above(self._output) as above:
+            self._session.view.note('Connected. "help" shows what can be typed, Tab completes, Ctrl-D leaves.')
+            self._watch()
+            redrawing.start(_REDRAW)
+            try:
+                with nullcontext() if self._is_dumb else self._reader.silent():
+                    return await self._converse()
+            finally:
+                redrawing.stop()
+                await Deferred.fromFuture(asyncio.ensure_future(above.shown()))
+
+    async def _converse(self) -> Exit:
+        while True:
+            try:
+                if self._is_dumb:
+                    await self._settled()  # such a terminal can't show a prompt and output at once
+                typed = await self._reader.line(wire.printable(self._session.client.name), self._server)
+                await self._take(typed)
+                code = None
+            except (Interrupted, EOFError, Left, errors.ChatFileError) as event:
+                code = await self._respond(event)
+            if code is not None:
+                return code
+
+    async def _respond(self, event: Exception) -> Exit | None:
+        """Do what something other than a line asks for; the result is the exit code where it is the end."""
+        try:
+            match event:
+                case Interrupted(typed=""):
+                    await self._offer_to_stop()
+                case EOFError():
+                    return await self._leave()
+                case Left():
+                    return Exit.DONE
+                case errors.ChatFileError():
+                    return await self._offer_to_reconnect(event)
+        except (Left, errors.ChatFileError) as another:
+            return await self._respond(another)
+        return None
+
+    # --- what was typed ---
+
+    async def _take(self, typed: str) -> None:
+        """Each of its lines, for it may have been pasted, becomes a job; what is done in a moment is waited for."""
+        lines = [line for line in typed.splitlines() if line]
+        for line in lines:
+            try:
+                self._jobs.add(Job(line, parse(line)))
+            except errors.ChatFileError as error:
+                self._session.view.error(error)
+        if not self._is_dumb:
+            await self._settled(_A_MOMENT)
+        waiting = min(len(lines), len(self._jobs.waiting))
+        if self._jobs.current is not None and waiting and not self._is_dumb:
+            first = f'"{wire.printable(lines[-1])}" waits' if waiting == 1 else f"{waiting} lines wait"
+            self._session.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
+
+    async def _settled(self, longest: float | None = None) -> None:
+        """Until nothing is under way, or for so many seconds."""
+        self._settling = self._jobs.idle()
+        if longest is not None:
+            self._settling.addTimeout(longest, self._clock)
+        try:
+            await self._settling
+        except (TimedOut, CancelledError):
+            pass
+        finally:
+            self._settling = None
+
+    async def _carry_out(self, job: Job) -> None:
+        client, is_last = self._session.client, isinstance(job.command, wire.Exit)
+        if is_last:
+            self._watched = None
+        try:
+            await self._carrier.perform(job)
+        except errors.ChatFileError as error:
+            if is_lost(client, error) and not is_last:
+                self._interrupted_by_server(job, client)
+            else:
+                self._session.view.error(error)
+        if is_last:
+            self._jobs.hold()
+            self._reader.interject(Left())
+
+    def _interrupted_by_server(self, job: Job, client: ChatFileClient) -> None:
+        """Why it went is told when that is asked about."""
+        if job.transfer is not None:
+            self._jobs.keep(job)
+        else:
+            self._jobs.hold()
+            self._session.view.note(f'There is no answer to "{wire.printable(job.line)}".')
+        client.abort()
+
+    def _refresh_listing(self) -> None:
+        if self._jobs.is_idle:
+            self._carrier.refresh()
+
+    def _toolbar(self) -> str | None:
+        job, waiting = self._jobs.current, len(self._jobs.waiting)
+        if job is None:
+            return None
+        width = self._output.get_size().columns
+        if job.transfer is not None and job.transfer.left:
+            return toolbar(job.transfer.progress(), waiting, width)
+        return cut(f"{wire.printable(job.line)}: waiting for the server", width)
+
+    # --- Ctrl-C, Ctrl-D ---
+
+    def _signalled(self) -> None:
+        """Ctrl-C where no prompt is there to take it as a key."""
+        if self._connecting is not None:
+            connecting, self._connecting = self._connecting, None
+            connecting.cancel()
+            return
+        self._reader.interject(Interrupted())
+        if self._settling is not None:
+            self._settling.cancel()
+
+    async def _offer_to_stop(self) -> None:
+        job = self._jobs.current
+        if job is None:
+            return
+        try:
+            is_wanted = await self._reader.ask(f"Stop {_described(job)}", otherwise=False)
+        except Interrupted:
+            is_wanted = True  # the second Ctrl-C
+        except EOFError:
+            is_wanted = False
+        if is_wanted and self._jobs.current is job:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
+        await self._jobs.stop()
+        if self._session.client.is_waiting:
+            self._watched = None
+            self._session.client.abort()
+            await self._connect()
+        self._session.view.note("Stopped.")
+        self._jobs.go_on()
+
+    async def _leave(self) -> Exit | None:
+        job = self._jobs.current
+        try:
+            if job is not None and not await self._reader.ask(f"Leave, and stop {_described(job)}", otherwise=False):
+                return None
+        except Interrupted:
+            return None
+        except EOFError:
+            pass  # the second Ctrl-D
+        self._watched = None
+        await self._jobs.stop()
+        code = await leave(self._session)
+        self._session.view.goodbye()
+        return code
+
+    # --- the connection ---
+
+    def _watch(self) -> None:
+        """Hear of the server's end, and look what files there are, for Tab."""
+        watched = self._watched = self._session.client
+
+        def tell(why: errors.ChatFileError) -> None:
+            if self._watched is watched:
+                self._jobs.hold()
+                self._reader.interject(why)
+
+        watched.closed.addCallback(tell)
+        self._carrier.refresh()
+
+    async def _offer_to_reconnect(self, why: errors.ChatFileError) -> Exit | None:
+        await self._jobs.idle()
+        code = exit_code(why)
+        while True:
+            self._session.view.error(why)
+            self._tell_what_waits()
+            try:
+                if not await self._reader.ask("Connect again?", otherwise=True):
+                    return code
+                await self._connect()
+            except (Interrupted, EOFError):
+                return code
+            except errors.ChatFileError as error:
+                why = error
+            else:
+                self._session.view.note("Connected.")
+                self._jobs.go_on()
+                return None
+
+    def _tell_what_waits(self) -> None:
+        waiting = [job.line for job in self._jobs.waiting]
+        if waiting:
+            more = f" and {counted(len(waiting) - 1, 'line')} more wait" if waiting[1:] else " waits"
+            self._session.view.note(f'"{wire.printable(waiting[0])}"{more} for the next connection.')
+
+    async def _connect(self) -> None:
+        """Raises a `ChatFileError` where that fails."""
+        connecting = self._connecting = Deferred.fromCoroutine(self._reconnect())
+        try:
+            with self._reader.obedient():
+                self._session.client = await connecting
+        except (errors.NoConnection, CancelledError):
+            if self._connecting is None:
+                raise errors.NoConnection("The attempt to connect was stopped.") from None
+            raise
+        finally:
+            self._connecting = None
+        self._watch()
+
+
+def _described(job: Job) -> str:
+    transfer = job.transfer
+    if transfer is None or transfer.count > 1 or not transfer.left:
+        return f'"{wire.printable(job.line)}"?'
+    return f'the download of "{wire.printable(transfer.name)}"? What came is kept.'

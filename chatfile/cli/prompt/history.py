@@ -1,0 +1,68 @@
+"""What was typed, kept between runs: a line each, for nobody else to read, and no more than is of use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from prompt_toolkit.history import History
+
+KEPT = 1000
+"""Lines that outlive a run."""
+_LONGEST = 1 << 20
+"""Bytes that are read at the start, the last ones: a file that grew beyond all measure delays nobody."""
+
+
+def history_path() -> Path:
+    """Where it is kept (XDG base directories)."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
+    return base / "chatfile" / "history"
+
+
+class KeptHistory(History):
+    """A prompt works without it: where it can't be read or written, what was typed is known in this run only."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is read or written yet."""
+        super().__init__()
+        self._path = path
+
+    def load_history_strings(self) -> Iterable[str]:
+        """The latest lines, the last one first."""
+        try:
+            lines = self._read()
+            if len(lines) > 2 * KEPT:
+                self._shorten(lines[-KEPT:])
+        except (OSError, RuntimeError):
+            return []
+        return reversed(lines[-KEPT:])
+
+    def _read(self) -> list[str]:
+        with self._path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST))
+            return file.read(_LONGEST).decode(errors="surrogateescape").split("\n")[:-1]
+
+    def store_string(self, string: str) -> None:
+        """Add what was typed, each of its lines on its own where it was pasted."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(self._path, "ab", opener=_private) as file:
+                file.write(_encoded(string.splitlines()))
+        except (OSError, RuntimeError):
+            pass
+
+    def _shorten(self, lines: list[str]) -> None:
+        beside = self._path.with_suffix(f".{os.getpid()}")
+        with open(beside, "wb", opener=_private) as file:
+            file.write(_encoded(lines))
+        beside.replace(self._path)
+
+
+def _encoded(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)

@@ -1,0 +1,160 @@
+"""The line that is being typed, and questions that are answered with a key."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app_or_none
+from prompt_toolkit.completion import Completer
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import DummyHistory, History
+from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.styles import Style
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+_STYLE = Style.from_dict({"name": "ansigreen bold", "server": "ansicyan", "bottom-toolbar": "reverse"})
+_RETRY = 0.02
+"""Seconds until a prompt that is just beginning can be ended."""
+
+
+class Keyboard(Vt100Input):
+    """Stays raw while something is shown above the line: a key struck in that moment is neither shown nor obeyed."""
+
+    def cooked_mode(self) -> AbstractContextManager[None]:
+        """As it is."""
+        return nullcontext()
+
+    def obeyed(self) -> AbstractContextManager[None]:
+        """While nothing else is read, Ctrl-C is a signal."""
+        return super().cooked_mode()
+
+
+class Interrupted(Exception):
+    """Ctrl-C. `typed` is the line that it dropped."""
+
+    typed = ""
+
+
+class Reader:
+    """Reads from the terminal, until something is more important."""
+
+    def __init__(
+        self, clock: IReactorTime, history: History, completer: Completer, toolbar: Callable[[], str | None]
+    ) -> None:
+        """`toolbar` gives the text below the line; None where there is nothing to tell."""
+        self._clock = clock
+        self._toolbar = toolbar
+        self._keyboard = Keyboard(sys.stdin)
+        self._lines: PromptSession[str] = PromptSession(
+            history=history,
+            completer=completer,
+            complete_while_typing=False,
+            interrupt_exception=Interrupted,
+            input=self._keyboard,
+            style=_STYLE,
+        )
+        self._questions: PromptSession[bool] = PromptSession(
+            history=DummyHistory(),
+            key_bindings=_answers(),
+            interrupt_exception=Interrupted,
+            input=self._keyboard,
+            style=_STYLE,
+        )
+        self._due: deque[BaseException] = deque()
+        self._is_reading = False
+        self._kept = ""
+
+    async def line(self, name: str, server: str) -> str:
+        """What is typed. Raises `Interrupted`, EOFError, or what was interjected; then the line is kept for later."""
+        message = FormattedText([("class:name", name), ("", " "), ("class:server", server), ("", "> ")])
+        self._raise_due()
+        kept, self._kept = self._kept, ""
+        self.redraw()
+        try:
+            return str(await self._read(self._lines, message, kept))
+        except Interrupted as interrupted:
+            interrupted.typed = self._lines.default_buffer.text
+            raise
+        except EOFError:
+            raise
+        except BaseException:
+            self._kept = self._lines.default_buffer.text
+            raise
+
+    async def ask(self, question: str, *, otherwise: bool) -> bool:
+        """Yes or no; `otherwise` is what Enter means. Raises what `line` does."""
+        self._raise_due()
+        answer = await self._read(self._questions, f"{question} ({'Y/n' if otherwise else 'y/N'}) ", "")
+        return otherwise if answer == "" else bool(answer)
+
+    def _raise_due(self) -> None:
+        if self._due:
+            raise self._due.popleft()
+
+    async def _read(self, session: PromptSession[Any], message: Any, default: str) -> Any:
+        self._is_reading = True
+        reading = session.prompt_async(message, default=default, handle_sigint=False, set_exception_handler=False)
+        try:
+            return await Deferred.fromFuture(asyncio.ensure_future(reading))
+        finally:
+            self._is_reading = False
+
+    def silent(self) -> AbstractContextManager[None]:
+        """Keys are kept for the next line and not shown until then, not even Ctrl-C."""
+        return self._keyboard.raw_mode()
+
+    def obedient(self) -> AbstractContextManager[None]:
+        """Ctrl-C is a signal: for what may last."""
+        return self._keyboard.obeyed()
+
+    def interject(self, error: BaseException) -> None:
+        """Whoever reads now, or next, gets `error` instead."""
+        self._due.append(error)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if not self._due or not self._is_reading:
+            return
+        app = get_app_or_none()
+        if app is None or app.future is None:
+            self._clock.callLater(_RETRY, self._deliver)
+        elif not app.future.done():
+            app.exit(exception=self._due.popleft())
+
+    def redraw(self) -> None:
+        """What the toolbar tells has changed."""
+        shown = None if self._toolbar() is None else self._toolbar
+        if shown is None and self._lines.bottom_toolbar is None:
+            return
+        self._lines.bottom_toolbar = self._questions.bottom_toolbar = shown
+        app = get_app_or_none()
+        if app is not None:
+            app.invalidate()
+
+
+def _answers() -> KeyBindings:
+    """One key is the answer; Enter is none, so is everything pasted."""
+    keys = KeyBindings()
+
+    def answer(key: str, *, means: bool) -> None:
+        def bound(event: KeyPressEvent) -> None:
+            event.current_buffer.text = key
+            event.app.exit(result=means)
+
+        keys.add(key)(bound)
+        keys.add(key.upper())(bound)
+
+    answer("y", means=True)
+    answer("n", means=False)
+    for swallowed in (Keys.Any, Keys.BracketedPaste):
+        keys.add(swallowed)(lambda _: None)
+    return keys

@@ -1,0 +1,78 @@
+"""How results look at the prompt: made for people, where those of single commands are made for pipes too."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from chatfile import errors, wire
+from chatfile.cli import tables, units
+from chatfile.cli.prompt.commands import HELP
+from chatfile.cli.views import View
+from chatfile.downloads import Download
+
+_BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
+
+
+class HumanView(View):
+    """Tables that fit the window, sizes and times as people say them."""
+
+    def __init__(self, *, quiet: bool, is_coloured: bool, me: Callable[[], str], width: Callable[[], int]) -> None:
+        """`me` is what the server calls us now."""
+        super().__init__(as_json=False, quiet=quiet)
+        self._is_coloured = is_coloured
+        self._me = me
+        self._width = width
+
+    def clients(self, rows: Iterable[wire.ClientRow]) -> None:
+        """The cache of the server."""
+        self._table(tables.clients(list(rows), self._me(), time.time(), self._width()))
+
+    def files(self, rows: Iterable[wire.FileRow]) -> None:
+        """The listing."""
+        rows = list(rows)
+        if not rows:
+            self.note("There is no file on the server.")
+            return
+        total = units.size(sum(row.size for row in rows))
+        self._table([*tables.files(rows, time.time(), self._width()), f"{counted(len(rows), 'file')}, {total}"])
+
+    def prompt_help(self) -> None:
+        """What can be typed here."""
+        self._lines([HELP])
+
+    def download(self, download: Download, seconds: float) -> None:
+        """A file that has arrived."""
+        path = wire.printable(download.path)
+        if download.already:
+            self._lines([f"{path}: already complete, {units.size(download.size)}, SHA-256 verified"])
+            return
+        share = units.percentage(download.resumed_from, download.size)
+        resumed = f", resumed at {share} %" if download.resumed_from else ""
+        proof = "SHA-256 verified" if download.verified else "not verified, for the server does not hash"
+        self._lines([f"{path}: {units.size(download.size)} in {tables.spent(seconds)}{resumed}, {proof}"])
+
+    def error(self, error: errors.ChatFileError, name: str | None = None) -> None:  # noqa: ARG002 -- it is said in it
+        """What went wrong, and what to do about it here."""
+        said = wire.printable(str(error))
+        if isinstance(error, errors.TargetExists):
+            said = said.replace("--force replaces it", '"get!" instead of "get" replaces it')
+        self._tell(self._styled(said, _RED))
+
+    def _tell(self, text: str) -> None:
+        super()._tell(textwrap.fill(text, self._width(), break_long_words=False, break_on_hyphens=False))
+
+    def _table(self, lines: Sequence[str]) -> None:
+        self._lines([self._styled(lines[0], _BOLD), *lines[1:]])
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"{style}{text}{_PLAIN}" if self._is_coloured else text
+
+    def _lines(self, lines: Iterable[str]) -> None:
+        self._show({}, "\n".join(lines))
+
+
+def counted(count: int, what: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
