@@ -1,64 +1,18 @@
-"""`chatfile-client` in a terminal: the prompt, Ctrl-C, Ctrl-D, and a server that goes."""
+"""`chatfile-client` in a terminal: the prompt, the keys, and a server that goes."""
 
 from __future__ import annotations
 
 import os
-import re
-import selectors
 import signal
 import subprocess
-import time
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE, ServerProcess, client_command
-
-
-class Terminal:
-    """A program in a terminal of its own: what is typed, and what is seen."""
-
-    def __init__(self, *command: str, folder: Path) -> None:
-        self._master, slave = os.openpty()
-        name = os.ttyname(slave)
-        # The first terminal that a new session opens is the one whose Ctrl-C it gets.
-        opening = ["sh", "-c", 'exec "$@" < "$0" > "$0" 2>&1', name, *command]
-        self.process = subprocess.Popen(opening, cwd=folder, start_new_session=True)
-        self.screen = ""
-        self._slave = slave  # open until the end, or the terminal is gone before the program has it
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def see(self, pattern: str) -> str:
-        """Wait until the pattern is seen; the screen up to its end is taken away and given back."""
-        deadline = time.monotonic() + PATIENCE
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._master, selectors.EVENT_READ)
-            while not (match := re.search(pattern, self.screen)):
-                assert selector.select(deadline - time.monotonic()), self.screen
-                self.screen += self._read()
-        seen, self.screen = self.screen[: match.end()], self.screen[match.end() :]
-        return seen
-
-    def _read(self) -> str:
-        try:
-            return os.read(self._master, 65536).decode()
-        except OSError as error:  # EIO: the program has let go of the terminal
-            raise AssertionError(self.screen) from error
-
-    def ended(self) -> int:
-        return self.process.wait(PATIENCE)
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._master)
-        os.close(self._slave)
+from tests.processes import ServerProcess
+from tests.terminals import CTRL_C, CTRL_D, ENTER, PROMPT, TAB, UP, at_the_prompt, wait_for_bytes
 
 
 @pytest.fixture(scope="module")
@@ -66,80 +20,156 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     served = tmp_path_factory.mktemp("work") / "served"
     served.mkdir()
     (served / "a").write_bytes(b"content")
+    (served / "two words.txt").write_bytes(b"content")
     (served / "\u202eliv\u202ce").touch()
     (served / "huge").touch()
-    os.truncate(served / "huge", 2_000_000_000)
+    os.truncate(served / "huge", 20_000_000_000)
     return served
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[ServerProcess]:
     with ServerProcess(folder, "--no-digest") as server:
         yield server
 
 
-def prompt(server: ServerProcess, folder: Path) -> Terminal:
-    terminal = Terminal(*client_command("-s", f"127.0.0.1:{server.port}"), folder=folder)
-    terminal.see("Client01> ")
-    return terminal
+@pytest.fixture
+def short_lived(folder: Path) -> Iterator[ServerProcess]:
+    with ServerProcess(folder, "--no-digest") as server:
+        yield server
+
+
+def test_single_commands_and_pipes_start_without_what_the_prompt_needs() -> None:
+    loaded = "import sys, chatfile.cli.running, chatfile.cli.piped; print({'prompt_toolkit', 'rich'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", loaded]) == b"set()\n"
 
 
 def test_a_conversation(server: ServerProcess, tmp_path: Path) -> None:
-    with prompt(server, tmp_path) as terminal:
-        terminal.type("hello\n")
-        terminal.see("hello ACK\r\nClient01> ")
-        terminal.type("get missing\n")
-        terminal.see('no file "missing".*\r\nClient01> ')
-        terminal.type("get a\n")
-        terminal.see("client_downloads/a\r\n")
-        terminal.type("exit\n")
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"hello{ENTER}")
+        terminal.see(f"\nhello ACK\r\n{PROMPT}")
+        terminal.type(f"get missing{ENTER}")
+        terminal.see('no file "missing"')
+        terminal.type(f"get t{TAB}")
+        terminal.see(r"two words\.txt")
+        terminal.type(ENTER)
+        terminal.see(r"client_downloads/two words\.txt: 7 B in ")
+        terminal.type(f"exit{ENTER}")
         assert terminal.ended() == 0
-    assert (tmp_path / "client_downloads" / "a").read_bytes() == b"content"
+    assert (tmp_path / "client_downloads" / "two words.txt").read_bytes() == b"content"
 
 
 def test_names_can_not_play_with_the_terminal(server: ServerProcess, tmp_path: Path) -> None:
-    with prompt(server, tmp_path) as terminal:
-        terminal.type("list\n")
-        assert r"\u202eliv\u202ce" in terminal.see("Client01> ")
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"list{ENTER}")
+        assert r"\u202eliv\u202ce" in terminal.see(r"4 files, 20\.0 GB")
+        terminal.type(f"get {TAB}")
+        terminal.see("huge")
+        assert "\u202e" not in terminal.raw
 
 
-def test_ctrl_d_leaves(server: ServerProcess, tmp_path: Path) -> None:
-    with prompt(server, tmp_path) as terminal:
-        terminal.type("\x04")
+@pytest.mark.slow
+def test_what_was_typed_is_there_in_the_next_run(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"hello again{ENTER}")
+        terminal.see("again ACK")
+        terminal.type(CTRL_D)
         assert terminal.ended() == 0
+    assert (tmp_path / "state" / "chatfile" / "history").stat().st_mode & 0o777 == 0o600
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(UP)
+        terminal.see("hello again")
+        terminal.type(ENTER)
+        terminal.see("hello again ACK")
+
+
+@pytest.mark.slow
+def test_a_prompt_needs_no_history(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path, XDG_STATE_HOME="/dev/null") as terminal:
+        terminal.type(f"hello{ENTER}")
+        terminal.see("hello ACK")
+
+
+def test_a_dumb_terminal_gets_no_escape_sequences(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path, TERM="dumb") as terminal:
+        terminal.type(f"get a{ENTER}")
+        terminal.see(rf"client_downloads/a: 7 B .*\s+{PROMPT}")
+        terminal.type(f"exit{ENTER}")
+        assert terminal.ended() == 0
+        assert "\x1b" not in terminal.raw
 
 
 def test_ctrl_c_at_the_prompt_drops_the_line(server: ServerProcess, tmp_path: Path) -> None:
-    with prompt(server, tmp_path) as terminal:
-        terminal.type("half a li\x03")
-        terminal.see(r"\^C.*\r\nClient01> ")
-        terminal.type("hello\n")
-        terminal.see("\nhello ACK\r\nClient01> ")
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"half a li{CTRL_C}")
+        terminal.see(PROMPT)
+        terminal.type(f"hello{ENTER}")
+        terminal.see(r"\nhello ACK\r\n")
 
 
-def test_ctrl_c_ends_a_transfer_but_not_the_session(server: ServerProcess, tmp_path: Path) -> None:
-    with prompt(server, tmp_path) as terminal:
-        terminal.type("get huge\n")
-        part = tmp_path / "client_downloads" / ".huge.part"
-        deadline = time.monotonic() + PATIENCE
-        while not part.exists() or not part.stat().st_size:
-            assert time.monotonic() < deadline
-        terminal.type("\x03")
-        terminal.see("Client02> ")
-        terminal.type("hello\n")
-        terminal.see("hello ACK\r\nClient02> ")
+@pytest.mark.slow
+def test_what_is_pasted_is_carried_out_line_by_line(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"\x1b[200~one\ntwo\nstatus\x1b[201~{ENTER}")
+        terminal.see(r"one ACK\r\ntwo ACK\r\nNAME [\s\S]*\(you\)")
+
+
+def test_ctrl_c_during_a_download_asks_and_then_stops_it(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"get huge{ENTER}")
+        wait_for_bytes(tmp_path / "client_downloads" / ".huge.part")
+        terminal.see(rf"{PROMPT}\s*huge  ")
+        terminal.type(f"hello{ENTER}")
+        terminal.see('"hello" waits until "get huge" is done')
+        terminal.type(CTRL_C)
+        terminal.see(r'Stop the download of "huge"\? .*\(y/N\)')
+        terminal.type("n")
+        terminal.see(PROMPT)
+        terminal.type(CTRL_C)
+        terminal.see(r"\(y/N\)")
+        terminal.type("y")
+        terminal.see("Stopped")
+        terminal.see("hello ACK")
     assert sorted(os.listdir(tmp_path / "client_downloads")) == [".huge.note", ".huge.part"]
 
 
-def test_a_server_that_goes_says_why(server: ServerProcess, tmp_path: Path) -> None:
-    with prompt(server, tmp_path) as terminal:
-        server.process.send_signal(signal.SIGTERM)
-        terminal.see("chatfile-client: The server is going down")
+@pytest.mark.slow
+def test_ctrl_d_during_a_download_asks(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"get huge{ENTER}")
+        terminal.see(rf"{PROMPT}\s*huge  ")
+        terminal.type(CTRL_D)
+        terminal.see(r'Leave, and stop the download of "huge"\? .*\(y/N\)')
+        terminal.type(ENTER)
+        terminal.see(PROMPT)
+        terminal.type(CTRL_D)
+        terminal.see(r"\(y/N\)")
+        terminal.type("y")
+        assert terminal.ended() == 0
+
+
+def test_a_server_that_goes_says_why(short_lived: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(short_lived, tmp_path) as terminal:
+        short_lived.process.send_signal(signal.SIGTERM)
+        terminal.see(r"The server is going down[\s\S]*Connect again\? \(Y/n\)")
+        terminal.type("n")
         assert terminal.ended() == 6
 
 
-def test_a_server_that_dies_is_noticed(server: ServerProcess, tmp_path: Path) -> None:
-    with prompt(server, tmp_path) as terminal:
-        server.process.kill()
-        terminal.see("chatfile-client: The ")
-        assert terminal.ended() == 6
+def test_a_download_goes_on_at_the_server_that_comes_back(
+    short_lived: ServerProcess, folder: Path, tmp_path: Path
+) -> None:
+    part = tmp_path / "client_downloads" / ".huge.part"
+    with at_the_prompt(short_lived, tmp_path) as terminal:
+        terminal.type(f"get huge{ENTER}")
+        wait_for_bytes(part)
+        short_lived.process.kill()
+        terminal.see(r'"get huge" waits for the next connection\.\s+Connect again\? \(Y/n\)')
+        came = part.stat().st_size
+        with ServerProcess(folder, "--no-digest", port=f"tcp:{short_lived.port}:interface=127.0.0.1"):
+            terminal.type(ENTER)
+            terminal.see("Connected")
+            terminal.see("huge  ")
+            assert part.stat().st_size >= came
+            terminal.process.kill()
+            terminal.process.wait()

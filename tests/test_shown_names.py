@@ -15,7 +15,7 @@ import pytest
 from chatfile.cli.arguments import parse_arguments
 from chatfile.wire import printable
 from tests.processes import ServerProcess, client_command, run_client
-from tests.test_prompt import Terminal
+from tests.terminals import Terminal
 
 EVIL = "\x1b[2J\x1b]52;c;QUFB\x07\x9b31m\b\x7f\u202eliv\u2066\u200b\ufeffé😀\U000e0041"
 """What a terminal obeys, and no white space, which would end a field."""
@@ -101,7 +101,7 @@ def test_a_hostile_greeting_is_shown_escaped(hostile: HostileServer, tmp_path: P
 
 def test_a_prompt_shows_a_hostile_name_escaped(hostile: HostileServer, tmp_path: Path) -> None:
     hostile.greeting = "WELCOME \u202eliv\u200b chatfile/1\n"
-    with Terminal(*client_command("-s", hostile.address), folder=tmp_path) as terminal:
+    with Terminal(*client_command("-s", hostile.address), folder=tmp_path, TERM="dumb") as terminal:
         assert_harmless(terminal.see("> ").replace("\r", "").encode())
 
 

@@ -1,0 +1,99 @@
+"""Results for people: times, and tables that fit the window."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prompt_toolkit.utils import get_cwidth
+
+from chatfile import wire
+from chatfile.cli import tables
+
+NOW = 1_800_000_000
+NAMES = st.text(min_size=1, max_size=40)
+ROWS = st.lists(st.builds(wire.FileRow, st.integers(0, 2**63), st.integers(0, 2**33), NAMES), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (0, "just now"),
+        (-5, "just now"),
+        (42, "42 s ago"),
+        (60, "1 min ago"),
+        (3599, "59 min ago"),
+        (3600, "1 h ago"),
+        (86399, "23 h ago"),
+    ],
+)
+def test_what_was_today_is_so_long_ago(age: int, said: str) -> None:
+    assert tables.moment(NOW - age, NOW) == said
+
+
+@pytest.mark.parametrize("age", [86400, -3600])
+def test_what_was_before_or_is_to_come_has_a_local_date(monkeypatch: pytest.MonkeyPatch, age: int) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert tables.moment(NOW - age, NOW) == wire.format_time(NOW - age + 9 * 3600)[:16].replace("T", " ")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_time_beyond_the_calendar_is_shown_all_the_same() -> None:
+    assert tables.moment(2**63, NOW) == "9999-12-31T23:59:59Z"
+
+
+@given(st.text(max_size=50), st.integers(1, 40))
+def test_what_is_cut_fits(text: str, columns: int) -> None:
+    cut = tables.cut(text, columns)
+    assert get_cwidth(cut) <= columns
+    assert cut == text or cut.endswith("…")
+
+
+def test_columns_are_aligned_by_what_is_seen() -> None:
+    rows = tables.table(
+        [tables.Column("NAME", ["日本", "a", "🎉"]), tables.Column("SIZE", ["1", "22", "3"], right=True)], 80
+    )
+    assert rows == ["NAME  SIZE", "日本     1", "a       22", "🎉       3"]
+
+
+@given(ROWS, st.integers(40, 120))
+def test_no_line_is_wider_than_the_window(rows: list[wire.FileRow], width: int) -> None:
+    assert max(map(get_cwidth, tables.files(rows, NOW, width))) <= width
+
+
+@given(ROWS)
+def test_what_others_wrote_can_not_play_with_the_terminal(rows: list[wire.FileRow]) -> None:
+    for line in tables.files(rows, NOW, 10_000):
+        assert wire.printable(line) == line
+
+
+CLIENTS = [
+    wire.ClientRow("Client01", "127.0.0.1:50914", NOW - 90, NOW - 30, 3, 1_000_000),
+    wire.ClientRow("Client02", "127.0.0.1:50916", NOW - 120, None, 0, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("width", "titles"),
+    [
+        (80, "NAME            ADDRESS          CAME       LEFT      FILES    SENT"),
+        (60, "NAME            CAME       LEFT      FILES    SENT"),
+        (45, "NAME            LEFT      FILES    SENT"),
+    ],
+)
+def test_a_narrow_window_has_fewer_columns(width: int, titles: str) -> None:
+    lines = tables.clients(CLIENTS, "Client02", NOW, width)
+    assert lines[0] == titles
+    assert max(map(get_cwidth, lines)) <= width
+
+
+def test_the_table_of_clients_says_who_you_are() -> None:
+    mine, other = reversed(tables.clients(CLIENTS, "Client02", NOW, 80)[1:])
+    assert mine.startswith("Client02 (you)  ")
+    assert "(you)" not in other

@@ -1,0 +1,145 @@
+"""What a line at the prompt stands for, what Tab makes of it, and what is kept of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+
+from chatfile import errors, wire
+from chatfile.cli.prompt.commands import Command, Fetch, Raw, ShowHelp, expand, parse
+from chatfile.cli.prompt.completion import MOST, Completions
+from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path
+
+
+def listing(*names: str) -> list[wire.FileRow]:
+    return [wire.FileRow(1_200_000, 0, name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("hello", wire.Message("hello")),
+        ("list", wire.List()),
+        ("!list", Raw(wire.List())),
+        ("!Status", Raw(wire.Status())),
+        ("!hello", wire.Message("!hello")),
+        ("help", ShowHelp()),
+        ("!help", Raw(wire.Help())),
+        ("get a b", Fetch("a b")),
+        ("GET! a b", Fetch("a b", replace=True)),
+        ("resume 5 a", Fetch("a")),
+        ("hash a", wire.Hash("a")),
+        ("exit", wire.Exit()),
+    ],
+)
+def test_a_line_stands_for_a_command(line: str, command: Command) -> None:
+    assert parse(line) == command
+
+
+@pytest.mark.parametrize("line", ["get", "get!", "get! ", "hash", "a\x1bb", "a" * 5000, "\udc80"])
+def test_what_can_not_be_sent_is_refused_here(line: str) -> None:
+    with pytest.raises(errors.Refusal):
+        parse(line)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*.csv", ["a.csv", "b.csv"]),
+        ("?.csv", ["a.csv", "b.csv"]),
+        ("[b]*", ["[b]*"]),
+        ("[b-c]*", ["b.csv"]),
+        ("*.CSV", []),
+        ("a.csv", ["a.csv"]),
+        ("nothing", []),
+    ],
+)
+def test_a_pattern_stands_for_files_unless_one_has_that_very_name(pattern: str, names: list[str]) -> None:
+    assert [row.name for row in expand(pattern, listing("[b]*", "a.csv", "b.csv"))] == names
+
+
+# --- Tab ---
+
+
+def completed(line: str, *names: str) -> list[tuple[str, str]]:
+    """What the line becomes with each completion, and what stands beside it."""
+    completions = Completions(lambda: listing(*names), lambda: None)
+    found = completions.get_completions(Document(line), CompleteEvent())
+    return [(line[: len(line) + c.start_position] + c.text, c.display_meta_text) for c in found]
+
+
+def test_tab_completes_commands_and_says_what_they_do() -> None:
+    assert completed("st") == [("status", "who is connected and who was")]
+    assert [line for line, _ in completed("GE")] == ["get ", "get! "]
+
+
+def test_tab_completes_names_with_their_sizes() -> None:
+    assert completed("get a", "a b.txt", "b", "a.csv") == [("get a b.txt", "1.2 MB"), ("get a.csv", "1.2 MB")]
+    assert completed("hash a b", "a b.txt", "ab") == [("hash a b.txt", "1.2 MB")]
+
+
+def test_tab_finds_what_is_in_the_middle_of_a_name() -> None:
+    assert [line for line, _ in completed("get REPORT", "my report.txt", "b")] == ["get my report.txt"]
+
+
+def test_tab_leaves_messages_alone() -> None:
+    assert completed("hello a", "a") == []
+
+
+def test_tab_does_not_put_into_the_line_what_would_steer_the_terminal() -> None:
+    assert completed("get ", "a\x1b[2J", "\u202ea", "ok") == [("get ok", "1.2 MB")]
+
+
+def test_tab_offers_no_more_than_can_be_read() -> None:
+    assert len(completed("get ", *map(str, range(2 * MOST)))) == MOST
+
+
+# --- history ---
+
+
+def test_the_history_is_the_latest_lines_of_all_runs(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "history"
+    for line in ("first", "second\nthird", "日本\udc80"):
+        KeptHistory(path).store_string(line)
+    assert list(KeptHistory(path).load_history_strings()) == ["日本\udc80", "third", "second", "first"]
+
+
+def test_the_history_is_for_nobody_else_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "history"
+    KeptHistory(path).store_string("secret")
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_the_history_does_not_grow_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    path.write_text("".join(f"{number}\n" for number in range(3 * KEPT)))
+    assert next(iter(KeptHistory(path).load_history_strings())) == str(3 * KEPT - 1)
+    assert len(path.read_text().splitlines()) == KEPT
+    assert os.listdir(tmp_path) == ["history"]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("obstacle", ["/dev/null/history", "/proc/history"])
+def test_where_there_can_be_no_history_there_is_none(obstacle: str) -> None:
+    history = KeptHistory(Path(obstacle))
+    history.store_string("line")
+    assert list(history.load_history_strings()) == []
+
+
+def test_a_history_behind_a_link_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("")
+    (tmp_path / "history").symlink_to(tmp_path / "target")
+    KeptHistory(tmp_path / "history").store_string("line")
+    assert (tmp_path / "target").read_text() == ""
+
+
+@pytest.mark.parametrize(("state", "base"), [("/s", "/s"), ("", "/h/.local/state"), ("relative", "/h/.local/state")])
+def test_the_history_has_its_place_in_the_home(monkeypatch: pytest.MonkeyPatch, state: str, base: str) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", state)
+    monkeypatch.setenv("HOME", "/h")
+    assert history_path() == Path(base, "chatfile", "history")
