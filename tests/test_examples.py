@@ -21,6 +21,8 @@ from tests.hostile import Do, Hear, HostileServer, Send, Step
 from tests.processes import PATIENCE, ServerProcess
 from tests.trees import tree
 
+pytestmark = pytest.mark.slow
+
 SLOW = pytest.mark.slow
 EXAMPLES = Path(__file__).parent / "examples"
 NEEDS = {"sh": ("nc", "sha256sum"), "c": ("cc", "sha256sum"), "js": ("node",)}

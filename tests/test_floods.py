@@ -14,7 +14,10 @@ import pytest
 from tests.flooding import KIB, MIB, Flood, Flooder, Memory
 from tests.processes import RawClient, ServerProcess, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process's memory")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process's memory"),
+]
 
 FLOODS = {
     "a line without an end": Flood(b"x", size=34 * MIB),

@@ -16,6 +16,8 @@ from tests.hostile import Hear, HostileServer, Send, SendForEver, Step
 from tests.processes import PATIENCE, ServerProcess, client_command
 from tests.trees import tree
 
+pytestmark = pytest.mark.slow
+
 Hostile = Callable[..., HostileServer]
 CONTENT = os.urandom(65_536)
 TIME = b"2026-11-22T12:00:00Z"

@@ -17,6 +17,8 @@ from tests.faulty_path import FaultyPath, StallAfter
 from tests.processes import ServerProcess
 from tests.trees import tree
 
+pytestmark = pytest.mark.slow
+
 Paths = Callable[..., FaultyPath]
 CONTENT = os.urandom(300_000)
 SIZE = len(CONTENT)

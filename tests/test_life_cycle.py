@@ -14,6 +14,8 @@ import pytest
 from tests.processes import PATIENCE, ServerProcess, client_command, run_client, wait_until
 from tests.started import Started, program, said
 
+pytestmark = pytest.mark.slow
+
 TWISTD = program("twistd")
 BIG = 30_000_000
 """Bytes of a file that no socket buffer holds."""

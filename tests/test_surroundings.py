@@ -18,6 +18,8 @@ import pytest
 from tests.processes import PATIENCE, ServerProcess, wait_until
 from tests.started import Started, is_at_rest, program
 
+pytestmark = pytest.mark.slow
+
 SERVER = program("chatfile-server")
 TWISTD = (program("twistd"), "-n", "--pidfile=")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of processes, and limits others, so")

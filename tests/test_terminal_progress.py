@@ -15,6 +15,8 @@ from tests.hostile import Do, Hear, HostileServer, Send, Step, Wait
 from tests.processes import ServerProcess, client_command
 from tests.terminals import CTRL_C, Terminal
 
+pytestmark = pytest.mark.slow
+
 Hostile = Callable[..., HostileServer]
 NAME = "Привет 文件 🎉.bin"
 HALF = b"0" * 500
