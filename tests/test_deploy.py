@@ -19,7 +19,7 @@ from twisted.internet import endpoints
 from twisted.python.systemd import ListenFDs
 from twisted.python.usage import UsageError
 
-from chatfile.service import DEFAULT_PORT, Options
+from chatfile.options import DEFAULT_PORT, Options
 from tests.processes import PATIENCE, RawClient
 from tests.started import program
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,21 @@ def test_a_bad_option_is_one_line_and_nothing_has_begun(tmp_path: Path, option: 
     assert named in line
     assert usage.startswith("Usage:")
     assert os.listdir(tmp_path) == []
+
+
+def test_our_own_script_says_a_bad_option_without_the_others(tmp_path: Path) -> None:
+    done = run(tmp_path, sys.executable, "-m", "chatfile", "-p", "unix:socket", "--bog\x1bus")
+    complaint, advice = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "--bog\\x1bus" in complaint
+    assert "--help" in advice
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", [(TWISTD, "chatfile"), (sys.executable, "-m", "chatfile")])
+def test_the_version_is_ours(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = run(tmp_path, *command, "--version")
+    assert (done.returncode, done.stdout) == (0, f"chatfile {version('chatfile')}\n".encode())
 
 
 # --- a daemon ---

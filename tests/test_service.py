@@ -18,7 +18,8 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from chatfile import service
-from chatfile.service import CannotStart, Options, endpoint_description, makeService
+from chatfile.options import Options, endpoint_description
+from chatfile.service import CannotStart, makeService
 
 
 def parsed(*arguments: str) -> Options:

@@ -13,7 +13,7 @@ pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
 
 from chatfile import errors, tls
 from chatfile.cli.arguments import parse_arguments
-from chatfile.service import Options
+from chatfile.options import Options
 from tests.certificates import Papers
 
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from chatfile import errors, tls, wire
 from chatfile.downloads import check_name
+from chatfile.version import program_and_version
 
 DEFAULT_SERVER = "127.0.0.1"
 DEFAULT_PORT = 5000
@@ -176,15 +177,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _ShowVersion(argparse.Action):
-    """Looks it up when it is asked for: that takes as long as all the rest of the start."""
+    """Looks it up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 -- see above
-
-        try:
-            parser.exit(message=f"chatfile {version('chatfile')}\n")
-        except PackageNotFoundError:
-            parser.exit(message="chatfile, not installed\n")
+        parser.exit(message=f"{program_and_version()}\n")
 
 
 def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:

@@ -1,0 +1,201 @@
+"""The options of `twistd chatfile`, checked before anything is opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
+from twisted.python import usage
+
+from chatfile import errors, tls
+from chatfile.server import STANDING_ROOM
+from chatfile.version import program_and_version
+
+if TYPE_CHECKING:
+    from chatfile.tls.accepting import Listening
+
+DEFAULT_PORT = "5000"
+LAST_PORT = 65535
+DEFAULT_FILES = "server_files"
+RESERVED_DESCRIPTORS = 32
+"""Descriptors that the process needs beside its clients' sockets; where they run out, a file is `unavailable`."""
+LEAST_STANDING_ROOM = 8
+"""Connections without a seat that are kept at once, however few descriptors there are: some of the reserved ones."""
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
+OWN_TLS = re.compile(r"(haproxy:)?(ssl|tls):")
+"""An endpoint description that brings TLS of its own."""
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
+
+
+def _whole(option: str, text: object, least: int) -> int:
+    text = str(text)
+    if not _NUMBER.fullmatch(text) or int(text) < least:
+        raise usage.UsageError(f"--{option}: {text!r} is not a whole number from {least} on")
+    return int(text)
+
+
+def _seconds(option: str, text: object) -> float:
+    if not _SECONDS.fullmatch(str(text)):
+        raise usage.UsageError(f"--{option}: {text!r} is not a number of seconds, such as 30, 0.5, or 0 for never")
+    return float(str(text))
+
+
+class Options(usage.Options):
+    """The command line of `twistd chatfile`; afterwards a dict of checked values."""
+
+    synopsis = "[options]"
+    longdesc = "A file server you can talk to: serves the files of one folder, line by line, to a few clients at once."
+    optParameters = [  # noqa: RUF012 -- as usage.Options wants it
+        ["files", "f", DEFAULT_FILES, "Folder to serve; this default is created if missing."],
+        ["max-clients", "n", 3, "Clients at once."],
+        ["max-per-address", None, 0, "Clients at once from one address, 0: no limit."],
+        ["history", None, 1000, "How many disconnected clients status remembers."],
+        ["idle-timeout", None, 300, "Seconds in which a client may ask nothing, 0: for ever."],
+        ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever."],
+        ["stall-timeout", None, 60, "Seconds in which a client may take nothing of a reply, 0: for ever."],
+        ["flush-timeout", None, 5, "The same once its connection is being closed, 0: for ever."],
+        ["drain-timeout", None, 30, "Seconds that transfers may still take after SIGTERM, 0: for ever."],
+        ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
+        ["key", None, None, "PEM file of its key, if that is not in the same file."],
+        ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
+    ]
+    optFlags = [["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."]]  # noqa: RUF012 -- likewise
+
+    def __init__(self) -> None:
+        """No port was named yet."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self["ports"] = []
+
+    def getSynopsis(self) -> str:
+        """Our own scripts have no `twistd` before the options."""
+        if Path(sys.argv[0]).name == "twistd":
+            return str(super().getSynopsis())
+        return "Usage: chatfile-server [options]"
+
+    def opt_port(self, port: str) -> None:
+        """Port on 127.0.0.1, or any endpoint description; may be repeated. [default: 5000]"""  # noqa: D415 -- as help
+        self["ports"].append(port)
+
+    opt_p = opt_port
+
+    def opt_version(self) -> NoReturn:
+        """Show the version and exit."""
+        sys.stdout.write(f"{program_and_version()}\n")
+        sys.exit(0)
+
+    def parseArgs(self, *rest: str) -> None:
+        """There is nothing but options."""
+        if rest:
+            raise usage.UsageError(f"unexpected argument: {rest[0]}")
+
+    def postOptions(self) -> None:
+        """Check what can be checked before anything is opened."""
+        for option, least in (("max-clients", 1), ("max-per-address", 0), ("history", 0)):
+            self[option] = _whole(option, self[option], least)
+        for clock in ("idle", "line", "stall", "flush", "drain"):
+            self[f"{clock}-timeout"] = _seconds(f"{clock}-timeout", self[f"{clock}-timeout"])
+        self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
+        for description in self["endpoints"]:
+            _check_endpoint(description)
+        self["tls"] = _checked_tls(self)
+        self["standing-room"] = _standing_room(self["max-clients"])
+        self["folder"] = _checked_folder(self["files"])  # last, for it may create it
+
+
+def endpoint_description(port: str) -> str:
+    """A port number stands for that port of 127.0.0.1; all else is an endpoint description already."""
+    if not (port.isascii() and port.isdigit()):
+        return port
+    if not _NUMBER.fullmatch(port) or int(port) > LAST_PORT:
+        raise usage.UsageError(f"--port: there is no port {port}; ports go from 0 (any free one) to 65535")
+    return f"tcp:{int(port)}:interface=127.0.0.1"
+
+
+def _check_endpoint(description: str) -> None:
+    from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
+
+    try:
+        endpoint = serverFromString(reactor, description)
+    except Exception as error:  # each kind of endpoint has errors of its own
+        raise usage.UsageError(f"--port: {description!r} {_why_no_endpoint(description, error)}") from error
+    if isinstance(endpoint, AdoptedStreamServerEndpoint):
+        _check_inherited(description, endpoint)
+
+
+def _why_no_endpoint(description: str, error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"needs what is not installed ({error.name}); for TLS, install chatfile[tls]"
+    if isinstance(error, LookupError) and description.startswith("systemd:"):
+        return "is a socket that systemd has not passed to this process; start it by way of its socket unit"
+    return f"is not a port number or endpoint description: {error}"
+
+
+def _check_inherited(description: str, endpoint: AdoptedStreamServerEndpoint) -> None:
+    """Under a wrong family, Twisted would make up the addresses of the clients."""
+    try:
+        inherited = socket.socket(fileno=endpoint.fileno)
+    except OSError as error:
+        raise usage.UsageError(f"--port: {description!r} is no socket: {os.strerror(error.errno or 0)}") from error
+    inherited.detach()  # it was for a look only
+    if inherited.family != endpoint.addressFamily:
+        name = inherited.family.name.removeprefix("AF_")
+        raise usage.UsageError(f"--port: {description!r} is a socket of another family; say domain={name}")
+
+
+def _checked_tls(options: Options) -> Listening | None:
+    """What the ports need that are to speak TLS; None where they are not."""
+    certificate, key, client_ca = (options[option] for option in ("certificate", "key", "client-ca"))
+    if not certificate and (key or client_ca):
+        raise usage.UsageError(
+            f"--{'key' if key else 'client-ca'}: that is a matter of TLS, and wants --certificate too"
+        )
+    if not certificate:
+        return None
+    for description in options["endpoints"] if client_ca else ():
+        if OWN_TLS.match(description):
+            raise usage.UsageError(
+                f"--client-ca: it does not hold at {description!r}, which has TLS of its own; give a port without"
+            )
+    try:
+        return tls.listening(certificate, key=key or None, client_ca=client_ca or None)
+    except errors.ChatFileError as error:
+        raise usage.UsageError(str(error)) from error
+
+
+def _checked_folder(folder: str) -> str:
+    """The absolute path: twistd may change its working directory later on."""
+    path = os.path.realpath(folder)
+    try:
+        if not folder:
+            raise FileNotFoundError(errno.ENOENT, "no name")
+        if folder == DEFAULT_FILES:
+            os.makedirs(path, exist_ok=True)
+        os.listdir(path)
+    except OSError as error:
+        raise usage.UsageError(f"--files: can't serve {folder!r}: {os.strerror(error.errno or 0)}") from error
+    return path
+
+
+def _standing_room(max_clients: int) -> int:
+    """How many connections without a seat are kept; never so many that those with one run out of descriptors.
+
+    Raises UsageError where there are too few for the clients alone.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return STANDING_ROOM
+    needed = max_clients + RESERVED_DESCRIPTORS
+    if needed > limit:
+        raise usage.UsageError(
+            f"--max-clients: this process may open {limit} descriptors, which is too few for {max_clients} clients; "
+            f"raise the limit (ulimit -n {needed + 2 * max_clients}) or lower --max-clients"
+        )
+    return max(LEAST_STANDING_ROOM, min(STANDING_ROOM, (limit - needed) // 2))
