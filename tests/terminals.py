@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.processes import PATIENCE, ServerProcess, client_command, wait_until
 
 PROMPT = r"Client\d+ 127\.0\.0\.1:\d+>"
-ENTER, CTRL_C, CTRL_D, TAB, UP = "\r", "\x03", "\x04", "\t", "\x1b[A"
+ENTER, CTRL_C, CTRL_D, CTRL_Z, TAB, UP = "\r", "\x03", "\x04", "\x1a", "\t", "\x1b[A"
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;?]*)?$")
 _WHERE_IS_THE_CURSOR, _AT_THE_TOP = "\x1b[6n", "\x1b[1;1R"
@@ -42,6 +42,10 @@ class Terminal:
 
     def resize(self, columns: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def settings(self) -> list[object]:
+        """What `stty` shows, as long as nobody reads."""
+        return termios.tcgetattr(self._slave)
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
 from typing import Any
 
 from prompt_toolkit.application import get_app_session
@@ -87,7 +86,7 @@ class Conversation:
             self._watch()
             redrawing.start(_REDRAW)
             try:
-                with nullcontext() if self._is_dumb else self._reader.silent():
+                with self._reader.obedient() if self._is_dumb else self._reader.silent():
                     return await self._converse()
             finally:
                 redrawing.stop()

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 from prompt_toolkit import PromptSession
@@ -14,28 +14,17 @@ from prompt_toolkit.application import get_app_or_none
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import DummyHistory, History
-from prompt_toolkit.input.vt100 import Vt100Input
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from chatfile.cli.prompt.keyboard import Keyboard, suspension
+
 _STYLE = Style.from_dict({"name": "ansigreen bold", "server": "ansicyan", "bottom-toolbar": "reverse"})
 _RETRY = 0.02
 """Seconds until a prompt that is just beginning can be ended."""
-
-
-class Keyboard(Vt100Input):
-    """Stays raw while something is shown above the line: a key struck in that moment is neither shown nor obeyed."""
-
-    def cooked_mode(self) -> AbstractContextManager[None]:
-        """As it is."""
-        return nullcontext()
-
-    def obeyed(self) -> AbstractContextManager[None]:
-        """While nothing else is read, Ctrl-C is a signal."""
-        return super().cooked_mode()
 
 
 class Interrupted(Exception):
@@ -54,8 +43,10 @@ class Reader:
         self._clock = clock
         self._toolbar = toolbar
         self._keyboard = Keyboard(sys.stdin)
+        suspending = suspension()
         self._lines: PromptSession[str] = PromptSession(
             history=history,
+            key_bindings=suspending,
             completer=completer,
             complete_while_typing=False,
             interrupt_exception=Interrupted,
@@ -64,7 +55,7 @@ class Reader:
         )
         self._questions: PromptSession[bool] = PromptSession(
             history=DummyHistory(),
-            key_bindings=_answers(),
+            key_bindings=merge_key_bindings([_answers(), suspending]),
             interrupt_exception=Interrupted,
             input=self._keyboard,
             style=_STYLE,
@@ -113,7 +104,7 @@ class Reader:
         return self._keyboard.raw_mode()
 
     def obedient(self) -> AbstractContextManager[None]:
-        """Ctrl-C is a signal: for what may last."""
+        """The same, but Ctrl-C and Ctrl-Z are signals: for what may last."""
         return self._keyboard.obeyed()
 
     def interject(self, error: BaseException) -> None:

@@ -1,0 +1,46 @@
+"""The keys of the terminal, and whether they are read, kept, or obeyed by the system."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import termios
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+_LFLAG = 3
+"""Where `tcgetattr` has the flags of which ISIG is one."""
+
+
+class Keyboard(Vt100Input):
+    """Stays raw while something is shown above the line: a key struck in that moment is neither shown nor obeyed."""
+
+    def cooked_mode(self) -> AbstractContextManager[None]:
+        """As it is."""
+        return nullcontext()
+
+    @contextlib.contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """Ctrl-C and Ctrl-Z are signals, though nothing is read; other keys are kept and not shown, even Ctrl-D."""
+        with self.raw_mode():
+            with contextlib.suppress(termios.error):  # the terminal has gone
+                attributes = termios.tcgetattr(self.fileno())
+                attributes[_LFLAG] |= termios.ISIG
+                termios.tcsetattr(self.fileno(), termios.TCSANOW, attributes)
+            yield
+
+
+def suspension() -> KeyBindings:
+    """Ctrl-Z, where it is a key."""
+    keys = KeyBindings()
+
+    def suspend(_: KeyPressEvent) -> None:
+        run_in_terminal(lambda: os.kill(0, signal.SIGTSTP))  # the whole job: a pipe may be part of it
+
+    keys.add("c-z")(suspend)
+    return keys
