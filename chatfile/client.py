@@ -35,6 +35,8 @@ CLOSING = (errors.Full, errors.IdleTimeout, errors.Shutdown, errors.Internal)
 """Refusals after which the server closes."""
 HASHING_RATE = 20_000_000
 """Bytes a second that a server's hashing is given, at least."""
+TLS_HINT = "If it speaks TLS, write tls: before its address."
+"""For who hears nothing: a server that expects TLS waits for the other side to begin."""
 
 
 class ChatFileClient(LineProtocol):
@@ -267,10 +269,9 @@ def _endpoint(reactor: object, description: str) -> IStreamClientEndpoint:
 
 
 def _hint(client: ChatFileClient, error: errors.ChatFileError) -> str:
-    """Who speaks plainly to a server that expects TLS hears nothing at all."""
     may_be_tls = is_tcp(client.transport) and not ISSLTransport.providedBy(client.transport)
     if may_be_tls and isinstance(error, errors.ServerClosed | errors.ServerSilent):
-        return " If it speaks TLS, write tls: before its address."
+        return f" {TLS_HINT}"
     return ""
 
 

@@ -21,7 +21,7 @@ from chatfile.cli.exits import Exit, error_word, exit_code
 from chatfile.cli.gauges import Gauge
 from chatfile.cli.progress import Progress
 from chatfile.cli.views import KEPT, View
-from chatfile.client import ChatFileClient, connect
+from chatfile.client import TLS_HINT, ChatFileClient, connect
 from chatfile.downloads import Download, Stage, Step, download
 
 _FIRST_PAUSE = 0.2
@@ -42,7 +42,7 @@ async def connected(
     began, pause = clock.seconds(), _FIRST_PAUSE
     while True:
         try:
-            return await _connected(arguments)
+            return await _connected(arguments, clock, view)
         except despite as error:
             waited = clock.seconds() - began
             if waited >= wait:
@@ -60,11 +60,21 @@ def _server(arguments: argparse.Namespace) -> str | IStreamClientEndpoint:
     return tls.address_endpoint(address, cafile=arguments.cafile, certificate=arguments.cert, key=arguments.key)
 
 
-async def _connected(arguments: argparse.Namespace) -> ChatFileClient:
+async def _connected(arguments: argparse.Namespace, clock: IReactorTime, view: View) -> ChatFileClient:
+    late = clock.callLater(_LONG_PAUSE, _tell_of_silence, arguments, view)
     try:
         return await connect(_server(arguments), timeout=arguments.timeout)
     except errors.NoConnection as error:
         raise errors.NoConnection(server=arguments.server, why=error.why) from error
+    finally:
+        if late.active():
+            late.cancel()
+
+
+def _tell_of_silence(arguments: argparse.Namespace, view: View) -> None:
+    longest = f" for {arguments.timeout:g} s" if arguments.timeout else ""
+    hint = "" if arguments.server.startswith(("tls:", "unix:")) else f" {TLS_HINT}"
+    view.note(f"No greeting from {wire.printable(arguments.server)} yet; waiting{longest}.{hint}")
 
 
 def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:
