@@ -14,6 +14,9 @@ import pytest
 from tests.processes import ServerProcess
 from tests.terminals import CTRL_C, CTRL_D, ENTER, PROMPT, TAB, UP, at_the_prompt, wait_for_bytes
 
+SEVERAL_MB = 5_000_000
+"""Bytes that are received in a thread."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -22,6 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (served / "a").write_bytes(b"content")
     (served / "two words.txt").write_bytes(b"content")
     (served / "\u202eliv\u202ce").touch()
+    (served / "several MB").write_bytes(bytes(SEVERAL_MB))
     (served / "huge").touch()
     os.truncate(served / "huge", 20_000_000_000)
     return served
@@ -60,7 +64,7 @@ def test_a_conversation(server: ServerProcess, tmp_path: Path) -> None:
 def test_names_can_not_play_with_the_terminal(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f"list{ENTER}")
-        assert r"\u202eliv\u202ce" in terminal.see(r"4 files, 20\.0 GB")
+        assert r"\u202eliv\u202ce" in terminal.see(r"5 files, 20\.0 GB")
         terminal.type(f"get {TAB}")
         terminal.see("huge")
         assert "\u202e" not in terminal.raw
@@ -100,7 +104,7 @@ def test_a_dumb_terminal_gets_no_escape_sequences(server: ServerProcess, tmp_pat
 def test_ctrl_c_at_the_prompt_drops_the_line(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f"half a li{CTRL_C}")
-        terminal.see(PROMPT)
+        terminal.see(rf"half a li\^C\s+{PROMPT}")
         terminal.type(f"hello{ENTER}")
         terminal.see(r"\nhello ACK\r\n")
 
@@ -121,14 +125,40 @@ def test_ctrl_c_during_a_download_asks_and_then_stops_it(server: ServerProcess, 
         terminal.see('"hello" waits until "get huge" is done')
         terminal.type(CTRL_C)
         terminal.see(r'Stop the download of "huge"\? .*\(y/N\)')
-        terminal.type("n")
+        terminal.type(f"n{ENTER}")
         terminal.see(PROMPT)
         terminal.type(CTRL_C)
         terminal.see(r"\(y/N\)")
-        terminal.type("y")
+        terminal.type(f"y{ENTER}")
         terminal.see("Stopped")
         terminal.see("hello ACK")
     assert sorted(os.listdir(tmp_path / "client_downloads")) == [".huge.note", ".huge.part"]
+
+
+@pytest.mark.parametrize(("answer", "is_stopped"), [("yes", True), ("NO", False), ("what?", None)])
+def test_questions_are_answered_in_words_too(
+    server: ServerProcess, tmp_path: Path, answer: str, is_stopped: bool | None
+) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"get huge{ENTER}")
+        wait_for_bytes(tmp_path / "client_downloads" / ".huge.part")
+        terminal.type(CTRL_C)
+        terminal.see(r"\(y/N\)")
+        terminal.type(f"{answer}{ENTER}")
+        terminal.see({True: "Stopped", False: PROMPT, None: r"\(y/N\)"}[is_stopped])
+        assert "ACK" not in terminal.raw
+
+
+def test_a_question_is_withdrawn_where_the_answer_does_not_matter_any_more(
+    short_lived: ServerProcess, tmp_path: Path
+) -> None:
+    with at_the_prompt(short_lived, tmp_path) as terminal:
+        short_lived.process.send_signal(signal.SIGSTOP)
+        terminal.type(f"get several MB{ENTER}exit{ENTER}{CTRL_D}")
+        terminal.see(r"\(y/N\)")
+        short_lived.process.send_signal(signal.SIGCONT)
+        assert terminal.ended() == 0
+    assert (tmp_path / "client_downloads" / "several MB").stat().st_size == SEVERAL_MB
 
 
 @pytest.mark.slow
@@ -142,7 +172,7 @@ def test_ctrl_d_during_a_download_asks(server: ServerProcess, tmp_path: Path) ->
         terminal.see(PROMPT)
         terminal.type(CTRL_D)
         terminal.see(r"\(y/N\)")
-        terminal.type("y")
+        terminal.type(f"y{ENTER}")
         assert terminal.ended() == 0
 
 
@@ -150,7 +180,7 @@ def test_a_server_that_goes_says_why(short_lived: ServerProcess, tmp_path: Path)
     with at_the_prompt(short_lived, tmp_path) as terminal:
         short_lived.process.send_signal(signal.SIGTERM)
         terminal.see(r"The server is going down[\s\S]*Connect again\? \(Y/n\)")
-        terminal.type("n")
+        terminal.type(f"n{ENTER}")
         assert terminal.ended() == 6
 
 

@@ -80,7 +80,7 @@ def test_a_download_can_be_suspended(server: ServerProcess, tmp_path: Path, name
         wait_until(lambda: terminal.settings() != usual)
         terminal.type(CTRL_C)
         terminal.see(r"\(y/N\)")
-        terminal.type("y")
+        terminal.type(f"y{ENTER}")
         terminal.see("Stopped")
         assert part.stat().st_size >= came
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import io
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ class Above(io.TextIOBase):
     def __init__(self, output: Output) -> None:
         """`output` is the terminal."""
         self._output = output
+        self._context = contextvars.copy_context()  # what comes of a thread knows nothing of the prompt
         self._waiting: list[str] = []
         self._showing: asyncio.Future[None] | None = None
 
@@ -26,7 +28,7 @@ class Above(io.TextIOBase):
         """Show it in a moment, with everything else that is written until then."""
         self._waiting.append(text)
         if self._showing is None:
-            self._showing = asyncio.ensure_future(self._show())
+            self._showing = self._context.copy().run(asyncio.ensure_future, self._show())
         return len(text)
 
     async def _show(self) -> None:

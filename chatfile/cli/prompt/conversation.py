@@ -24,7 +24,8 @@ from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.history import KeptHistory, history_path
 from chatfile.cli.prompt.jobs import Job, Jobs
-from chatfile.cli.prompt.reading import Interrupted, Reader
+from chatfile.cli.prompt.keyboard import Interrupted
+from chatfile.cli.prompt.reading import Reader
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.session import Session, leave

@@ -35,12 +35,27 @@ class Keyboard(Vt100Input):
             yield
 
 
-def suspension() -> KeyBindings:
-    """Ctrl-Z, where it is a key."""
+class Interrupted(Exception):
+    """Ctrl-C. `typed` is the line that it dropped."""
+
+    def __init__(self, typed: str = "") -> None:
+        """By default, nothing was being typed."""
+        super().__init__(typed)
+        self.typed = typed
+
+
+def signal_keys() -> KeyBindings:
+    """The keys that are signals elsewhere."""
     keys = KeyBindings()
-
-    def suspend(_: KeyPressEvent) -> None:
-        run_in_terminal(lambda: os.kill(0, signal.SIGTSTP))  # the whole job: a pipe may be part of it
-
-    keys.add("c-z")(suspend)
+    keys.add("c-c")(_interrupt)
+    keys.add("c-z")(lambda _: run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))  # the whole job, pipes and all
     return keys
+
+
+def _interrupt(event: KeyPressEvent) -> None:
+    buffer = event.current_buffer
+    typed = buffer.text
+    if typed:
+        buffer.cursor_position = len(typed)
+        buffer.insert_text("^C")  # or the line would look as if it had been carried out
+    event.app.exit(exception=Interrupted(typed))

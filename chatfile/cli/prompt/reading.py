@@ -1,4 +1,4 @@
-"""The line that is being typed, and questions that are answered with a key."""
+"""The line that is being typed, and questions with their answers."""
 
 from __future__ import annotations
 
@@ -10,27 +10,22 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app_or_none
+from prompt_toolkit.application import get_app_session
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import DummyHistory, History
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
-from prompt_toolkit.keys import Keys
 from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from chatfile.cli.prompt.keyboard import Keyboard, suspension
+from chatfile.cli.prompt.keyboard import Interrupted, Keyboard, signal_keys
 
 _STYLE = Style.from_dict({"name": "ansigreen bold", "server": "ansicyan", "bottom-toolbar": "reverse"})
 _RETRY = 0.02
 """Seconds until a prompt that is just beginning can be ended."""
 
 
-class Interrupted(Exception):
-    """Ctrl-C. `typed` is the line that it dropped."""
-
-    typed = ""
+_ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
 
 class Reader:
@@ -42,21 +37,20 @@ class Reader:
         """`toolbar` gives the text below the line; None where there is nothing to tell."""
         self._clock = clock
         self._toolbar = toolbar
+        # Not asked for later: what comes of a thread knows nothing of the application.
+        self._application = get_app_session()
         self._keyboard = Keyboard(sys.stdin)
-        suspending = suspension()
         self._lines: PromptSession[str] = PromptSession(
             history=history,
-            key_bindings=suspending,
+            key_bindings=signal_keys(),
             completer=completer,
             complete_while_typing=False,
-            interrupt_exception=Interrupted,
             input=self._keyboard,
             style=_STYLE,
         )
-        self._questions: PromptSession[bool] = PromptSession(
+        self._questions: PromptSession[str] = PromptSession(
             history=DummyHistory(),
-            key_bindings=merge_key_bindings([_answers(), suspending]),
-            interrupt_exception=Interrupted,
+            key_bindings=signal_keys(),
             input=self._keyboard,
             style=_STYLE,
         )
@@ -72,20 +66,21 @@ class Reader:
         self.redraw()
         try:
             return str(await self._read(self._lines, message, kept))
-        except Interrupted as interrupted:
-            interrupted.typed = self._lines.default_buffer.text
-            raise
-        except EOFError:
+        except (Interrupted, EOFError):
             raise
         except BaseException:
             self._kept = self._lines.default_buffer.text
             raise
 
     async def ask(self, question: str, *, otherwise: bool) -> bool:
-        """Yes or no; `otherwise` is what Enter means. Raises what `line` does."""
-        self._raise_due()
-        answer = await self._read(self._questions, f"{question} ({'Y/n' if otherwise else 'y/N'}) ", "")
-        return otherwise if answer == "" else bool(answer)
+        """Yes or no, asked until it is one of them; `otherwise` is what Enter alone means. Raises what `line` does."""
+        answers = {"": otherwise, **_ANSWERS}
+        while True:
+            self._raise_due()
+            typed = str(await self._read(self._questions, f"{question} ({'Y/n' if otherwise else 'y/N'}) ", ""))
+            answer = answers.get(typed.strip().lower())
+            if answer is not None:
+                return answer
 
     def _raise_due(self) -> None:
         if self._due:
@@ -93,6 +88,7 @@ class Reader:
 
     async def _read(self, session: PromptSession[Any], message: Any, default: str) -> Any:
         self._is_reading = True
+        session.app.erase_when_done = False
         reading = session.prompt_async(message, default=default, handle_sigint=False, set_exception_handler=False)
         try:
             return await Deferred.fromFuture(asyncio.ensure_future(reading))
@@ -115,10 +111,11 @@ class Reader:
     def _deliver(self) -> None:
         if not self._due or not self._is_reading:
             return
-        app = get_app_or_none()
+        app = self._application.app
         if app is None or app.future is None:
             self._clock.callLater(_RETRY, self._deliver)
         elif not app.future.done():
+            app.erase_when_done = not app.current_buffer.text  # nothing stays of what nobody has answered
             app.exit(exception=self._due.popleft())
 
     def redraw(self) -> None:
@@ -127,25 +124,6 @@ class Reader:
         if shown is None and self._lines.bottom_toolbar is None:
             return
         self._lines.bottom_toolbar = self._questions.bottom_toolbar = shown
-        app = get_app_or_none()
+        app = self._application.app
         if app is not None:
             app.invalidate()
-
-
-def _answers() -> KeyBindings:
-    """One key is the answer; Enter is none, so is everything pasted."""
-    keys = KeyBindings()
-
-    def answer(key: str, *, means: bool) -> None:
-        def bound(event: KeyPressEvent) -> None:
-            event.current_buffer.text = key
-            event.app.exit(result=means)
-
-        keys.add(key)(bound)
-        keys.add(key.upper())(bound)
-
-    answer("y", means=True)
-    answer("n", means=False)
-    for swallowed in (Keys.Any, Keys.BracketedPaste):
-        keys.add(swallowed)(lambda _: None)
-    return keys
