@@ -214,7 +214,7 @@ class ChatFileClient(LineProtocol):
         """Everything that was waited for fails, and says why."""
         super().connectionLost(reason)
         self._silence.stop()
-        end = self._end or _why_lost(reason, greeted=bool(self.name))
+        end = self._end or _why_lost(reason, greeted=bool(self.name), is_asked=bool(self._pending))
         while self._pending:
             self._pending.popleft().lose(end)
         self.closed.callback(end)
@@ -228,9 +228,9 @@ def _is_usable(welcome: wire.Welcome) -> bool:
         return False
 
 
-def _why_lost(reason: Failure | None, *, greeted: bool) -> errors.ServerClosed:
+def _why_lost(reason: Failure | None, *, greeted: bool, is_asked: bool) -> errors.ServerClosed:
     if reason is None or reason.check(ConnectionDone):
-        return errors.ServerClosed()
+        return errors.ServerClosed() if is_asked else errors.ServerClosed("The server closed the connection.")
     why = None if greeted else tls.why_none(reason.value)
     if why is not None:
         return errors.TlsFailed(why=why)

@@ -61,10 +61,10 @@ class Options(usage.Options):
         ["idle-timeout", None, 300, "Seconds in which a client may ask nothing, 0: for ever."],
         ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever."],
         ["stall-timeout", None, 60, "Seconds in which a client may take nothing of a reply, 0: for ever."],
-        ["flush-timeout", None, 5, "The same once its connection is being closed, 0: for ever."],
+        ["flush-timeout", None, 5, "Seconds in which one that is being closed may take nothing, 0: for ever."],
         ["drain-timeout", None, 30, "Seconds that transfers may still take after SIGTERM, 0: for ever."],
         ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
-        ["key", None, None, "PEM file of its key, if that is not in the same file."],
+        ["key", None, None, "PEM file of the certificate's key, if that is not in the same file."],
         ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
     ]
     optFlags = [["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."]]  # noqa: RUF012 -- likewise

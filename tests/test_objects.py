@@ -20,7 +20,7 @@ from chatfile.cli.session import Session
 from chatfile.cli.views import View
 from chatfile.downloads import Stage, Step
 from tests.clients_at_once import Ended, Job, run_all
-from tests.processes import PATIENCE, ServerProcess
+from tests.processes import PATIENCE, ServerProcess, client_command
 from tests.serving import sha256
 from tests.talking import Talk, result_of
 
@@ -50,6 +50,7 @@ def ends(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> dic
         "another": [*there, "get", "a"],
         "copied": [*there, "get", "a", "-o", "-"],
         "plain": [*there[:2], "get", "b"],
+        "hashed": [*there, "hash", "missing"],
         "nobody": ["-s", "127.0.0.1:1", "--json", "list"],
     }
     folders = {name: tmp_path_factory.mktemp(name) for name in arguments}
@@ -95,6 +96,20 @@ def test_a_failure_without_a_file_is_an_object_too(ends: dict[str, Ended]) -> No
     (failure,) = objects(ends["nobody"].stdout)
     assert (ends["nobody"].status, failure["code"], failure["exit"]) == (3, "no-connection", 3)
     assert len(ends["nobody"].stderr.splitlines()) == 1
+
+
+def test_the_failure_of_a_digest_names_its_file(ends: dict[str, Ended]) -> None:
+    (failure,) = objects(ends["hashed"].stdout)
+    assert (ends["hashed"].status, failure["code"], failure["name"]) == (5, "no-such-file", "missing")
+
+
+def test_the_failures_of_piped_lines_name_their_files(server: ServerProcess, tmp_path: Path) -> None:
+    command = client_command("-s", f"127.0.0.1:{server.port}", "--json", "-d", str(tmp_path))
+    lines = b"get missing\nresume 7 missing\nhash missing\nget\n"
+    done = subprocess.run(command, input=lines, capture_output=True, timeout=PATIENCE, check=False)
+    failures = objects(done.stdout.decode())
+    assert [failure.get("name") for failure in failures] == ["missing", "missing", "missing", None]
+    assert done.returncode == 5
 
 
 def test_a_single_command_starts_without_what_only_terminals_need(server: ServerProcess, tmp_path: Path) -> None:

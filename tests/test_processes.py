@@ -418,6 +418,14 @@ def test_output_that_can_not_be_written_is_told(shared_server: ServerProcess, tm
     assert (done.returncode, len(done.stderr.splitlines())) == (8, 1)
 
 
+def test_notes_that_nobody_can_read_change_nothing(shared_server: ServerProcess, tmp_path: Path) -> None:
+    command = (
+        " ".join(client_command("-s", f"127.0.0.1:{shared_server.port}", "get", "0.bin", "gone")) + " 2> /dev/full"
+    )
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout) == (5, b"client_downloads/0.bin\n")
+
+
 def test_a_full_server_is_code_4_and_worth_waiting_for(server: ServerProcess, tmp_path: Path) -> None:
     clients = [server.greeted() for _ in range(3)]
     address = f"127.0.0.1:{server.port}"

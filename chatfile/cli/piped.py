@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
 
 from chatfile import errors, wire
-from chatfile.cli.exits import Exit
-from chatfile.cli.session import Session, attempt, leave
+from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.session import Session, attempt, leave, name_in
 from chatfile.lines import Phase
 
 _STDIN = 0
@@ -78,7 +78,7 @@ class Piped:
         self._source.start()
         code = Exit.DONE
         while (line := await self._next_line()) is not None:
-            failed = await attempt(self._session, self._run_line(line))
+            failed = await self._carry_out(line)
             code = code or failed
             if self._session.client.phase is not Phase.OPEN:
                 break
@@ -90,5 +90,10 @@ class Piped:
             raise line
         return line
 
-    async def _run_line(self, line: bytes) -> None:
-        await self._session.run(wire.parse_request(line.removesuffix(b"\r")))
+    async def _carry_out(self, line: bytes) -> Exit:
+        try:
+            request = wire.parse_request(line.removesuffix(b"\r"))
+        except errors.ChatFileError as error:
+            self._session.view.error(error)
+            return exit_code(error)
+        return await attempt(self._session, self._session.run(request), name_in(request))

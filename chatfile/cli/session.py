@@ -192,21 +192,26 @@ def _open_output() -> int:
     return sys.stdout.fileno()
 
 
+def name_in(request: wire.Request) -> str | None:
+    """The file that it is about, if it is about one."""
+    return request.name if isinstance(request, wire.Get | wire.Resume | wire.Hash) else None
+
+
 async def one_command(session: Session, arguments: argparse.Namespace) -> Exit:
     """Carry out the command of the command line that is a single request; the result is the exit code."""
     requests: dict[str, wire.Request] = {"status": wire.Status(), "list": wire.List(), "help": wire.Help()}
     request = requests.get(arguments.command)
     if request is None:
         request = wire.Message(arguments.text) if arguments.command == "send" else wire.Hash(arguments.name)
-    return await attempt(session, session.run(request))
+    return await attempt(session, session.run(request), name_in(request))
 
 
-async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None]) -> Exit:
-    """Do it; where that fails, show why. The result is the exit code that tells of it."""
+async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None], name: str | None = None) -> Exit:
+    """Do it; where that fails, show why, with the file `name`. The result is the exit code that tells of it."""
     try:
         await doing
     except errors.ChatFileError as error:
-        session.view.error(error)
+        session.view.error(error, name)
         if isinstance(error, errors.TransferBroken):
             session.view.note(KEPT)
         return exit_code(error)

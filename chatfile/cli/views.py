@@ -67,9 +67,13 @@ class View:
             self._print({"event": event} | about, "")
 
     def _tell(self, text: str) -> None:
-        if sys.stderr is not None:  # closed by the caller; print would take standard output instead
+        if sys.stderr is None:  # print would take standard output instead
+            return
+        try:
             with self.aside():
                 print(text, file=sys.stderr, flush=True)
+        except OSError:
+            sys.stderr = None  # a full disk, or nobody reads it: results and exit code tell enough
 
     def ack(self, text: str, reply: str) -> None:
         """The answer to a message."""

@@ -41,7 +41,7 @@ class PartFile:
         self._lock = threading.Lock()  # a call in a thread may outlive the wish for it: `close` waits
         try:
             if create_folder:
-                os.makedirs(folder, exist_ok=True)
+                _make_folder(folder)
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._check_target()
             while self.descriptor < 0:
@@ -54,8 +54,9 @@ class PartFile:
             raise
 
     def _cannot(self, error: OSError) -> errors.LocalFileError:
-        why = "its part file is not a regular file" if error.errno == errno.ELOOP else errors.reason(error)
-        return errors.LocalFileError(path=self.path, why=why)
+        if error.errno == errno.ELOOP:
+            return errors.LocalFileError(path=self.path, why="its part file is not a regular file")
+        return errors.LocalFileError(path=self.path, why=errors.reason(error))
 
     def _check_target(self) -> None:
         try:
@@ -237,3 +238,10 @@ def _lock(descriptor: int) -> None:
             time.sleep(_PAUSE)
         else:
             return
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder", folder) from error
