@@ -150,7 +150,7 @@ def test_the_image_has_what_the_wheel_is_made_of_and_starts_as_nobody() -> None:
     copied = {word for line in DOCKERFILE.splitlines() if line.startswith("COPY ") for word in line.split()[1:-1]}
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     assert copied == {line[1:] for line in ignored if line.startswith("!")}
-    assert copied >= {"pyproject.toml", "README.md", "LICENSE", "chatfile", "twisted"}
+    assert copied >= {"pyproject.toml", "README.md", "LICENSE", "chatfile", "twisted", "deploy/man"}
     assert instructions()["USER"] == "65534:65534"
 
 

@@ -52,6 +52,12 @@ def test_the_pages_are_those_that_the_readme_makes(page: Page) -> None:
     )
 
 
+def test_the_wheel_puts_the_pages_where_man_looks(page: Page) -> None:
+    name = path(page).name
+    line = f'"deploy/man/{name}" = "share/man/man{page.section}/{name}"'
+    assert line in (ROOT / "pyproject.toml").read_text().splitlines()
+
+
 def test_every_option_and_command_of_the_client_has_its_place() -> None:
     options = {option for _, action in programs.client_actions() for option in action.option_strings}
     assert options | set(programs.commands()) <= set(tags(CLIENT))
