@@ -174,6 +174,10 @@ class DigestMismatch(ChatFileError):
     """ "{name}" arrived damaged: its SHA-256 is not the one that the server computed. Nothing was kept; try again."""
 
 
+class NoMatch(ChatFileError):
+    """No file here matches "{pattern}"; "list" shows what there is."""
+
+
 class IsCommand(ChatFileError):
     """ "{text}" is a command, not a message: a server would carry it out."""
 

@@ -61,6 +61,28 @@ def test_a_conversation(server: ServerProcess, tmp_path: Path) -> None:
     assert (tmp_path / "client_downloads" / "two words.txt").read_bytes() == b"content"
 
 
+def test_one_line_can_ask_for_several_files(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f'get a "two words.txt"{ENTER}')
+        terminal.see(r"2 files, 14 B")
+        terminal.type(f"hash ? two*{ENTER}")
+        terminal.see(r"-  a\r\n-  two words.txt\r\n")
+        terminal.type(f"get *.nope{ENTER}")
+        terminal.see(r'matches "\*\.nope"')
+        terminal.type(f"cd ..{ENTER}")
+        terminal.see('no command "cd"')
+
+
+def test_what_is_typed_behind_exit_is_not_carried_out(short_lived: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(short_lived, tmp_path) as terminal:
+        short_lived.process.send_signal(signal.SIGSTOP)
+        terminal.type(f"hello{ENTER}exit{ENTER}too late{ENTER}")
+        terminal.see("not carried out")
+        short_lived.process.send_signal(signal.SIGCONT)
+        assert terminal.ended() == 0
+        assert "too late ACK" not in terminal.raw
+
+
 def test_names_can_not_play_with_the_terminal(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f"list{ENTER}")

@@ -73,6 +73,15 @@ def test_what_others_wrote_can_not_play_with_the_terminal(rows: list[wire.FileRo
         assert wire.printable(line) == line
 
 
+@pytest.mark.parametrize(("width", "titles"), [(80, "SIZE  CHANGED   NAME"), (40, "SIZE  NAME")])
+def test_one_long_name_takes_no_column_from_the_others(width: int, titles: str) -> None:
+    rows = [wire.FileRow(1, NOW, "n" * 200), wire.FileRow(1, NOW, "short")]
+    shown = tables.files(rows, NOW, width)
+    assert shown[0].split() == titles.split()
+    assert [len(line) for line in shown[1:2]] == [width]
+    assert shown[2].endswith("  short")
+
+
 CLIENTS = [
     wire.ClientRow("Client01", "127.0.0.1:50914", NOW - 90, NOW - 30, 3, 1_000_000),
     wire.ClientRow("Client02", "127.0.0.1:50916", NOW - 120, None, 0, 0),

@@ -10,7 +10,7 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from chatfile import errors, wire
-from chatfile.cli.prompt.commands import Command, Fetch, Raw, ShowHelp, expand, parse
+from chatfile.cli.prompt.commands import Command, Fetch, Raw, ShowHelp, Sum, expand, mistaken, parse
 from chatfile.cli.prompt.completion import MOST, Completions
 from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path
 
@@ -32,7 +32,11 @@ def listing(*names: str) -> list[wire.FileRow]:
         ("get a b", Fetch("a b")),
         ("GET! a b", Fetch("a b", replace=True)),
         ("resume 5 a", Fetch("a")),
-        ("hash a", wire.Hash("a")),
+        ("hash a", Sum("a")),
+        (" list ", wire.List()),
+        ("  get  a ", Fetch(" a ")),
+        (" !list ", Raw(wire.List())),
+        (" hello ", wire.Message(" hello ")),
         ("exit", wire.Exit()),
     ],
 )
@@ -53,13 +57,73 @@ def test_what_can_not_be_sent_is_refused_here(line: str) -> None:
         ("?.csv", ["a.csv", "b.csv"]),
         ("[b]*", ["[b]*"]),
         ("[b-c]*", ["b.csv"]),
-        ("*.CSV", []),
         ("a.csv", ["a.csv"]),
-        ("nothing", []),
+        ("nothing", ["nothing"]),
     ],
 )
 def test_a_pattern_stands_for_files_unless_one_has_that_very_name(pattern: str, names: list[str]) -> None:
     assert [row.name for row in expand(pattern, listing("[b]*", "a.csv", "b.csv"))] == names
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ("a b", ["a b"]),
+        ("b a", ["b", "a"]),
+        ('"a b" b', ["a b", "b"]),
+        (r"a\ b", ["a b"]),
+        ("'a b'", ["a b"]),
+        (" a ", ["a"]),
+        ("b? b", ["b2", "b"]),
+        ("? a*", ["a", "b", "a b"]),
+        ("a nothing", ["a", "nothing"]),
+        ("no such", ["no such"]),
+        ("'no such'", ["no such"]),
+        ('say "', ['say "']),
+        ('it"s', ['it"s']),
+        ('two "quotes', ['two "quotes']),
+    ],
+)
+def test_several_words_stand_for_several_files_unless_one_has_that_very_name(wanted: str, names: list[str]) -> None:
+    assert [row.name for row in expand(wanted, listing("a", "a b", "b", "b2", 'it"s'))] == names
+
+
+@pytest.mark.parametrize("pattern", ["*.CSV", "*.x *.y", "'*.x"])
+def test_a_pattern_that_matches_nothing_is_told(pattern: str) -> None:
+    with pytest.raises(errors.NoMatch):
+        expand(pattern, listing("a.csv"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ls",
+        "?",
+        "quit",
+        "LS -l",
+        "list *.csv",
+        "exit now",
+        "cd ..",
+        "put x",
+        "mget *.csv",
+        "send hello",
+        "!ls",
+        "!get x",
+    ],
+)
+def test_a_mistaken_command_is_told(text: str) -> None:
+    assert mistaken(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "hello", "list of things", "send him a letter", "!", "!!!", "who is it"])
+def test_talk_is_no_mistake(text: str) -> None:
+    assert mistaken(text) is None
+
+
+def test_an_endless_name_pushes_no_size_out_of_the_menu() -> None:
+    completions = Completions(lambda: listing("n" * 200), lambda: None)
+    (completion,) = completions.get_completions(Document("get n"), CompleteEvent())
+    assert (len(completion.display_text), completion.text) == (48, "n" * 200)
 
 
 # --- Tab ---

@@ -13,6 +13,8 @@ from chatfile.cli import units
 
 _GAP = "  "
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_ROOMY = 32
+"""Columns of the screen that nearly every name fits in: a longer one is cut rather than a column left out."""
 _NARROWEST = 8
 """Columns of the screen under which a cell is not cut: it would say nothing any more."""
 
@@ -58,17 +60,26 @@ def padded(text: str, columns: int, *, right: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table. `drop`: the higher, the sooner it goes where there is no room; 0 stays, but may be cut."""
+    """One column of a table. `drop`: the higher, the sooner it goes where there is no room; 0 stays, but may be cut.
+
+    `roomy`: it may be cut to so many columns of the screen before another one goes.
+    """
 
     title: str
     cells: Sequence[str]
     right: bool = False
     drop: int = 0
+    roomy: int | None = None
 
     @property
     def columns(self) -> int:
         """How wide it is on the screen."""
         return max(map(get_cwidth, (self.title, *self.cells)))
+
+    @property
+    def wanted(self) -> int:
+        """How wide it has to be while there is another one that can go."""
+        return self.columns if self.roomy is None else min(self.columns, self.roomy)
 
 
 def table(columns: Iterable[Column], width: int) -> list[str]:
@@ -89,19 +100,21 @@ def _shown(column: Column) -> Column:
     return replace(column, cells=[wire.printable(cell) for cell in column.cells])
 
 
-def _total(columns: Sequence[Column]) -> int:
-    return sum(column.columns for column in columns) + len(_GAP) * (len(columns) - 1)
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
 def _dropped(columns: list[Column], width: int) -> list[Column]:
-    while _total(columns) > width and (loose := [column for column in columns if column.drop]):
+    while _total([column.wanted for column in columns]) > width and (
+        loose := [column for column in columns if column.drop]
+    ):
         columns.remove(max(loose, key=lambda column: column.drop))
     return columns
 
 
 def _cut(columns: list[Column], width: int) -> list[Column]:
     """The widest column gives what is missing."""
-    missing = _total(columns) - width
+    missing = _total([column.columns for column in columns]) - width
     if missing <= 0:
         return columns
     widest = max(columns, key=lambda column: column.columns)
@@ -116,7 +129,7 @@ def files(rows: Sequence[wire.FileRow], now: float, width: int) -> list[str]:
         (
             Column("SIZE", [units.size(row.size) for row in rows], right=True),
             Column("CHANGED", [moment(row.mtime, now) for row in rows], drop=1),
-            Column("NAME", [row.name for row in rows]),
+            Column("NAME", [row.name for row in rows], roomy=_ROOMY),
         ),
         width,
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from chatfile import errors, wire
 from chatfile.cli import tables, units
-from chatfile.cli.prompt.commands import Fetch, Raw, ShowHelp, expand, is_pattern, look_alike
+from chatfile.cli.prompt.commands import Fetch, Raw, ShowHelp, Sum, expand, mistaken
 from chatfile.cli.prompt.jobs import Job
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.transfers import Transfer
@@ -21,7 +21,6 @@ from chatfile.lines import Phase
 
 _FRESH = 5.0
 """Seconds in which a listing is as good as a new one."""
-_UNKNOWN = -1
 _MOST_SHOWN = 20
 """Files of one `get` of which each has a line of its own."""
 
@@ -50,6 +49,8 @@ class Carrier:
         match job.command:
             case Fetch():
                 await self._fetch(job, job.command)
+            case Sum(wanted):
+                await self._hash(await self._rows(wanted))
             case Raw(request):
                 await Session(session.client, self._arguments, self._raw).run(request)
             case ShowHelp() if isinstance(session.view, HumanView):
@@ -60,8 +61,8 @@ class Carrier:
                 session.view.files(await self._listing())
             case wire.Message(text) as message:
                 await session.run(message)
-                if meant := look_alike(text):
-                    session.view.note(f'That went as a message; the command is "{meant}".')
+                if hint := mistaken(text):
+                    session.view.note(f"That went as a message; {wire.printable(hint)}.")
             case request:
                 await session.run(request)
 
@@ -85,11 +86,20 @@ class Carrier:
         self.files, self._seen = rows, self._seconds()
         return rows
 
-    # --- get ---
+    # --- hash, get ---
+
+    async def _hash(self, rows: Sequence[wire.FileRow]) -> None:
+        for row in rows:
+            try:
+                self._session.view.digest(await self._session.client.hash(row.name, size=max(row.size, 0)))
+            except errors.ChatFileError as error:
+                if is_lost(self._session.client, error):
+                    raise
+                self._session.view.error(error, row.name)
 
     async def _fetch(self, job: Job, fetch: Fetch) -> None:
         if job.transfer is None:
-            job.transfer = Transfer(await self._rows(fetch.pattern), self._seconds)
+            job.transfer = Transfer(await self._rows(fetch.wanted), self._seconds)
         transfer, began = job.transfer, self._seconds()
         transfer.begin()
         while transfer.left:
@@ -103,10 +113,10 @@ class Carrier:
             transfer.done(size)
         self._sum_up(transfer, self._seconds() - began)
 
-    async def _rows(self, pattern: str) -> Sequence[wire.FileRow]:
-        """The files meant; where there is none, the server is asked for that name, and says so."""
-        rows = await self._listing() if is_pattern(pattern) else self.files
-        return expand(pattern, rows) or [wire.FileRow(_UNKNOWN, 0, pattern)]
+    async def _rows(self, wanted: str) -> Sequence[wire.FileRow]:
+        """The files meant; of one that is not listed, the server says so."""
+        known = [row for row in self.files if row.name == wanted]
+        return known or expand(wanted, await self._listing())
 
     async def _fetch_one(self, transfer: Transfer, row: wire.FileRow, *, force: bool) -> int:
         folder, save_as = self._arguments.downloads, os.fsdecode(row.name.encode())  # the same bytes in every locale

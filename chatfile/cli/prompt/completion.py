@@ -9,11 +9,13 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from chatfile import wire
-from chatfile.cli import units
+from chatfile.cli import tables, units
 from chatfile.cli.prompt.commands import DESCRIPTIONS, TAKES_A_NAME
 
 MOST = 1000
 """Names in the menu: nobody reads more, and a list without end would hold the keys up."""
+_WIDEST = 48
+"""Columns of the screen for a name in the menu: an endless one would push every size out of the window."""
 
 
 class Completions(Completer):
@@ -49,4 +51,6 @@ def _names(typed: str, rows: Sequence[wire.FileRow]) -> Iterator[Completion]:
         found = [row for row in rows if typed.casefold() in row.name.casefold()]
     for row in found:
         if wire.printable(row.name) == row.name:  # it stands in the line as it is: nothing there may steer the terminal
-            yield Completion(row.name, -len(typed), display=row.name, display_meta=units.size(row.size))
+            yield Completion(
+                row.name, -len(typed), display=tables.cut(row.name, _WIDEST), display_meta=units.size(row.size)
+            )

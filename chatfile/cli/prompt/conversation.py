@@ -126,18 +126,26 @@ class Conversation:
 
     async def _take(self, typed: str) -> None:
         """Each of its lines, for it may have been pasted, becomes a job; what is done in a moment is waited for."""
-        lines = [line for line in typed.splitlines() if line]
-        for line in lines:
-            try:
-                self._jobs.add(Job(line, parse(line)))
-            except errors.ChatFileError as error:
-                self._session.view.error(error)
+        lines = [line for line in typed.splitlines() if line and self._add(line)]
         if not self._is_dumb:
             await self._settled(_A_MOMENT)
         waiting = min(len(lines), len(self._jobs.waiting))
         if self._jobs.current is not None and waiting and not self._is_dumb:
             first = f'"{wire.printable(lines[-1])}" waits' if waiting == 1 else f"{waiting} lines wait"
             self._session.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
+
+    def _add(self, line: str) -> bool:
+        """Whether it will be carried out."""
+        try:
+            command = parse(line)
+        except errors.ChatFileError as error:
+            self._session.view.error(error)
+            return False
+        if self._jobs.are_ending:
+            self._session.view.note(f'"{wire.printable(line)}" is not carried out: "exit" was typed before it.')
+            return False
+        self._jobs.add(Job(line, command))
+        return True
 
     async def _settled(self, longest: float | None = None) -> None:
         """Until nothing is under way, or for so many seconds."""
@@ -152,17 +160,17 @@ class Conversation:
             self._settling = None
 
     async def _carry_out(self, job: Job) -> None:
-        client, is_last = self._session.client, isinstance(job.command, wire.Exit)
-        if is_last:
+        client = self._session.client
+        if job.is_last:
             self._watched = None
         try:
             await self._carrier.perform(job)
         except errors.ChatFileError as error:
-            if is_lost(client, error) and not is_last:
+            if is_lost(client, error) and not job.is_last:
                 self._interrupted_by_server(job, client)
             else:
                 self._session.view.error(error)
-        if is_last:
+        if job.is_last:
             self._jobs.hold()
             self._reader.interject(Left())
 
@@ -280,6 +288,7 @@ class Conversation:
     async def _connect(self) -> None:
         """Raises a `ChatFileError` where that fails."""
         connecting = self._connecting = Deferred.fromCoroutine(self._reconnect())
+        late = self._clock.callLater(_A_MOMENT, self._session.view.note, "Connecting; Ctrl-C stops that.")
         try:
             with self._reader.obedient():
                 self._session.client = await connecting
@@ -289,6 +298,8 @@ class Conversation:
             raise
         finally:
             self._connecting = None
+            if late.active():
+                late.cancel()
         self._watch()
 
 

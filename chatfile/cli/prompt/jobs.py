@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
+from chatfile import wire
 from chatfile.cli.prompt.commands import Command
 from chatfile.cli.prompt.transfers import Transfer
 
@@ -22,6 +23,11 @@ class Job:
         self.command = command
         self.transfer: Transfer | None = None
         """What it fetches, once that is known."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing can come behind it."""
+        return isinstance(self.command, wire.Exit)
 
 
 class Jobs:
@@ -50,6 +56,11 @@ class Jobs:
     def transfer(self) -> Transfer | None:
         """The download that is under way."""
         return self.current.transfer if self.current is not None else None
+
+    @property
+    def are_ending(self) -> bool:
+        """Whether the last one of all is among them."""
+        return any(job.is_last for job in (self.current, *self.waiting) if job is not None)
 
     def add(self, job: Job) -> None:
         """Carry it out behind the others."""
