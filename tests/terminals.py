@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.processes import PATIENCE, ServerProcess, client_command, wait_until
 
 PROMPT = r"Client\d+ 127\.0\.0\.1:\d+>"
-ENTER, CTRL_C, CTRL_D, CTRL_Z, TAB, UP = "\r", "\x03", "\x04", "\x1a", "\t", "\x1b[A"
+ENTER, CTRL_C, CTRL_D, CTRL_R, CTRL_Z, TAB, UP = "\r", "\x03", "\x04", "\x12", "\x1a", "\t", "\x1b[A"
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;?]*)?$")
 _WHERE_IS_THE_CURSOR, _AT_THE_TOP = "\x1b[6n", "\x1b[1;1R"
@@ -25,9 +25,9 @@ _WHERE_IS_THE_CURSOR, _AT_THE_TOP = "\x1b[6n", "\x1b[1;1R"
 class Terminal:
     """The program's end of it is a terminal of so many columns, in an environment with a home of its own."""
 
-    def __init__(self, *command: str, folder: Path, columns: int = 80, **environment: str) -> None:
+    def __init__(self, *command: str, folder: Path, columns: int = 80, rows: int = 24, **environment: str) -> None:
         self._master, slave = os.openpty()
-        self.resize(columns)
+        self.resize(columns, rows)
         name = os.ttyname(slave)
         # The first terminal that a new session opens is the one whose Ctrl-C it gets.
         opening = ["sh", "-c", 'exec "$@" < "$0" > "$0" 2>&1', name, *command]
@@ -40,8 +40,8 @@ class Terminal:
         self._unfinished = ""
         self._slave = slave  # open until the end, or the terminal is gone before the program has it
 
-    def resize(self, columns: int) -> None:
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    def resize(self, columns: int, rows: int = 24) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def settings(self) -> list[object]:
         """What `stty` shows, as long as nobody reads."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ServerProcess
-from tests.terminals import CTRL_C, CTRL_D, ENTER, PROMPT, TAB, UP, at_the_prompt, wait_for_bytes
+from tests.processes import ServerProcess, client_command
+from tests.terminals import CTRL_C, CTRL_D, CTRL_R, ENTER, PROMPT, TAB, UP, Terminal, at_the_prompt, wait_for_bytes
 
 SEVERAL_MB = 5_000_000
 """Bytes that are received in a thread."""
@@ -73,6 +73,7 @@ def test_one_line_can_ask_for_several_files(server: ServerProcess, tmp_path: Pat
         terminal.see('no command "cd"')
 
 
+@pytest.mark.slow
 def test_what_is_typed_behind_exit_is_not_carried_out(short_lived: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(short_lived, tmp_path) as terminal:
         short_lived.process.send_signal(signal.SIGSTOP)
@@ -131,6 +132,46 @@ def test_ctrl_c_at_the_prompt_drops_the_line(server: ServerProcess, tmp_path: Pa
         terminal.see(r"\nhello ACK\r\n")
 
 
+def test_a_question_about_a_download_that_ends_is_withdrawn(short_lived: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(short_lived, tmp_path) as terminal:
+        short_lived.process.send_signal(signal.SIGSTOP)
+        terminal.type(f"get several MB{ENTER}{CTRL_C}")
+        terminal.see(r"\(y/N\)")
+        short_lived.process.send_signal(signal.SIGCONT)
+        terminal.see(rf"several MB: 5\.0 MB in [\s\S]*{PROMPT}")
+        terminal.type(f"hello{ENTER}")
+        terminal.see("hello ACK")
+
+
+@pytest.mark.parametrize("typed", ["\x1b[31m", f"hello{ENTER}\x1b[31mred", "\x1b[<0;1;1M"])
+def test_what_looks_like_a_mouse_changes_nothing(server: ServerProcess, tmp_path: Path, typed: str) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"{typed}{CTRL_C}hello again{ENTER}")
+        assert "Traceback" not in terminal.see("hello again ACK")
+
+
+@pytest.mark.slow
+def test_what_was_found_by_ctrl_r_is_carried_out(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"first words{ENTER}")
+        terminal.see("first words ACK")
+        terminal.type(f"second{ENTER}")
+        terminal.see("second ACK")
+        terminal.type(f"{CTRL_R}wor")
+        terminal.see("first words")
+        terminal.type(ENTER)
+        terminal.see("first words ACK")
+
+
+@pytest.mark.slow
+def test_a_low_window_is_enough(server: ServerProcess, tmp_path: Path) -> None:
+    with Terminal(*client_command("-s", f"127.0.0.1:{server.port}"), folder=tmp_path, rows=6) as terminal:
+        terminal.see(PROMPT)
+        terminal.type(f"get {TAB}")
+        terminal.see("7 B")
+        assert "too small" not in terminal.raw
+
+
 @pytest.mark.slow
 def test_what_is_pasted_is_carried_out_line_by_line(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
@@ -157,7 +198,9 @@ def test_ctrl_c_during_a_download_asks_and_then_stops_it(server: ServerProcess, 
     assert sorted(os.listdir(tmp_path / "client_downloads")) == [".huge.note", ".huge.part"]
 
 
-@pytest.mark.parametrize(("answer", "is_stopped"), [("yes", True), ("NO", False), ("what?", None)])
+@pytest.mark.parametrize(
+    ("answer", "is_stopped"), [("yes", True), pytest.param("NO", False, marks=pytest.mark.slow), ("what?", None)]
+)
 def test_questions_are_answered_in_words_too(
     server: ServerProcess, tmp_path: Path, answer: str, is_stopped: bool | None
 ) -> None:

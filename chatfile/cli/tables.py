@@ -140,10 +140,12 @@ def clients(rows: Sequence[wire.ClientRow], me: str, now: float, width: int) -> 
     return table(
         (
             Column("NAME", [f"{row.name} (you)" if row.name == me else row.name for row in rows]),
-            Column("ADDRESS", [row.address for row in rows], drop=2),
-            Column("CAME", [moment(row.connected, now) for row in rows], drop=1),
-            Column("LEFT", ["-" if row.disconnected is None else moment(row.disconnected, now) for row in rows]),
-            Column("FILES", [str(row.files) for row in rows], right=True),
+            Column("ADDRESS", [row.address for row in rows], drop=4),
+            Column("CAME", [moment(row.connected, now) for row in rows], drop=3),
+            Column(
+                "LEFT", ["-" if row.disconnected is None else moment(row.disconnected, now) for row in rows], drop=1
+            ),
+            Column("FILES", [str(row.files) for row in rows], right=True, drop=2),
             Column("SENT", [units.size(row.bytes) for row in rows], right=True),
         ),
         width,

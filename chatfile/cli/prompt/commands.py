@@ -34,23 +34,24 @@ _NOT_HERE = frozenset(("cd", "put", "mput", "upload", "rm", "del", "delete", "mv
 _LONGEST_MISTAKE = 2
 """Words of a line that may be a mistaken command; a longer one is talk."""
 _WILD = frozenset("*?[")
-HELP = """\
-list             the files that there are
-status           who is connected and who was
-get NAME         save a file, or go on where it stopped
-get *.csv "a b"  all that match: * any text, ? any character
-get! NAME        the same, and replace what is here already
-hash NAME        the SHA-256 of a file, or of all that match
-help             this text
-exit             leave, when all that was typed is done
-!list !status    row by row, as the server has it
-!help            what the server says of its commands
+HELP = (
+    ("list", "the files that there are"),
+    ("status", "who is connected and who was"),
+    ("get NAME", "save a file, or go on where it stopped"),
+    ('get *.csv "a b"', "all that match: * any text, ? any character"),
+    ("get! NAME", "the same, and replace what is here already"),
+    ("hash NAME", "the SHA-256 of a file, or of all that match"),
+    ("help", "this text"),
+    ("exit", "leave, when all that was typed is done"),
+    ("!list !status", "row by row, as the server has it"),
+    ("!help", "what the server says of its commands"),
+)
+HELP_BELOW = """\
 Anything else is a message and comes back with ACK behind it.
 
-Tab completes commands and file names, Ctrl-R searches what
-was typed before. Ctrl-C drops the line; where there is none,
-it asks and stops the download. Ctrl-D leaves. What is typed
-during a download is carried out behind it."""
+Tab completes commands and file names, Ctrl-R searches what was typed before. Ctrl-C drops the line; where there is \
+none, it asks and stops the download. Ctrl-D leaves, Ctrl-Z suspends. What is typed during a download is carried out \
+behind it."""
 
 
 UNKNOWN = -1

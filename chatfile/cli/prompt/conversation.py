@@ -74,6 +74,7 @@ class Conversation:
         self._reader = Reader(self._clock, KeptHistory(history_path()), completions, self._toolbar)
         self._jobs = Jobs(self._carry_out, self._reader.interject)
         self._watched: ChatFileClient | None = None
+        self._asked_about: Job | None = None
         self._settling: Deferred[None] | None = None
         self._connecting: Deferred[ChatFileClient] | None = None
 
@@ -170,6 +171,8 @@ class Conversation:
                 self._interrupted_by_server(job, client)
             else:
                 self._session.view.error(error)
+        if self._asked_about is job:
+            self._reader.withdraw()
         if job.is_last:
             self._jobs.hold()
             self._reader.interject(Left())
@@ -213,13 +216,21 @@ class Conversation:
         if job is None:
             return
         try:
-            is_wanted = await self._reader.ask(f"Stop {_described(job)}", otherwise=False)
+            is_wanted = await self._ask_about(job, "Stop")
         except Interrupted:
             is_wanted = True  # the second Ctrl-C
         except EOFError:
             is_wanted = False
         if is_wanted and self._jobs.current is job:
             await self._stop()
+
+    async def _ask_about(self, job: Job, what_to_do: str) -> bool | None:
+        """Yes or no; None where it is done before there was an answer."""
+        self._asked_about = job
+        try:
+            return await self._reader.ask(f"{what_to_do} {_described(job)}", otherwise=False)
+        finally:
+            self._asked_about = None
 
     async def _stop(self) -> None:
         """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
@@ -234,7 +245,10 @@ class Conversation:
     async def _leave(self) -> Exit | None:
         job = self._jobs.current
         try:
-            if job is not None and not await self._reader.ask(f"Leave, and stop {_described(job)}", otherwise=False):
+            is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
+            if is_wanted is None:
+                return await self._leave()  # there may be another one under way
+            if not is_wanted:
                 return None
         except Interrupted:
             return None

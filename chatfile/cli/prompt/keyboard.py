@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.filters import is_searching
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.search import accept_search
 
 _LFLAG = 3
 """Where `tcgetattr` has the flags of which ISIG is one."""
@@ -44,12 +47,19 @@ class Interrupted(Exception):
         self.typed = typed
 
 
-def signal_keys() -> KeyBindings:
-    """The keys that are signals elsewhere."""
+def own_keys() -> KeyBindings:
+    """The keys that do here what they do at a shell."""
     keys = KeyBindings()
     keys.add("c-c")(_interrupt)
     keys.add("c-z")(lambda _: run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))  # the whole job, pipes and all
+    keys.add("enter", filter=is_searching)(_take_what_was_found)
+    keys.add(Keys.Vt100MouseEvent)(lambda _: None)  # a colour that was pasted looks like one, and is none
     return keys
+
+
+def _take_what_was_found(event: KeyPressEvent) -> None:
+    accept_search()
+    event.app.current_buffer.validate_and_handle()
 
 
 def _interrupt(event: KeyPressEvent) -> None:

@@ -18,14 +18,22 @@ from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from chatfile.cli.prompt.keyboard import Interrupted, Keyboard, signal_keys
+from chatfile.cli.prompt.keyboard import Interrupted, Keyboard, own_keys
 
 _STYLE = Style.from_dict({"name": "ansigreen bold", "server": "ansicyan", "bottom-toolbar": "reverse"})
 _RETRY = 0.02
 """Seconds until a prompt that is just beginning can be ended."""
 
 
+_MENU = 8
+"""Lines below the one that is typed in which Tab shows names."""
+_NOT_MENU = 3
+"""Lines of a low window that stay for what is typed, and the toolbar."""
 _ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
+
+
+class _Withdrawn(Exception):
+    """A question needs no answer any more."""
 
 
 class Reader:
@@ -42,7 +50,7 @@ class Reader:
         self._keyboard = Keyboard(sys.stdin)
         self._lines: PromptSession[str] = PromptSession(
             history=history,
-            key_bindings=signal_keys(),
+            key_bindings=own_keys(),
             completer=completer,
             complete_while_typing=False,
             input=self._keyboard,
@@ -50,7 +58,7 @@ class Reader:
         )
         self._questions: PromptSession[str] = PromptSession(
             history=DummyHistory(),
-            key_bindings=signal_keys(),
+            key_bindings=own_keys(),
             input=self._keyboard,
             style=_STYLE,
         )
@@ -72,23 +80,36 @@ class Reader:
             self._kept = self._lines.default_buffer.text
             raise
 
-    async def ask(self, question: str, *, otherwise: bool) -> bool:
-        """Yes or no, asked until it is one of them; `otherwise` is what Enter alone means. Raises what `line` does."""
+    async def ask(self, question: str, *, otherwise: bool) -> bool | None:
+        """Yes or no, asked until it is one of them; `otherwise` is what Enter alone means.
+
+        None where the question was withdrawn. Raises what `line` does.
+        """
         answers = {"": otherwise, **_ANSWERS}
         while True:
             self._raise_due()
-            typed = str(await self._read(self._questions, f"{question} ({'Y/n' if otherwise else 'y/N'}) ", ""))
+            try:
+                typed = str(await self._read(self._questions, f"{question} ({'Y/n' if otherwise else 'y/N'}) ", ""))
+            except _Withdrawn:
+                return None
             answer = answers.get(typed.strip().lower())
             if answer is not None:
                 return answer
 
+    def withdraw(self) -> None:
+        """The question that is being asked needs no answer any more."""
+        self.interject(_Withdrawn())
+
     def _raise_due(self) -> None:
-        if self._due:
-            raise self._due.popleft()
+        while self._due:
+            due = self._due.popleft()
+            if not isinstance(due, _Withdrawn):  # its question was answered in that very moment
+                raise due
 
     async def _read(self, session: PromptSession[Any], message: Any, default: str) -> Any:
         self._is_reading = True
         session.app.erase_when_done = False
+        session.reserve_space_for_menu = min(_MENU, max(session.app.output.get_size().rows - _NOT_MENU, 0))
         reading = session.prompt_async(message, default=default, handle_sigint=False, set_exception_handler=False)
         try:
             return await Deferred.fromFuture(asyncio.ensure_future(reading))

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from chatfile import errors, wire
 from chatfile.cli import tables, units
-from chatfile.cli.prompt.commands import HELP
+from chatfile.cli.prompt.commands import HELP, HELP_BELOW
 from chatfile.cli.views import View
 from chatfile.downloads import Download
 
+_COMMANDS = 17
+"""Columns of the help that the commands have."""
+_WIDEST_TEXT = 76
 _BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 
 
@@ -40,7 +43,12 @@ class HumanView(View):
 
     def prompt_help(self) -> None:
         """What can be typed here."""
-        self._lines([HELP])
+        width = min(self._width(), _WIDEST_TEXT)
+        indent = " " * _COMMANDS
+        for command, meaning in HELP:
+            self._lines(textwrap.wrap(f"{command:<{_COMMANDS}}{meaning}", width, subsequent_indent=indent))
+        for text in HELP_BELOW.splitlines():
+            self._lines(textwrap.wrap(text, width) or [""])
 
     def download(self, download: Download, seconds: float) -> None:
         """A file that has arrived."""
