@@ -167,6 +167,8 @@ def test_what_was_found_by_ctrl_r_is_carried_out(server: ServerProcess, tmp_path
 def test_a_low_window_is_enough(server: ServerProcess, tmp_path: Path) -> None:
     with Terminal(*client_command("-s", f"127.0.0.1:{server.port}"), folder=tmp_path, rows=6) as terminal:
         terminal.see(PROMPT)
+        terminal.type(f"list{ENTER}")
+        terminal.see(rf"5 files[\s\S]*{PROMPT}")
         terminal.type(f"get {TAB}")
         terminal.see("7 B")
         assert "too small" not in terminal.raw
