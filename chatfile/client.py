@@ -121,6 +121,11 @@ class ChatFileClient(LineProtocol):
         """Whether a reply, or what is left of one that nobody wants any more, is still to come."""
         return bool(self._pending)
 
+    @property
+    def is_dropping(self) -> bool:
+        """Whether what is still to come begins with what nobody wants any more."""
+        return bool(self._pending) and self._pending[0].done.called
+
     def _hang_up(self) -> Deferred[None]:
         gone: Deferred[None] = Deferred()
 

@@ -12,7 +12,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.clients_at_once import Job, run_all
-from tests.hostile import Hear, HostileServer, Send, SendForEver, Step
+from tests.hostile import Do, Hear, HostileServer, Send, SendForEver, Step
 from tests.processes import PATIENCE, ServerProcess, client_command
 from tests.trees import tree
 
@@ -68,6 +68,19 @@ def test_a_download_that_found_no_space_is_completed_when_there_is_some(
     assert done.stdout.splitlines()[-6:] == [*first, "client_downloads/a", "0", "a"]
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith('chatfile-client: "client_downloads/a" can')
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_next_file_does_not_wait_for_the_rest_of_one_that_found_no_space(
+    hostile: Hostile, tmp_path: Path
+) -> None:
+    listed = Send(b"LIST 2\n999999 %s a\n1 %s b\n" % (TIME, TIME))
+    lasting = [Hear(b"get a"), Send(b"FILE 999999 %s a\n" % TIME + bytes(200_000)), Do.STALL]
+    short = [Hear(b"get b"), Send(b"FILE 1 %s b\n1END -\n" % TIME), Hear(b"exit"), Send(b"BYE Client01\n"), Do.CLOSE]
+    server = hostile([*GREET, Hear(b"list"), listed, *lasting], [*GREET, *short])
+    client = client_command("-q", "-s", f"127.0.0.1:{server.port}", "get", "a", "b")
+    done = await deferToThread(run, ["sh", "-c", LIMITED, "sh", *client], tmp_path)
+    assert (done.returncode, done.stdout) == (8, "client_downloads/b\n")
 
 
 MODES = {0o555: 8, 0o333: 8, 0o000: 8, 0o777: 0}

@@ -175,6 +175,18 @@ def test_a_low_window_is_enough(server: ServerProcess, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_rest_of_a_file_that_found_no_space_is_not_waited_for(server: ServerProcess, tmp_path: Path) -> None:
+    limited = ("sh", "-c", 'ulimit -f 64; exec "$@"', "sh")
+    with Terminal(*limited, *client_command("-s", f"127.0.0.1:{server.port}"), folder=tmp_path) as terminal:
+        name = terminal.see(PROMPT).split()[-2]
+        terminal.type(f"get huge{ENTER}")
+        terminal.see("can't be written")
+        terminal.type(f"hello{ENTER}")
+        terminal.see("hello ACK")
+        assert terminal.see(PROMPT).split()[-2] != name
+
+
+@pytest.mark.slow
 def test_what_is_pasted_is_carried_out_line_by_line(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f"\x1b[200~one\ntwo\nstatus\x1b[201~{ENTER}")

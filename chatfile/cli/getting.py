@@ -73,7 +73,9 @@ class Getting:
 
     @property
     def _is_connected(self) -> bool:
-        return self._session.client.phase is Phase.OPEN and not self._is_over
+        """Not over a connection that is busy with the rest of a file that could not be written."""
+        client = self._session.client
+        return client.phase is Phase.OPEN and not client.is_dropping and not self._is_over
 
     async def _connect_again(self) -> bool:
         """Once for each break: where that fails, it is over."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
 from chatfile.cli import tables, units
@@ -20,9 +24,13 @@ from chatfile.downloads import download
 from chatfile.lines import Phase
 
 _FRESH = 5.0
-"""Seconds in which a listing is as good as a new one."""
+"""Seconds in which a listing is as good as a new one, at least."""
+_SHARE = 20
+"""A listing takes no more than this part of the time: a long one is asked for less often."""
 _MOST_SHOWN = 20
 """Files of one `get` of which each has a line of its own."""
+_MOST_REPEATED = 3
+"""Times that the same advice is given for one `get` of more files than that."""
 
 
 def is_lost(client: ChatFileClient, error: errors.ChatFileError) -> bool:
@@ -33,15 +41,22 @@ def is_lost(client: ChatFileClient, error: errors.ChatFileError) -> bool:
 class Carrier:
     """Carries out what was typed, and remembers what files there are."""
 
-    def __init__(self, session: Session, arguments: argparse.Namespace, seconds: Callable[[], float]) -> None:
-        """`seconds` is the clock."""
+    def __init__(
+        self,
+        session: Session,
+        arguments: argparse.Namespace,
+        seconds: Callable[[], float],
+        reconnect: Callable[[], Coroutine[Deferred[Any], Any, None]],
+    ) -> None:
+        """`seconds` is the clock. `reconnect` gives the session another connection."""
         self.files: Sequence[wire.FileRow] = ()
         """The listing as it was last seen."""
         self._session = session
         self._arguments = arguments
         self._seconds = seconds
+        self._reconnect = reconnect
         self._raw = View(as_json=arguments.json, quiet=arguments.quiet)
-        self._seen: float | None = None
+        self._due = -math.inf  # when the listing is to be looked at again
 
     async def perform(self, job: Job) -> None:
         """Carry it out. Raises a `ChatFileError` where that fails."""
@@ -70,21 +85,18 @@ class Carrier:
 
     def refresh(self) -> None:
         """Look what files there are, unless that was done just now; Tab does not wait for it."""
-        if self._seen is not None and self._seconds() - self._seen < _FRESH:
+        if self._seconds() < self._due:
             return
-        self._seen = self._seconds()
-        try:
-            listing = self._session.client.listing()
-        except errors.ChatFileError:
-            return  # the connection is gone, and it is told elsewhere
-        listing.addCallbacks(self._take, lambda failure: failure.trap(errors.ChatFileError) and None)
+        self._due = self._seconds() + _FRESH
+        listing = Deferred.fromCoroutine(self._listing())
+        listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # it is told elsewhere
 
     async def _listing(self) -> Sequence[wire.FileRow]:
-        return self._take(await self._session.client.listing())
-
-    def _take(self, rows: Sequence[wire.FileRow]) -> Sequence[wire.FileRow]:
-        self.files, self._seen = rows, self._seconds()
-        return rows
+        began = self._seconds()
+        self.files = await self._session.client.listing()
+        took = self._seconds() - began
+        self._due = self._seconds() + max(_FRESH, took * _SHARE)
+        return self.files
 
     # --- hash, get ---
 
@@ -108,10 +120,18 @@ class Carrier:
             except errors.ChatFileError as error:
                 if is_lost(self._session.client, error):
                     raise
-                self._session.view.error(error)
+                self._tell(transfer, error)
                 size = None
             transfer.done(size)
+            if self._session.client.is_dropping:
+                await self._reconnect()  # rather than wait for the rest of a file that could not be written
         self._sum_up(transfer, self._seconds() - began)
+
+    def _tell(self, transfer: Transfer, error: errors.ChatFileError) -> None:
+        transfer.differ += isinstance(error, errors.TargetExists)
+        is_known = isinstance(error, errors.TargetExists) and transfer.differ > _MOST_REPEATED
+        if transfer.count <= _MOST_SHOWN or not is_known:
+            self._session.view.error(error)
 
     async def _rows(self, wanted: str) -> Sequence[wire.FileRow]:
         """The files meant; of one that is not listed, the server says so."""
@@ -139,4 +159,5 @@ class Carrier:
             return
         came = f"{counted(transfer.count - transfer.failed, 'file')}, {units.size(transfer.fetched)}"
         failed = f"; {transfer.failed} could not be saved" if transfer.failed else ""
-        self._session.view.note(f"{came} in {tables.spent(seconds)}{failed}.")
+        differ = f' ({transfer.differ} exist here and differ: "get!" replaces them)' if transfer.differ else ""
+        self._session.view.note(f"{came} in {tables.spent(seconds)}{failed}{differ}.")

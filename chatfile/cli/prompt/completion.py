@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -34,7 +33,7 @@ class Completions(Completer):
         if not space:
             yield from _commands(word)
         elif word.lower() in TAKES_A_NAME:
-            yield from islice(_names(name, self._files()), MOST)
+            yield from _names(name, self._files())
 
 
 def _commands(beginning: str) -> Iterable[Completion]:
@@ -49,7 +48,8 @@ def _names(typed: str, rows: Sequence[wire.FileRow]) -> Iterator[Completion]:
     found = [row for row in rows if row.name.startswith(typed)]
     if not found:
         found = [row for row in rows if typed.casefold() in row.name.casefold()]
-    for row in found:
+    # The last one stands for all that are left out: what it has in common with the first is what they all have.
+    for row in found if len(found) <= MOST else [*found[: MOST - 1], found[-1]]:
         if wire.printable(row.name) == row.name:  # it stands in the line as it is: nothing there may steer the terminal
             yield Completion(
                 row.name, -len(typed), display=tables.cut(row.name, _WIDEST), display_meta=units.size(row.size)

@@ -69,7 +69,7 @@ class Conversation:
                 width=lambda: self._output.get_size().columns,
                 is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
             )
-        self._carrier = Carrier(session, arguments, self._clock.seconds)
+        self._carrier = Carrier(session, arguments, self._clock.seconds, self._connect_instead)
         completions = Completions(lambda: self._carrier.files, self._refresh_listing)
         self._reader = Reader(self._clock, KeptHistory(history_path()), completions, self._toolbar)
         self._jobs = Jobs(self._carry_out, self._reader.interject)
@@ -161,14 +161,13 @@ class Conversation:
             self._settling = None
 
     async def _carry_out(self, job: Job) -> None:
-        client = self._session.client
         if job.is_last:
             self._watched = None
         try:
             await self._carrier.perform(job)
         except errors.ChatFileError as error:
-            if is_lost(client, error) and not job.is_last:
-                self._interrupted_by_server(job, client)
+            if is_lost(self._session.client, error) and not job.is_last:
+                self._interrupted_by_server(job)
             else:
                 self._session.view.error(error)
         if self._asked_about is job:
@@ -177,14 +176,14 @@ class Conversation:
             self._jobs.hold()
             self._reader.interject(Left())
 
-    def _interrupted_by_server(self, job: Job, client: ChatFileClient) -> None:
+    def _interrupted_by_server(self, job: Job) -> None:
         """Why it went is told when that is asked about."""
         if job.transfer is not None:
             self._jobs.keep(job)
         else:
             self._jobs.hold()
             self._session.view.note(f'There is no answer to "{wire.printable(job.line)}".')
-        client.abort()
+        self._session.client.abort()
 
     def _refresh_listing(self) -> None:
         if self._jobs.is_idle:
@@ -236,9 +235,7 @@ class Conversation:
         """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
         await self._jobs.stop()
         if self._session.client.is_waiting:
-            self._watched = None
-            self._session.client.abort()
-            await self._connect()
+            await self._hang_up_and_connect()
         self._session.view.note("Stopped.")
         self._jobs.go_on()
 
@@ -298,6 +295,19 @@ class Conversation:
         if waiting:
             more = f" and {counted(len(waiting) - 1, 'line')} more wait" if waiting[1:] else " waits"
             self._session.view.note(f'"{wire.printable(waiting[0])}"{more} for the next connection.')
+
+    async def _hang_up_and_connect(self) -> None:
+        self._watched = None
+        self._session.client.abort()
+        await self._connect()
+
+    async def _connect_instead(self) -> None:
+        """Amid a job. Where that fails, it is asked about, too."""
+        try:
+            await self._hang_up_and_connect()
+        except errors.ChatFileError as why:
+            self._reader.interject(why)
+            raise
 
     async def _connect(self) -> None:
         """Raises a `ChatFileError` where that fails."""

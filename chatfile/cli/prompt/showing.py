@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +23,10 @@ class HumanView(View):
     """Tables that fit the window, sizes and times as people say them."""
 
     def __init__(self, *, quiet: bool, is_coloured: bool, me: Callable[[], str], width: Callable[[], int]) -> None:
-        """`me` is what the server calls us now."""
+        """`me` is what the server calls us now. What goes elsewhere than to a terminal is never coloured."""
         super().__init__(as_json=False, quiet=quiet)
         self._is_coloured = is_coloured
+        self._errors_are_coloured = is_coloured and sys.stderr is not None and sys.stderr.isatty()
         self._me = me
         self._width = width
 
@@ -66,16 +68,14 @@ class HumanView(View):
         said = wire.printable(str(error))
         if isinstance(error, errors.TargetExists):
             said = said.replace("--force replaces it", '"get!" instead of "get" replaces it')
-        self._tell(self._styled(said, _RED))
+        self._tell(f"{_RED}{said}{_PLAIN}" if self._errors_are_coloured else said)
 
     def _tell(self, text: str) -> None:
         super()._tell(textwrap.fill(text, self._width(), break_long_words=False, break_on_hyphens=False))
 
     def _table(self, lines: Sequence[str]) -> None:
-        self._lines([self._styled(lines[0], _BOLD), *lines[1:]])
-
-    def _styled(self, text: str, style: str) -> str:
-        return f"{style}{text}{_PLAIN}" if self._is_coloured else text
+        first = f"{_BOLD}{lines[0]}{_PLAIN}" if self._is_coloured else lines[0]
+        self._lines([first, *lines[1:]])
 
     def _lines(self, lines: Iterable[str]) -> None:
         self._show({}, "\n".join(lines))

@@ -50,7 +50,7 @@ def _obey_signals(output: Output) -> None:
         signal.signal(number, stop)
         termios.tcsetattr(sys.stdin, termios.TCSANOW, ours)
 
-    for number, act in ((signal.SIGTERM, end), (signal.SIGHUP, end), (signal.SIGTSTP, stop)):
+    for number, act in ((signal.SIGTERM, end), (signal.SIGHUP, end), (signal.SIGQUIT, end), (signal.SIGTSTP, stop)):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
             signal.signal(number, act)
 

@@ -23,6 +23,8 @@ class Transfer:
         self.left = deque(rows)
         self.count = len(rows)
         self.failed = 0
+        self.differ = 0
+        """Of them, those of which another one is here already."""
         self.fetched = 0
         """Bytes of the files that are done, without those that were here before."""
         self._seconds = seconds
