@@ -22,6 +22,7 @@ from chatfile.cli.prompt.above import streams_above
 from chatfile.cli.prompt.carrying import Carrier, is_lost
 from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
+from chatfile.cli.prompt.connection import Connection
 from chatfile.cli.prompt.history import KeptHistory, history_path
 from chatfile.cli.prompt.jobs import Job, Jobs
 from chatfile.cli.prompt.keyboard import Interrupted
@@ -58,7 +59,6 @@ class Conversation:
         self._session = session
         self._clock: IReactorTime = reactor
         self._interrupts = interrupts
-        self._reconnect = reconnect
         self._output = get_app_session().output
         self._is_dumb = is_dumb_terminal()
         self._server = wire.printable(cut(arguments.server, _LONGEST_SERVER))
@@ -69,14 +69,13 @@ class Conversation:
                 width=lambda: self._output.get_size().columns,
                 is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
             )
-        self._carrier = Carrier(session, arguments, self._clock.seconds, self._connect_instead)
+        self._carrier = Carrier(session, arguments, self._clock.seconds, self._replace_connection)
         completions = Completions(lambda: self._carrier.files, self._refresh_listing)
         self._reader = Reader(self._clock, KeptHistory(history_path()), completions, self._toolbar)
         self._jobs = Jobs(self._carry_out, self._reader.interject)
-        self._watched: ChatFileClient | None = None
         self._asked_about: Job | None = None
         self._settling: Deferred[None] | None = None
-        self._connecting: Deferred[ChatFileClient] | None = None
+        self._connection = Connection(session, self._clock, reconnect, self._reader.obedient, self._lost)
 
     async def run(self) -> Exit:
         """Until the person leaves; the result is the exit code."""
@@ -85,7 +84,8 @@ class Conversation:
         self._interrupts.handle = self._signalled
         with streams_above(self._output) as above:
             self._session.view.note('Connected. "help" shows what can be typed, Tab completes, Ctrl-D leaves.')
-            self._watch()
+            self._connection.watch()
+            self._carrier.refresh()
             redrawing.start(_REDRAW)
             try:
                 with self._reader.obedient() if self._is_dumb else self._reader.silent():
@@ -162,7 +162,7 @@ class Conversation:
 
     async def _carry_out(self, job: Job) -> None:
         if job.is_last:
-            self._watched = None
+            self._connection.expect_end()
         try:
             await self._carrier.perform(job)
         except errors.ChatFileError as error:
@@ -202,9 +202,7 @@ class Conversation:
 
     def _signalled(self) -> None:
         """Ctrl-C where no prompt is there to take it as a key."""
-        if self._connecting is not None:
-            connecting, self._connecting = self._connecting, None
-            connecting.cancel()
+        if self._connection.stop_connecting():
             return
         self._reader.interject(Interrupted())
         if self._settling is not None:
@@ -235,7 +233,7 @@ class Conversation:
         """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
         await self._jobs.stop()
         if self._session.client.is_waiting:
-            await self._hang_up_and_connect()
+            await self._connect(self._connection.replace)
         self._session.view.note("Stopped.")
         self._jobs.go_on()
 
@@ -251,25 +249,13 @@ class Conversation:
             return None
         except EOFError:
             pass  # the second Ctrl-D
-        self._watched = None
+        self._connection.expect_end()
         await self._jobs.stop()
         code = await leave(self._session)
         self._session.view.goodbye()
         return code
 
     # --- the connection ---
-
-    def _watch(self) -> None:
-        """Hear of the server's end, and look what files there are, for Tab."""
-        watched = self._watched = self._session.client
-
-        def tell(why: errors.ChatFileError) -> None:
-            if self._watched is watched:
-                self._jobs.hold()
-                self._reader.interject(why)
-
-        watched.closed.addCallback(tell)
-        self._carrier.refresh()
 
     async def _offer_to_reconnect(self, why: errors.ChatFileError) -> Exit | None:
         await self._jobs.idle()
@@ -280,7 +266,7 @@ class Conversation:
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
                     return code
-                await self._connect()
+                await self._connect(self._connection.connect)
             except (Interrupted, EOFError):
                 return code
             except errors.ChatFileError as error:
@@ -296,35 +282,21 @@ class Conversation:
             more = f" and {counted(len(waiting) - 1, 'line')} more wait" if waiting[1:] else " waits"
             self._session.view.note(f'"{wire.printable(waiting[0])}"{more} for the next connection.')
 
-    async def _hang_up_and_connect(self) -> None:
-        self._watched = None
-        self._session.client.abort()
-        await self._connect()
-
-    async def _connect_instead(self) -> None:
-        """Amid a job. Where that fails, it is asked about, too."""
+    async def _replace_connection(self) -> None:
+        """Amid a job. Where that fails, it is asked about, too. Raises a `ChatFileError`."""
         try:
-            await self._hang_up_and_connect()
+            await self._connect(self._connection.replace)
         except errors.ChatFileError as why:
             self._reader.interject(why)
             raise
 
-    async def _connect(self) -> None:
-        """Raises a `ChatFileError` where that fails."""
-        connecting = self._connecting = Deferred.fromCoroutine(self._reconnect())
-        late = self._clock.callLater(_A_MOMENT, self._session.view.note, "Connecting; Ctrl-C stops that.")
-        try:
-            with self._reader.obedient():
-                self._session.client = await connecting
-        except (errors.NoConnection, CancelledError):
-            if self._connecting is None:
-                raise errors.NoConnection("The attempt to connect was stopped.") from None
-            raise
-        finally:
-            self._connecting = None
-            if late.active():
-                late.cancel()
-        self._watch()
+    async def _connect(self, connect: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
+        await connect()
+        self._carrier.refresh()  # for Tab
+
+    def _lost(self, why: errors.ChatFileError) -> None:
+        self._jobs.hold()
+        self._reader.interject(why)
 
 
 def _described(job: Job) -> str:
