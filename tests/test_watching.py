@@ -15,6 +15,7 @@ from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.session import Session
 from chatfile.cli.views import View
 from chatfile.cli.watching import Blocks, Rates, Seen, watch
+from chatfile.client import ChatFileClient
 from tests.talking import Talk, result_of
 
 
@@ -111,8 +112,15 @@ class Watch:
         self.interrupts = Interrupts(Clock(), self._was_not_replaced)  # type: ignore[arg-type]
         self.before = self.interrupts.handle
         session = Session(talk.client, argparse.Namespace(), View(as_json=False, quiet=True))
-        watching = watch(session, talk.clock, self.interrupts, self.picture, 2.0)
+        self.session = session
+        self.others: list[Deferred[ChatFileClient]] = []
+        """The connections that were asked for."""
+        watching = watch(session, talk.clock, self.interrupts, self.picture, 2.0, self._reconnect)
         self.done: Deferred[None] = Deferred.fromCoroutine(watching)
+
+    async def _reconnect(self) -> ChatFileClient:
+        self.others.append(Deferred())
+        return await self.others[-1]
 
     def _was_not_replaced(self) -> None:
         raise AssertionError
@@ -140,8 +148,28 @@ def test_it_can_be_interrupted_between_two_looks(talk: Talk, monkeypatch: pytest
     assert (result_of(watching.done), watching.picture.is_over) == (None, True)
 
 
-def test_a_server_that_goes_ends_it_and_is_told_of(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_comes_back_is_watched_again(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     watching = Watch(talk, monkeypatch)
     talk.server_says(b"ERROR shutdown Bye.\n")
-    assert isinstance(result_of(watching.done), errors.Shutdown)
+    (asked,) = watching.others
+    again = Talk().greet()
+    asked.callback(again.client)
+    again.server_says(ROWS)
+    assert (watching.picture.seen, watching.session.client is again.client) == ([["Client01"]], True)
+    watching.interrupts.handle()
+    assert result_of(watching.done) is None
+
+
+def test_a_server_that_is_gone_ends_it_and_is_told_of(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    watching = Watch(talk, monkeypatch)
+    talk.server_says(b"ERROR shutdown Bye.\n")
+    watching.others[0].errback(errors.NoConnection())
+    assert isinstance(result_of(watching.done), errors.NoConnection)
     assert watching.picture.is_over
+
+
+def test_it_can_be_interrupted_while_there_is_no_server(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    watching = Watch(talk, monkeypatch)
+    talk.server_says(b"ERROR shutdown Bye.\n")
+    watching.interrupts.handle()
+    assert (result_of(watching.done), watching.picture.is_over) == (None, True)

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
-
-from twisted.internet.defer import Deferred
+from collections.abc import Sequence
 
 from chatfile import errors, wire
 from chatfile.cli.arguments import STDOUT
 from chatfile.cli.exits import Exit, exit_code
-from chatfile.cli.session import Session
+from chatfile.cli.session import BREAKS, Reconnect, Session
 from chatfile.cli.views import KEPT
-from chatfile.client import CLOSING, ChatFileClient
 from chatfile.lines import Phase
-
-Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
-_BREAKS = (errors.ServerClosed, errors.ServerSilent, *CLOSING)
-"""How a connection ends that was a good one."""
 
 
 class Getting:
@@ -56,7 +48,7 @@ class Getting:
 
     async def _get(self, number: int) -> None:
         error = await self._attempt(number)
-        if isinstance(error, _BREAKS):
+        if isinstance(error, BREAKS):
             self._session.view.note(f"{self._shown(number)}: {wire.printable(str(error))} Connecting again.")
             if await self._connect_again():
                 error = await self._attempt(number)

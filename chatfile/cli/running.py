@@ -17,7 +17,7 @@ from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.getting import Getting
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.progress import Bars, Display, Progress, is_drawable
-from chatfile.cli.session import Session, attempt, connected, leave, one_command
+from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, one_command
 from chatfile.cli.views import KEPT, View
 from chatfile.client import ChatFileClient
 
@@ -122,7 +122,7 @@ async def _main(
         if arguments.command == "get":
             code = await Getting(session, arguments, reconnect).run()
         elif arguments.command == "watch":
-            code = await attempt(session, _watch(reactor, session, interrupts, arguments.interval))
+            code = await attempt(session, _watch(reactor, session, interrupts, arguments.interval, reconnect))
         else:
             code = await one_command(session, arguments)
         return code or await leave(session)
@@ -146,7 +146,7 @@ async def _piped(reactor: Any, session: Session) -> Exit:
     return await Piped(session, StandardInput(reactor)).run()
 
 
-async def _watch(reactor: Any, session: Session, interrupts: Interrupts, interval: float) -> None:
+async def _watch(reactor: Any, session: Session, interrupts: Interrupts, interval: float, reconnect: Reconnect) -> None:
     from chatfile.cli.watching import Blocks, Picture, watch  # noqa: PLC0415 -- nothing else needs it
 
     picture: Picture = Blocks(session.view)
@@ -154,7 +154,7 @@ async def _watch(reactor: Any, session: Session, interrupts: Interrupts, interva
         from chatfile.cli.screen import Screen  # noqa: PLC0415 -- rich takes longer to load than all the rest
 
         picture = Screen(sys.stdout)
-    await watch(session, reactor, interrupts, picture, interval)
+    await watch(session, reactor, interrupts, picture, interval, reconnect)
 
 
 def _display(arguments: argparse.Namespace, view: View, is_interactive: bool) -> Display | None:

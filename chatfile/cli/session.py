@@ -21,9 +21,13 @@ from chatfile.cli.exits import Exit, error_word, exit_code
 from chatfile.cli.gauges import Gauge
 from chatfile.cli.progress import Progress
 from chatfile.cli.views import KEPT, View
-from chatfile.client import TLS_HINT, ChatFileClient, connect
+from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.downloads import Download, Stage, Step, download
 
+Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
+"""What gives another connection to the same server. Raises a `ChatFileError`."""
+BREAKS = (errors.ServerClosed, errors.ServerSilent, *CLOSING)
+"""How a connection ends that was a good one."""
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _LONG_PAUSE = 3.0

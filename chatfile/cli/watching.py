@@ -15,8 +15,9 @@ from twisted.internet.task import deferLater
 from chatfile import wire
 from chatfile.cli import units
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.session import Session
+from chatfile.cli.session import BREAKS, Reconnect, Session
 from chatfile.cli.views import View, aligned
+from chatfile.client import ChatFileClient
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,15 @@ def _as_object(seen: Seen) -> dict[str, object]:
 
 
 async def watch(
-    session: Session, clock: IReactorTime, interrupts: Interrupts, picture: Picture, interval: float
+    session: Session,
+    clock: IReactorTime,
+    interrupts: Interrupts,
+    picture: Picture,
+    interval: float,
+    reconnect: Reconnect,
 ) -> None:
-    """Look every `interval` seconds, until the user interrupts. Raises a `ChatFileError` where the server goes."""
-    session.view.note(f"You are {wire.printable(session.client.name)}, for watching takes a seat. Ctrl-C ends it.")
-    watching: Deferred[None] = Deferred.fromCoroutine(_watch(session, clock, picture, interval))
+    """Look every `interval` seconds, until the user interrupts. Raises a `ChatFileError` where the server is gone."""
+    watching: Deferred[None] = Deferred.fromCoroutine(_watch(session, clock, picture, interval, reconnect))
     handle, interrupts.handle = interrupts.handle, watching.cancel
     try:
         await watching
@@ -126,9 +131,24 @@ async def watch(
         picture.leave()
 
 
-async def _watch(session: Session, clock: IReactorTime, picture: Picture, interval: float) -> None:
-    rates = Rates(session.client.name)
+async def _watch(
+    session: Session, clock: IReactorTime, picture: Picture, interval: float, reconnect: Reconnect
+) -> None:
     while True:
-        rows = await session.client.status()
+        session.view.note(f"You are {wire.printable(session.client.name)}, for watching takes a seat. Ctrl-C ends it.")
+        try:
+            await _watch_one(session.client, clock, picture, interval)
+        except BREAKS as error:
+            picture.leave()
+            session.view.note(f"{wire.printable(str(error))} Connecting again.")
+        session.client.abort()
+        session.client = await reconnect()
+
+
+async def _watch_one(client: ChatFileClient, clock: IReactorTime, picture: Picture, interval: float) -> None:
+    """As long as the connection lasts."""
+    rates = Rates(client.name)
+    while True:
+        rows = await client.status()
         picture.show(rates.look(rows, clock.seconds()), time.time())
         await deferLater(clock, interval)

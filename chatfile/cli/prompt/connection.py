@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from chatfile import errors
-from chatfile.cli.session import Session
+from chatfile.cli.session import Reconnect, Session
 from chatfile.client import ChatFileClient
 
 _A_MOMENT = 0.5
@@ -24,7 +23,7 @@ class Connection:
         self,
         session: Session,
         clock: IReactorTime,
-        reconnect: Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]],
+        reconnect: Reconnect,
         obedient: Callable[[], AbstractContextManager[None]],
         lost: Callable[[errors.ChatFileError], object],
     ) -> None:

@@ -29,9 +29,8 @@ from chatfile.cli.prompt.keyboard import Interrupted
 from chatfile.cli.prompt.reading import Reader
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.toolbar import toolbar
-from chatfile.cli.session import Session, leave
+from chatfile.cli.session import Reconnect, Session, leave
 from chatfile.cli.tables import cut
-from chatfile.client import ChatFileClient
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
@@ -53,7 +52,7 @@ class Conversation:
         arguments: argparse.Namespace,
         reactor: Any,
         interrupts: Interrupts,
-        reconnect: Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]],
+        reconnect: Reconnect,
     ) -> None:
         """`session` is connected, and the reactor asyncio's."""
         self._session = session
