@@ -59,6 +59,8 @@ class Do(enum.Enum):
 
 
 Step = Send | SendForEver | Hear | Wait | Do
+GREET: list[Step] = [Send(b"WELCOME Client01 chatfile/1\n"), Hear(b"Client01"), Send(b"Client01 ACK\n")]
+"""How every good conversation begins."""
 
 
 @implementer(IHalfCloseableProtocol)

@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 
 from chatfile.client import ChatFileClient, connect
 from chatfile.threads import InThread
+from tests.linked import Link
 from tests.serving import Server
-from tests.test_downloads import Link
 from tests.transports import Threads, at_once, turn_over
 
 PATIENCE = 10.0

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from chatfile import errors
 from chatfile.downloads import Download, Stage, Step, download
 from chatfile.lines import Phase
+from tests.linked import CONTENT, Link, interrupted_after, names, outcome, serving_a
 from tests.serving import OLD, Server
-from tests.test_downloads import CONTENT, Link, interrupted_after, names, outcome
 from tests.transports import Threads
 
 SIZE = len(CONTENT)
@@ -21,10 +21,7 @@ SIZE = len(CONTENT)
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    (tmp_path / "served").mkdir()
-    server = Server(tmp_path / "served", limit=100)
-    server.put("a", CONTENT)
-    return server
+    return serving_a(tmp_path)
 
 
 @pytest.fixture

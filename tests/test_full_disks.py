@@ -12,7 +12,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.clients_at_once import Job, run_all
-from tests.hostile import Do, Hear, HostileServer, Send, SendForEver, Step
+from tests.hostile import GREET, Do, Hear, HostileServer, Send, SendForEver
 from tests.processes import PATIENCE, ServerProcess, client_command
 from tests.trees import tree
 
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.slow
 Hostile = Callable[..., HostileServer]
 CONTENT = os.urandom(65_536)
 TIME = b"2026-11-22T12:00:00Z"
-GREET: list[Step] = [Send(b"WELCOME Client01 chatfile/1\n"), Hear(b"Client01"), Send(b"Client01 ACK\n")]
 AGAIN = '; echo $?; ls -A client_downloads; "$@"; echo $?; ls -A client_downloads; cmp client_downloads/a served/a'
 # The file itself fits into the tmpfs, but not beside its note: the space ends in the middle of the download.
 FULL = """mount -t tmpfs -o size=64k none client_downloads

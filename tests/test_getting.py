@@ -14,7 +14,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.clients_at_once import Ended, Job, run_all
-from tests.hostile import Do, Hear, HostileServer, Send, Step
+from tests.hostile import GREET, Do, Hear, HostileServer, Send, Step
 from tests.trees import tree
 
 Hostile = Callable[..., HostileServer]
@@ -23,7 +23,6 @@ HALF = len(CONTENT) // 2
 TIME = b"2026-11-22T12:00:00Z"
 END = b"END %s\n" % hashlib.sha256(CONTENT).hexdigest().encode()
 NOTE = b"[512, 1795348800]"
-GREET: list[Step] = [Send(b"WELCOME Client01 chatfile/1\n"), Hear(b"Client01"), Send(b"Client01 ACK\n")]
 LISTED: list[Step] = [
     *GREET,
     Hear(b"list"),

@@ -15,14 +15,13 @@ import pytest_twisted
 from chatfile import errors
 from chatfile.client import connect
 from chatfile.downloads import download
-from tests.hostile import Do, Hear, HostileServer, Send, Step
+from tests.hostile import GREET, Do, Hear, HostileServer, Send, Step
 from tests.trees import tree
 
 Hostile = Callable[..., HostileServer]
 CONTENT = bytes(range(256)) * 300
 SIZE = len(CONTENT)
 TIME = b"2026-11-22T12:00:00Z"
-GREET = [Send(b"WELCOME Client01 chatfile/1\n"), Hear(b"Client01"), Send(b"Client01 ACK\n")]
 HEADER = b"FILE %d %s a\n" % (SIZE, TIME)
 END = b"END %s\n" % hashlib.sha256(CONTENT).hexdigest().encode()
 FILE: list[Step] = [*GREET, Hear(b"get a"), Send(HEADER + CONTENT + END), Do.STALL]

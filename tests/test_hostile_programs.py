@@ -12,13 +12,12 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.clients_at_once import Ended, Job, run_all
-from tests.hostile import Do, Hear, HostileServer, Send, SendForEver, Step
+from tests.hostile import GREET, Do, Hear, HostileServer, Send, SendForEver, Step
 from tests.trees import tree
 
 Hostile = Callable[..., HostileServer]
 CONTENT = bytes(range(256)) * 2
 TIME = b"2026-11-22T12:00:00Z"
-GREET: list[Step] = [Send(b"WELCOME Client01 chatfile/1\n"), Hear(b"Client01"), Send(b"Client01 ACK\n")]
 BYE: list[Step] = [Hear(b"exit"), Send(b"BYE Client01\n"), Do.CLOSE]
 SHA256 = hashlib.sha256(CONTENT).hexdigest().encode()
 HEADER = b"FILE %d %s a\n" % (len(CONTENT), TIME)

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from chatfile import errors
 from chatfile.client import ChatFileClient, connect
 from chatfile.downloads import Download, download
-from tests.hostile import Do, Hear, HostileServer, Send, SendForEver, Step
+from tests.hostile import GREET, Do, Hear, HostileServer, Send, SendForEver, Step
 from tests.processes import PATIENCE
 from tests.trees import tree
 
@@ -26,7 +26,6 @@ Hostile = Callable[..., HostileServer]
 CONTENT = bytes(range(256)) * 300
 SIZE = len(CONTENT)
 TIME = b"2026-11-22T12:00:00Z"
-GREET = [Send(b"WELCOME Client01 chatfile/1\n"), Hear(b"Client01"), Send(b"Client01 ACK\n")]
 HEADER = b"FILE %d %s a\n" % (SIZE, TIME)
 END = b"END %s\n" % hashlib.sha256(CONTENT).hexdigest().encode()
 NEVER = 0.15

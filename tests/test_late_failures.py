@@ -11,11 +11,9 @@ import pytest
 
 from chatfile import errors, partfile
 from chatfile.receiving import receiver
+from tests.linked import CONTENT, Link, names, outcome, serving_a
 from tests.serving import Server
-from tests.test_downloads import Link, names, outcome
 from tests.torture import NOTHING, Fault, Seam, done_but_refused, refused
-
-CONTENT = bytes(range(256)) * 40
 
 
 @pytest.fixture
@@ -27,10 +25,7 @@ def seam(monkeypatch: pytest.MonkeyPatch) -> Seam:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    (tmp_path / "served").mkdir()
-    server = Server(tmp_path / "served", limit=100)
-    server.put("a", CONTENT)
-    return server
+    return serving_a(tmp_path)
 
 
 @pytest.fixture

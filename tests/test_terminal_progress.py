@@ -11,7 +11,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from tests.hostile import Do, Hear, HostileServer, Send, Step, Wait
+from tests.hostile import GREET, Do, Hear, HostileServer, Send, Step, Wait
 from tests.processes import ServerProcess, client_command
 from tests.terminals import CTRL_C, Terminal
 
@@ -21,7 +21,6 @@ Hostile = Callable[..., HostileServer]
 NAME = "Привет 文件 🎉.bin"
 HALF = b"0" * 500
 TIME = b"2026-11-22T12:00:00Z"
-GREET: list[Step] = [Send(b"WELCOME Client01 chatfile/1\n"), Hear(b"Client01"), Send(b"Client01 ACK\n")]
 BYE: list[Step] = [Hear(b"exit"), Send(b"BYE Client01\n"), Do.CLOSE]
 BEGIN: list[Step] = [
     *GREET, Hear(b"get"), Send(b"FILE %d %s %s\n" % (2 * len(HALF), TIME, NAME.encode()) + HALF),
