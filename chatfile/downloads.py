@@ -42,7 +42,7 @@ class Step(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How far a download is when a step begins: `at` bytes of `size`, of the file or of what is here and checked."""
+    """How far a step of a download is: `at` bytes of `size`, of the file or of what is here and checked."""
 
     step: Step
     at: int
@@ -73,7 +73,7 @@ async def download(
     What an earlier download left is resumed where the file is still the same. A file that is there already is not
     fetched if it has the size and the digest of the one on the server (which has `listed_size`, if the caller knows);
     one that differs is replaced only with `force`, and only by a whole and verified one. `progress(n)` is told of n
-    more bytes, `stage` of each step as it begins.
+    more bytes, `stage` of each step as it begins, and now and then of how far the checking is.
 
     Raises `BadName`, a `LocalFileError`, a `Refusal`, `TransferBroken`, `DigestMismatch`; what has come so far is
     kept for the next time, unless its digest is wrong.
@@ -109,7 +109,7 @@ async def _already(
     try:
         stage(Stage(Step.CHECKING, 0, present.size))
         sha256 = await _digest_on_server(client, name, present.size, listed_size)
-        if sha256 is None or sha256 != await _digest_of(present, in_thread):
+        if sha256 is None or sha256 != await _digest_of(present, in_thread, stage):
             return None
         return Download(name, present.path, present.size, sha256, verified=True, resumed_from=0, already=True)
     except OSError:
@@ -132,10 +132,12 @@ async def _digest_on_server(client: ChatFileClient, name: str, size: int, listed
         return None
 
 
-async def _digest_of(present: PresentFile, in_thread: InThread) -> str:
+async def _digest_of(present: PresentFile, in_thread: InThread, stage: Callable[[Stage], None]) -> str:
     position, reached = -1, 0
     while reached != position:
         position, reached = reached, await in_thread(present.hash_slice, reached)
+        if reached < present.size:
+            stage(Stage(Step.CHECKING, reached, present.size))
     return present.hexdigest()
 
 
@@ -199,6 +201,8 @@ class _Transfer:
         hasher, hashed = hashlib.sha256(), 0
         while hashed < offset:
             hashed = await self._in_thread(self._part.read_slice, hasher.update, hashed, offset)
+            if hashed < offset:
+                self._stage(Stage(Step.CHECKING, hashed, offset))
         is_same = False
 
         def go_on(header: wire.FileHeader) -> Deferred[int | None]:

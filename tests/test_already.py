@@ -201,6 +201,16 @@ def test_a_download_that_begins_anew_tells_so(server: Server, folder: Path) -> N
     assert told(Link(server, folder))[1:] == [Stage(Step.RECEIVING, 0, SIZE), Stage(Step.VERIFYING, SIZE, SIZE)]
 
 
+def test_the_checking_of_much_tells_how_far_it_is(
+    server: Server, link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatfile.partfile.slices._SLICE", 40)
+    interrupted_after(server, folder, 100)
+    checked = [stage.at for stage in told(Link(server, folder)) if stage.step is Step.CHECKING]
+    assert checked == [0, 40, 80]
+    assert [stage.at for stage in told(Link(server, folder))] == [*range(0, SIZE, 40)]
+
+
 def test_what_is_there_is_checked_and_that_is_all(link: Link, folder: Path) -> None:
     (folder / "a").write_bytes(CONTENT)
     assert told(link) == [Stage(Step.CHECKING, 0, SIZE)]

@@ -160,6 +160,7 @@ def test_a_narrow_toolbar_leaves_out_what_matters_least(width: int, text: str) -
     [
         (Progress("a", Step.VERIFYING, 5, 5, 1.0), "a  verifying"),
         (Progress("a", Step.CHECKING, 0, None, None), "a  checking"),
+        (Progress("a", Step.CHECKING, 3, 9, None), "a  checking  33 %"),
         (Progress("a", Step.RECEIVING, 999, 1000, None), "a  99 %  999 B of 1.0 kB"),
         (Progress("a", Step.RECEIVING, 0, 0, None), "a  100 %  0 B of 0 B"),
         (Progress("a", Step.RECEIVING, 1, GB, 1.0), "a  0 %  1 B of 1.0 GB  1 B/s  hardly moving"),

@@ -80,7 +80,7 @@ def table(gauges: list[Gauge], width: int) -> Table:
 
 def _cells(gauge: Gauge, plan: Layout) -> list[Text | ProgressBar]:
     is_moving = gauge.step in (Step.RECEIVING, Step.VERIFYING)
-    percent = f"{units.percentage(gauge.at, gauge.size)} %" if gauge.size and is_moving else ""
+    percent = f"{units.percentage(gauge.at, gauge.size)} %" if gauge.size and gauge.step is not None else ""
     rate = units.rate(gauge.rate) if gauge.rate is not None and is_moving else ""
     cells: list[Text | ProgressBar] = []
     if plan.bar:

@@ -50,7 +50,8 @@ def _parts(progress: Progress, waiting: int) -> list[tuple[int, str]]:
     """Each with a weight: the heaviest goes first where there is no room."""
     moving = progress.step is Step.RECEIVING
     return [
-        (0, _percent(progress) if moving else progress.step.value),
+        (0, "" if moving else progress.step.value),
+        (0, "" if progress.step is Step.VERIFYING or not (moving or progress.at) else _percent(progress)),
         (4, _sizes(progress) if moving else ""),
         (2, units.rate(progress.rate) if moving and progress.rate is not None else ""),
         (1, _left(progress) if moving else ""),

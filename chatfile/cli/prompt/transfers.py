@@ -46,9 +46,9 @@ class Transfer:
 
     def stage(self, stage: Stage) -> None:
         """What is done for it from now on."""
-        self._step, self._size = stage.step, stage.size
+        self._step, self._size, self._at = stage.step, stage.size, stage.at
         if stage.step is Step.RECEIVING:
-            self._at = self._resumed_at = stage.at
+            self._resumed_at = stage.at
             self._looks = deque([(self._seconds(), stage.at)])
 
     def advance(self, count: int) -> None:
