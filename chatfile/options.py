@@ -151,21 +151,23 @@ def _check_inherited(description: str, endpoint: AdoptedStreamServerEndpoint) ->
 
 
 def _checked_tls(options: Options) -> Listening | None:
-    """What the ports need that are to speak TLS; None where they are not."""
+    """What the ports need that are to speak TLS; None where they are not.
+
+    An empty name is a file that is not there, not an option that was not given: nobody is let in by a slip of a script.
+    """
     certificate, key, client_ca = (options[option] for option in ("certificate", "key", "client-ca"))
-    if not certificate and (key or client_ca):
-        raise usage.UsageError(
-            f"--{'key' if key else 'client-ca'}: that is a matter of TLS, and wants --certificate too"
-        )
-    if not certificate:
+    if certificate is None:
+        for option in ("key", "client-ca"):
+            if options[option] is not None:
+                raise usage.UsageError(f"--{option}: that is a matter of TLS, and wants --certificate too")
         return None
-    for description in options["endpoints"] if client_ca else ():
+    for description in () if client_ca is None else options["endpoints"]:
         if OWN_TLS.match(description):
             raise usage.UsageError(
                 f"--client-ca: it does not hold at {description!r}, which has TLS of its own; give a port without"
             )
     try:
-        return tls.listening(certificate, key=key or None, client_ca=client_ca or None)
+        return tls.listening(certificate, key=key, client_ca=client_ca)
     except errors.ChatFileError as error:
         raise usage.UsageError(str(error)) from error
 

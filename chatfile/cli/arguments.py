@@ -185,7 +185,7 @@ class _ShowVersion(argparse.Action):
 
 def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     """What is about TLS must not go unheeded."""
-    if parsed.key and not parsed.cert:
+    if parsed.key is not None and parsed.cert is None:
         parser.error("--key goes with --cert")
     for option in ("cafile", "cert"):
         if getattr(parsed, option) is not None and tls.parse_address(parsed.server) is None:

@@ -16,7 +16,9 @@ class Listening:
     def __init__(self, certificate: str, key: str | None, client_ca: str | None) -> None:
         """Raises `BadCertificate`."""
         identity = read_identity(certificate, key)
-        self._options = CertificateOptions(**identity.options(), trustRoot=trust(client_ca) if client_ca else None)
+        self._options = CertificateOptions(
+            **identity.options(), trustRoot=None if client_ca is None else trust(client_ca)
+        )
         fault = identity.lapse() or (None if subject_names(identity.certificate) else "names no host")
         self.warning = fault and f'The certificate "{certificate}" {fault}: clients will not trust it.'
         """What the operator should know, if there is anything."""

@@ -33,7 +33,7 @@ def endpoint(
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
     arguments = dict(address.arguments)
-    cafile = cafile or arguments.get("trustRoots")
+    cafile = arguments.get("trustRoots") if cafile is None else cafile
     if certificate is None:
         certificate, key = arguments.get("certificate"), arguments.get("privateKey")
     own = None if certificate is None else read_identity(certificate, key).options()

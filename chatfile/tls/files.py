@@ -49,8 +49,9 @@ class Identity:
 def read_identity(certificate: str, key: str | None) -> Identity:
     """The certificate with its key, which may be in the same file. Raises `BadCertificate`."""
     first, *between = read_certificates(certificate)
-    path = key or certificate
-    private = _parsed(path, _private_key, "it holds no private key in PEM format" + ("" if key else "; --key names it"))
+    path = certificate if key is None else key
+    hint = "; --key names it" if key is None else ""
+    private = _parsed(path, _private_key, f"it holds no private key in PEM format{hint}")
     if private.public_key() != first.public_key():
         raise errors.BadCertificate(path=path, why=f'its key is not that of the certificate in "{certificate}"')
     identity = Identity(certificate, first, private, tuple(between))
