@@ -116,10 +116,21 @@ CASES = [
         130, {".a.part": CONTENT[:HALF], ".a.note": NOTE}, said="Interrupted.*get it again.*\n", signal=signal.SIGINT,
     ),
     Case(
+        "an interruption names its file", "--json get a", [[*GREET, *broken(b"a")[:-1], Do.STALL]],
+        130, {".a.part": CONTENT[:HALF], ".a.note": NOTE}, shown=[("error", "interrupted", "a")], signal=signal.SIGINT,
+    ),
+    Case(
         "damage behind a pipe is told", "get a -o -", [[*GREET, *whole(b"a", CONTENT[::-1]), *BYE]],
         7, said=".*arrived damaged.*standard output.*\n",
     ),
-    Case("a single file is not tried again", "get b", [[*GREET, *broken(b"b")]], 6, HALF_OF_B),
+    Case(
+        "a single file is resumed as well", "get b",
+        [[*GREET, *broken(b"b")], [*GREET, *resumed(b"b"), *BYE]],
+        0, {"b": CONTENT},
+    ),
+    Case(
+        "what went to standard output is not tried again", "get b -o -", [[*GREET, *broken(b"b")]], 6,
+    ),
     Case(
         "a break in the listing", "get a b",
         [[*GREET, Hear(b"list"), Do.CLOSE], [*GREET, *whole(b"a"), *whole(b"b"), *BYE]],

@@ -30,8 +30,10 @@ class Getting:
         """Each name is tried, as long as there is a connection to be had; the code is that of the first failure."""
         if len(self._names) > 1:
             await self._get_several()
-        elif error := await self._attempt(0):
-            self._fail(error, 0)
+        elif self._arguments.output == STDOUT:
+            await self._get_once(0)  # what has gone out can't be called back, nor gone on with
+        else:
+            await self._get(0)
         return self._code
 
     async def _get_several(self) -> None:
@@ -46,10 +48,15 @@ class Getting:
                     break
                 await self._get(number)
 
+    async def _get_once(self, number: int) -> None:
+        error = await self._attempt(number)
+        if error is not None:
+            self._fail(error, number)
+
     async def _get(self, number: int) -> None:
         error = await self._attempt(number)
         if isinstance(error, BREAKS):
-            self._session.view.note(f"{self._shown(number)}: {wire.printable(str(error))} Connecting again.")
+            self._session.view.note(f"{self._shown(number)}: interrupted, connecting again.")
             if await self._connect_again():
                 error = await self._attempt(number)
         if error is not None:
@@ -84,7 +91,7 @@ class Getting:
         self._code = self._code or exit_code(error)
         self._is_over = self._is_over or isinstance(error, errors.ProtocolViolation)
         self._session.view.error(error, self._names[number])
-        if isinstance(error, errors.TransferBroken) and self._arguments.output != STDOUT:
+        if isinstance(error, errors.TransferBroken | errors.ServerSilent) and self._arguments.output != STDOUT:
             self._session.view.note(KEPT)
 
     def _give_up(self, first: int) -> None:

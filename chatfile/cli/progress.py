@@ -33,6 +33,8 @@ class Progress:
         """Without a `display` nothing is shown, but `current` and `overall` can be looked at."""
         self.current: Gauge | None = None
         self.overall: Overall | None = None
+        self.unfinished: Gauge | None = None
+        """The latest download, where it did not end well."""
         self._clock = clock
         self._display = display
         self._is_shown = False
@@ -54,10 +56,11 @@ class Progress:
         """Around one download; of several, that with this number, from 0 on."""
         if self.overall is not None:
             self.overall.begin(number)
-        self.current = Gauge(name, self._clock.seconds, part_of=self.overall)
+        self.current = self.unfinished = Gauge(name, self._clock.seconds, part_of=self.overall)
         try:
             with self._shown():
                 yield self.current
+            self.unfinished = None
         finally:
             self.current = None
 

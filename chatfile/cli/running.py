@@ -14,6 +14,7 @@ from chatfile import errors
 from chatfile.cli.arguments import STDOUT
 from chatfile.cli.events import Events
 from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.gauges import Gauge
 from chatfile.cli.getting import Getting
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.progress import Bars, Display, Progress, is_drawable
@@ -48,11 +49,15 @@ def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> Exit:
     reactor: Any = installed  # it has more than one interface, and `run` takes more than they say
     outcome: list[Exit | Failure] = []
     view = View(as_json=arguments.json, quiet=arguments.quiet, output_is_taken=_is_copied_out(arguments))
+    progress = Progress(reactor, _display(arguments, view, is_interactive))
+    if not arguments.json:
+        view.aside = progress.aside
 
     def begin() -> None:
-        running: Deferred[Any] = Deferred.fromCoroutine(_main(reactor, arguments, view, interrupts, is_interactive))
+        main = _main(reactor, arguments, view, progress, interrupts, is_interactive)
+        running: Deferred[Any] = Deferred.fromCoroutine(main)
         interrupts.handle = running.cancel
-        running.addErrback(_exit_if_cancelled, arguments, view)
+        running.addErrback(_exit_if_cancelled, arguments, view, progress)
         running.addBoth(outcome.append)
         running.addBoth(lambda _: reactor.stop())
 
@@ -65,19 +70,20 @@ def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> Exit:
     return code
 
 
-def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: View) -> Failure:
+def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: View, progress: Progress) -> Failure:
     if failure.check(CancelledError):
+        unfinished = progress.unfinished
         try:
-            view.interrupted(_after_interruption(arguments))
+            view.interrupted(_what_came(arguments, unfinished), unfinished.name if unfinished else None)
         finally:
             os._exit(Exit.INTERRUPTED)  # at once: a thread may be stuck in a write that nobody reads
     return failure
 
 
-def _after_interruption(arguments: argparse.Namespace) -> str:
-    if _is_copied_out(arguments):
-        return "What went to standard output is not whole."
-    return KEPT if arguments.command in ("get", None) else ""
+def _what_came(arguments: argparse.Namespace, unfinished: Gauge | None) -> str:
+    if unfinished is None or not unfinished.at:
+        return ""
+    return "What went to standard output is not whole." if _is_copied_out(arguments) else KEPT
 
 
 def _is_copied_out(arguments: argparse.Namespace) -> bool:
@@ -103,16 +109,18 @@ def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
 
 
 async def _main(
-    reactor: Any, arguments: argparse.Namespace, view: View, interrupts: Interrupts, is_interactive: bool
+    reactor: Any,
+    arguments: argparse.Namespace,
+    view: View,
+    progress: Progress,
+    interrupts: Interrupts,
+    is_interactive: bool,
 ) -> Exit:
     async def reconnect() -> ChatFileClient:
         # The server may let us in again a moment before it hears that we have gone; or it has just been restarted.
         return await connected(arguments, reactor, view, wait=max(arguments.wait, _SEAT_PATIENCE), despite=_NOT_NOW)
 
     client = await connected(arguments, reactor, view, wait=arguments.wait)
-    progress = Progress(reactor, _display(arguments, view, is_interactive))
-    if not arguments.json:
-        view.aside = progress.aside
     session = Session(client, arguments, view, progress)
     try:
         if is_interactive:

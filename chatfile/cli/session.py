@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -156,7 +157,8 @@ class Session:
                 self.client, name, folder or ".", save_as=save_as, force=force, create_folder=output is None,
                 listed_size=listed_size, progress=gauge.came, stage=lambda stage: self._tell_of(gauge, stage),
             )  # fmt: skip
-            self.view.download(saved, time.monotonic() - began)
+            shown = saved if output is None else replace(saved, path=output)  # as it was typed, without "./"
+            self.view.download(shown, time.monotonic() - began)
 
     def _tell_of(self, gauge: Gauge, stage: Stage) -> None:
         gauge.stage(stage)

@@ -55,11 +55,12 @@ class View:
         except OSError:
             pass  # it has been told already
 
-    def interrupted(self, what_now: str) -> None:
-        """Ctrl-C ended it."""
+    def interrupted(self, what_now: str, name: str | None) -> None:
+        """Ctrl-C ended it, amid the file `name`."""
         sentence = f"Interrupted. {what_now}".rstrip()
         self.note(sentence)
-        self.event("error", code="interrupted", exit=int(Exit.INTERRUPTED), message=sentence)
+        about = {} if name is None else {"name": name}
+        self.event("error", code="interrupted", exit=int(Exit.INTERRUPTED), message=sentence, **about)
 
     def event(self, event: str, **about: object) -> None:
         """Something that is no result, for programs alone. Raises OSError."""
