@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import re
@@ -11,7 +12,9 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from tests.processes import PATIENCE, ServerProcess, client_command, wait_until
 
@@ -20,6 +23,7 @@ ENTER, CTRL_C, CTRL_D, CTRL_R, CTRL_Z, TAB, UP = "\r", "\x03", "\x04", "\x12", "
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;?]*)?$")
 _WHERE_IS_THE_CURSOR, _AT_THE_TOP = "\x1b[6n", "\x1b[1;1R"
+T = TypeVar("T")
 
 
 class Terminal:
@@ -37,6 +41,7 @@ class Terminal:
         """What was shown and not yet seen, without what steers the terminal."""
         self.raw = ""
         """Everything that came."""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._unfinished = ""
         self._slave = slave  # open until the end, or the terminal is gone before the program has it
 
@@ -52,26 +57,34 @@ class Terminal:
 
     def see(self, pattern: str) -> str:
         """Wait until the pattern is seen; the screen up to its end is taken away and given back."""
-        deadline = time.monotonic() + PATIENCE
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._master, selectors.EVENT_READ)
-            while not (match := re.search(pattern, self.screen)):
-                assert selector.select(deadline - time.monotonic()), self.screen
-                self._read()
+        match = self._read_until(lambda: re.search(pattern, self.screen))
         seen, self.screen = self.screen[: match.end()], self.screen[match.end() :]
         return seen
 
+    def _read_until(self, find: Callable[[], T | None]) -> T:
+        deadline = time.monotonic() + PATIENCE
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._master, selectors.EVENT_READ)
+            while not (found := find()):
+                assert selector.select(deadline - time.monotonic()), self.screen
+                self._read()
+        return found
+
     def _read(self) -> None:
         try:
-            came = os.read(self._master, 65536).decode(errors="replace")
+            came = self._decoder.decode(os.read(self._master, 65536))
         except OSError as error:  # EIO: the program has let go of the terminal
             raise AssertionError(self.screen) from error
         self.raw += came
         text = self._unfinished + came
+        self._unfinished = "".join(_UNFINISHED.findall(text))
+        self._show(text.removesuffix(self._unfinished))
+
+    def _show(self, text: str) -> None:
+        """Escape sequences are whole in it."""
         for _ in range(text.count(_WHERE_IS_THE_CURSOR)):
             self.type(_AT_THE_TOP)
-        self._unfinished = "".join(_UNFINISHED.findall(text))
-        self.screen += _ESCAPE.sub("", text.removesuffix(self._unfinished))
+        self.screen += _ESCAPE.sub("", text)
 
     def ended(self) -> int:
         """Wait for the end, as a terminal does, which goes on showing what comes; the result is the status."""
