@@ -133,7 +133,7 @@ def completed(line: str, *names: str) -> list[tuple[str, str]]:
     """What the line becomes with each completion, and what stands beside it."""
     completions = Completions(lambda: listing(*names), lambda: None)
     found = completions.get_completions(Document(line), CompleteEvent())
-    return [(line[: len(line) + c.start_position] + c.text, c.display_meta_text) for c in found]
+    return [(line[: len(line) + c.start_position] + c.text, c.display_meta_text.strip()) for c in found]
 
 
 def test_tab_completes_commands_and_says_what_they_do() -> None:
@@ -144,6 +144,12 @@ def test_tab_completes_commands_and_says_what_they_do() -> None:
 def test_tab_completes_names_with_their_sizes() -> None:
     assert completed("get a", "a b.txt", "b", "a.csv") == [("get a b.txt", "1.2 MB"), ("get a.csv", "1.2 MB")]
     assert completed("hash a b", "a b.txt", "ab") == [("hash a b.txt", "1.2 MB")]
+
+
+def test_the_sizes_in_the_menu_stand_under_each_other() -> None:
+    files = [wire.FileRow(size, 0, "name") for size in (7, 99_900)]
+    found = Completions(lambda: files, lambda: None).get_completions(Document("get "), CompleteEvent())
+    assert [completion.display_meta_text for completion in found] == ["    7 B", "99.9 kB"]
 
 
 def test_tab_finds_what_is_in_the_middle_of_a_name() -> None:

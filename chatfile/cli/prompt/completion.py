@@ -11,6 +11,8 @@ from chatfile import wire
 from chatfile.cli import tables, units
 from chatfile.cli.prompt.commands import DESCRIPTIONS, TAKES_A_NAME
 
+_SIZE = 7
+"""Columns of a size, under each other in the menu."""
 MOST = 1000
 """Names in the menu: nobody reads more, and a list without end would hold the keys up."""
 _WIDEST = 48
@@ -51,6 +53,5 @@ def _names(typed: str, rows: Sequence[wire.FileRow]) -> Iterator[Completion]:
     # The last one stands for all that are left out: what it has in common with the first is what they all have.
     for row in found if len(found) <= MOST else [*found[: MOST - 1], found[-1]]:
         if wire.printable(row.name) == row.name:  # it stands in the line as it is: nothing there may steer the terminal
-            yield Completion(
-                row.name, -len(typed), display=tables.cut(row.name, _WIDEST), display_meta=units.size(row.size)
-            )
+            display, size = tables.cut(row.name, _WIDEST), tables.padded(units.size(row.size), _SIZE, right=True)
+            yield Completion(row.name, -len(typed), display=display, display_meta=size)

@@ -20,7 +20,19 @@ from twisted.internet.interfaces import IReactorTime
 
 from chatfile.cli.prompt.keyboard import Interrupted, Keyboard, own_keys
 
-_STYLE = Style.from_dict({"name": "ansigreen bold", "server": "ansicyan", "bottom-toolbar": "reverse"})
+_STYLE = Style.from_dict(
+    {
+        "name": "ansigreen bold",
+        "server": "ansicyan",
+        "bottom-toolbar": "reverse",
+        "completion-menu": "bg:#303030 #e4e4e4",
+        "completion-menu.completion.current": "reverse bg:#ffffff #005f87",  # which is seen without colours, too
+        "completion-menu.meta.completion": "bg:#303030 #b2b2b2",
+        "completion-menu.meta.completion.current": "bg:#005f87 #e4e4e4",
+        "scrollbar.background": "bg:#303030",
+        "scrollbar.button": "bg:#626262",
+    }
+)
 _RETRY = 0.02
 """Seconds until a prompt that is just beginning can be ended."""
 
