@@ -68,3 +68,10 @@ def test_what_is_chosen_in_the_menu_is_seen_with_and_without_colours(
         window.type(TAB)
         window.see("> get huge")
     assert reverse(window) == ["huge"]
+
+
+def test_tab_and_enter_in_one_moment_ask_for_what_is_shown(window: Window) -> None:
+    window.type(f"list{ENTER}")
+    window.see(rf"2 files, [\s\S]*{PROMPT}\s*$")
+    window.type(f"get hu{TAB}{ENTER}")
+    window.see(r"> get huge\n[\s\S]*huge  \d+ %")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, get_common_complete_suffix
 from prompt_toolkit.document import Document
+from prompt_toolkit.filters import is_searching
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from chatfile import wire
 from chatfile.cli import tables, units
@@ -36,6 +38,26 @@ class Completions(Completer):
             yield from _commands(word)
         elif word.lower() in TAKES_A_NAME:
             yield from _names(name, self._files())
+
+
+def tab(completer: Completer) -> KeyBindings:
+    """The key: what can only be meant stands in the line before the next key is looked at, which may be Enter."""
+    keys = KeyBindings()
+
+    @keys.add("tab", filter=~is_searching)
+    def complete(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.complete_state is not None:
+            buffer.complete_next()
+            return
+        found = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+        if len(found) == 1:
+            buffer.apply_completion(found[0])
+        else:
+            buffer.insert_text(get_common_complete_suffix(buffer.document, found))
+            buffer.start_completion()
+
+    return keys
 
 
 def _commands(beginning: str) -> Iterable[Completion]:

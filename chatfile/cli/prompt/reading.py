@@ -14,10 +14,12 @@ from prompt_toolkit.application import get_app_session
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import DummyHistory, History
+from prompt_toolkit.key_binding import merge_key_bindings
 from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from chatfile.cli.prompt.completion import tab
 from chatfile.cli.prompt.keyboard import Interrupted, Keyboard, own_keys
 
 _STYLE = Style.from_dict(
@@ -35,8 +37,6 @@ _STYLE = Style.from_dict(
 )
 _RETRY = 0.02
 """Seconds until a prompt that is just beginning can be ended."""
-
-
 _MENU = 8
 """Lines below the one that is typed in which Tab shows names."""
 _NOT_MENU = 3
@@ -62,7 +62,7 @@ class Reader:
         self._keyboard = Keyboard(sys.stdin)
         self._lines: PromptSession[str] = PromptSession(
             history=history,
-            key_bindings=own_keys(),
+            key_bindings=merge_key_bindings([tab(completer), own_keys()]),
             completer=completer,
             complete_while_typing=False,
             input=self._keyboard,
