@@ -161,18 +161,20 @@ class Direction:
 
 
 class FaultyPath(Factory):
-    """Listens on a free port and passes everything on to `target`; `down` are the faults on the way from there."""
+    """Listens on `port`, or a free one, and passes everything on to `target`; `down`: the faults from there."""
 
     noisy = False
 
-    def __init__(self, reactor: Any, target: int, *, down: Sequence[Fault] = (), up: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self, reactor: Any, target: int, *, down: Sequence[Fault] = (), up: Sequence[Fault] = (), port: int = 0
+    ) -> None:
         self._reactor = reactor
         self._target = TCP4ClientEndpoint(reactor, "127.0.0.1", target)
         self._down = down
         self._up = up
         self._ends: list[End] = []
         self._directions: list[Direction] = []
-        self._listening = reactor.listenTCP(0, self, interface="127.0.0.1")
+        self._listening = reactor.listenTCP(port, self, interface="127.0.0.1")
         self.port: int = self._listening.getHost().port
 
     def buildProtocol(self, _: object) -> End:
