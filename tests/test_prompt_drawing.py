@@ -12,6 +12,8 @@ from tests.processes import ServerProcess, client_command
 from tests.terminals import ENTER, PROMPT, TAB
 from tests.windows import Window
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
@@ -49,13 +51,11 @@ def test_the_progress_goes_on_by_itself(window: Window) -> None:
         window.see(rf"huge  (?!{percent} )\d+ %")
 
 
-@pytest.mark.slow
 def test_what_comes_stands_above_what_is_being_typed(window: Window) -> None:
     window.type(f"get large{ENTER}anybody?{ENTER}half a line")
     window.see(rf"client_downloads/large: [\s\S]*\nanybody\? ACK\n{PROMPT} half a line\s*$")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_what_is_chosen_in_the_menu_is_seen_with_and_without_colours(
     server: ServerProcess, tmp_path: Path, no_color: str
