@@ -10,9 +10,10 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from chatfile import errors, wire
-from chatfile.cli.prompt.commands import Command, Fetch, Raw, ShowHelp, Sum, expand, mistaken, parse
+from chatfile.cli.prompt.commands import Command, Fetch, Listing, Raw, ShowHelp, Sum, mistaken, parse
 from chatfile.cli.prompt.completion import MOST, Completions
 from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path
+from chatfile.cli.prompt.wanted import expand
 
 
 def listing(*names: str) -> list[wire.FileRow]:
@@ -32,6 +33,9 @@ def listing(*names: str) -> list[wire.FileRow]:
         ("get a b", Fetch("a b")),
         ("GET! a b", Fetch("a b", replace=True)),
         ("resume 5 a", Fetch("a")),
+        ("resume a", Fetch("a")),
+        ("list *.csv", Listing("*.csv")),
+        ("list of things", wire.Message("list of things")),
         ("hash a", Sum("a")),
         (" list ", wire.List()),
         ("  get  a ", Fetch(" a ")),
@@ -77,6 +81,8 @@ def test_a_pattern_stands_for_files_unless_one_has_that_very_name(pattern: str, 
         ("b? b", ["b2", "b"]),
         ("? a*", ["a", "b", "a b"]),
         ("a nothing", ["a", "nothing"]),
+        ("b a b a", ["b", "a b", "a"]),
+        ("a b b a b", ["a b", "b"]),
         ("no such", ["no such"]),
         ("'no such'", ["no such"]),
         ('say "', ['say "']),
@@ -154,6 +160,30 @@ def test_the_sizes_in_the_menu_stand_under_each_other() -> None:
 
 def test_tab_finds_what_is_in_the_middle_of_a_name() -> None:
     assert [line for line, _ in completed("get REPORT", "my report.txt", "b")] == ["get my report.txt"]
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("get x y", ["get x yes"]),
+        ("get a b.txt y", ["get a b.txt yes"]),
+        ("get x a", [r"get x a\ b.txt"]),
+        ('get "a b', [r"get a\ b.txt"]),
+        ("get x 'a b", [r"get x a\ b.txt"]),
+        (r"get x a\ b", [r"get x a\ b.txt"]),
+        ("get x \"it'", [r"get x it\'s"]),
+        ("hash *.csv YE", ["hash *.csv yes"]),
+    ],
+)
+def test_tab_completes_each_of_several_names(line: str, lines: list[str]) -> None:
+    assert [line for line, _ in completed(line, "a b.txt", "it's", "yes")] == lines
+
+
+def test_what_tab_puts_into_the_line_stands_for_that_file() -> None:
+    names = ["a b.txt", "it's", 'say "x"', "back\\slash", " c ", "d*"]
+    for name in names:
+        ((line, _),) = completed(f"get zz {name[0]}", name)
+        assert [row.name for row in expand(line.removeprefix("get "), listing("zz", *names))] == ["zz", name]
 
 
 def test_tab_leaves_messages_alone() -> None:

@@ -13,10 +13,11 @@ from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
 from chatfile.cli import tables, units
-from chatfile.cli.prompt.commands import Fetch, Raw, ShowHelp, Sum, expand, mistaken
+from chatfile.cli.prompt.commands import Fetch, Listing, Raw, ShowHelp, Sum, mistaken
 from chatfile.cli.prompt.jobs import Job
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.transfers import Transfer
+from chatfile.cli.prompt.wanted import expand
 from chatfile.cli.session import Session
 from chatfile.cli.views import View
 from chatfile.client import CLOSING, ChatFileClient
@@ -72,6 +73,8 @@ class Carrier:
                 session.view.prompt_help()
             case ShowHelp():
                 await session.run(wire.Help())
+            case Listing(wanted):
+                session.view.files(expand(wanted, await self._listing()))
             case wire.List():
                 session.view.files(await self._listing())
             case wire.Message(text) as message:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatfile import errors, wire
+from chatfile.cli.prompt.wanted import is_pattern
 
 RAW: dict[str, wire.Request] = {"!status": wire.Status(), "!list": wire.List(), "!help": wire.Help()}
 DESCRIPTIONS = {
@@ -33,12 +31,12 @@ _ALONE = ("list", "status", "help", "exit")
 _NOT_HERE = frozenset(("cd", "put", "mput", "upload", "rm", "del", "delete", "mv", "rename", "mkdir", "lcd", "pwd"))
 _LONGEST_MISTAKE = 2
 """Words of a line that may be a mistaken command; a longer one is talk."""
-_WILD = frozenset("*?[")
 HELP = (
     ("list", "the files that there are"),
+    ("list *.csv", "those that match: * any text, ? any character"),
     ("status", "who is connected and who was"),
     ("get NAME", "save a file, or go on where it stopped"),
-    ('get *.csv "a b"', "all that match: * any text, ? any character"),
+    ('get *.csv "a b"', "all that match, and others, in a row"),
     ("get! NAME", "the same, and replace what is here already"),
     ("hash NAME", "the SHA-256 of a file, or of all that match"),
     ("help", "this text"),
@@ -54,16 +52,19 @@ none, it asks and stops the download. Ctrl-D leaves, Ctrl-Z suspends. What is ty
 behind it."""
 
 
-UNKNOWN = -1
-"""The size of a file that is not listed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """`get NAME`, `get PATTERN`; `get! NAME` replaces."""
 
     wanted: str
     replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """`list PATTERN`."""
+
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class ShowHelp:
     """`help`: the prompt's own, which tells of the server's commands too."""
 
 
-Command = Fetch | Sum | Raw | ShowHelp | wire.Request
+Command = Fetch | Listing | Sum | Raw | ShowHelp | wire.Request
 
 
 def parse(line: str) -> Command:
@@ -97,13 +98,8 @@ def parse(line: str) -> Command:
 
 
 def _command(line: str) -> Command:
-    if line.lower() in RAW:
-        return Raw(RAW[line.lower()])
-    word, _, name = line.partition(" ")
-    if word.lower() == "get!":
-        if not name:
-            raise errors.Usage(usage="get! NAME")
-        return Fetch(name, replace=True)
+    if (own := _own_command(line)) is not None:
+        return own
     match request := wire.parse_request(_bytes(line)):
         case wire.Help():
             return ShowHelp()
@@ -113,6 +109,23 @@ def _command(line: str) -> Command:
             return Sum(name)
         case _:
             return request
+
+
+def _own_command(line: str) -> Command | None:
+    """What only the prompt knows."""
+    word, _, rest = line.partition(" ")
+    word = word.lower()
+    if word in RAW and not rest:
+        return Raw(RAW[word])
+    if word == "get!":
+        if not rest:
+            raise errors.Usage(usage="get! NAME")
+        return Fetch(rest, replace=True)
+    if word == "list" and is_pattern(rest):
+        return Listing(rest)
+    if word == "resume" and rest and not rest[0].isdigit():
+        return Fetch(rest)  # from which byte on is known here
+    return None
 
 
 def _bytes(line: str) -> bytes:
@@ -134,41 +147,3 @@ def mistaken(text: str) -> str | None:
     if word in _NOT_HERE or (word.startswith("!") and word[1:].isalpha()):
         return f'there is no command "{word}", "help" shows what there is'
     return None
-
-
-def expand(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
-    """The files that are `wanted`: the one of that very name; or all that match; or those of each word, as in a shell.
-
-    A word that stands for nothing, beside others that do, is a name that is not listed: its size is unknown. Raises
-    `NoMatch` where a pattern stands for nothing.
-    """
-    if found := _matching(wanted, rows):
-        return found
-    words = _words(wanted)
-    each = [_matching(word, rows) or [_unlisted(word)] for word in words]
-    if any(row.size != UNKNOWN for found in each for row in found):
-        return list(dict.fromkeys(row for found in each for row in found))
-    if is_pattern(wanted):
-        raise errors.NoMatch(pattern=wire.printable(wanted))
-    return [_unlisted(words[0] if len(words) == 1 else wanted)]
-
-
-def _matching(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
-    exact = [row for row in rows if row.name == wanted]
-    return exact or [row for row in rows if is_pattern(wanted) and fnmatch.fnmatchcase(row.name, wanted)]
-
-
-def _unlisted(name: str) -> wire.FileRow:
-    return wire.FileRow(UNKNOWN, 0, name)
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:  # a quotation mark without another
-        return []
-
-
-def is_pattern(name: str) -> bool:
-    """Whether it may stand for several files."""
-    return not _WILD.isdisjoint(name)

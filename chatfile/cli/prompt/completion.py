@@ -12,6 +12,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from chatfile import wire
 from chatfile.cli import tables, units
 from chatfile.cli.prompt.commands import DESCRIPTIONS, TAKES_A_NAME
+from chatfile.cli.prompt.wanted import escaped, last_word
 
 _SIZE = 7
 """Columns of a size, under each other in the menu."""
@@ -68,12 +69,24 @@ def _commands(beginning: str) -> Iterable[Completion]:
 
 
 def _names(typed: str, rows: Sequence[wire.FileRow]) -> Iterator[Completion]:
+    """A name as it is; where there is none, one more word."""
+    if found := _found(typed, rows):
+        yield from _offered(found, len(typed), lambda name: name)
+    else:
+        start, word = last_word(typed)
+        yield from _offered(_found(word, rows), len(typed) - start, escaped)
+
+
+def _found(typed: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     """Those that begin with what was typed; where there are none, those that hold it anywhere."""
     found = [row for row in rows if row.name.startswith(typed)]
-    if not found:
-        found = [row for row in rows if typed.casefold() in row.name.casefold()]
+    return found or [row for row in rows if typed.casefold() in row.name.casefold()]
+
+
+def _offered(found: Sequence[wire.FileRow], replaced: int, written: Callable[[str], str]) -> Iterator[Completion]:
+    """Each in place of so many characters, `written` like that."""
     # The last one stands for all that are left out: what it has in common with the first is what they all have.
     for row in found if len(found) <= MOST else [*found[: MOST - 1], found[-1]]:
         if wire.printable(row.name) == row.name:  # it stands in the line as it is: nothing there may steer the terminal
             display, size = tables.cut(row.name, _WIDEST), tables.padded(units.size(row.size), _SIZE, right=True)
-            yield Completion(row.name, -len(typed), display=display, display_meta=size)
+            yield Completion(written(row.name), -replaced, display=display, display_meta=size)

@@ -1,0 +1,92 @@
+"""Which files are meant by what stands behind `get`: names as they are, patterns, or several words as at a shell."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from chatfile import errors, wire
+
+UNKNOWN = -1
+"""The size of a file that is not listed."""
+_WILD = frozenset("*?[")
+_QUOTING = frozenset("'\"\\")
+_LONGEST_NAME = 40
+"""Words of a name that is found among others without quotation marks."""
+
+
+def expand(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
+    """The files that are `wanted`: the one of that very name; or all that match; or those of each word.
+
+    A word that stands for nothing, beside others that do, is a name that is not listed: its size is unknown. Raises
+    `NoMatch` where a pattern stands for nothing.
+    """
+    if found := _matching(wanted, rows):
+        return found
+    words = _words(wanted, rows)
+    each = [_matching(word, rows) or [_unlisted(word)] for word in words]
+    if any(row.size != UNKNOWN for found in each for row in found):
+        return list(dict.fromkeys(row for found in each for row in found))
+    if is_pattern(wanted):
+        raise errors.NoMatch(pattern=wire.printable(wanted))
+    return [_unlisted(words[0] if len(words) == 1 else wanted)]
+
+
+def is_pattern(name: str) -> bool:
+    """Whether it may stand for several files."""
+    return not _WILD.isdisjoint(name)
+
+
+def _matching(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
+    exact = [row for row in rows if row.name == wanted]
+    return exact or [row for row in rows if is_pattern(wanted) and fnmatch.fnmatchcase(row.name, wanted)]
+
+
+def _unlisted(name: str) -> wire.FileRow:
+    return wire.FileRow(UNKNOWN, 0, name)
+
+
+def _words(text: str, rows: Sequence[wire.FileRow]) -> list[str]:
+    if _QUOTING.isdisjoint(text):
+        return list(_names_among(text.split(), {row.name for row in rows}))
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quotation mark without another
+        return []
+
+
+def _names_among(words: list[str], names: set[str]) -> Iterator[str]:
+    """The words, but those together that are a name: Tab puts it into the line as it is."""
+    at = 0
+    while at < len(words):
+        ends = range(min(len(words), at + _LONGEST_NAME), at + 1, -1)
+        end = next((end for end in ends if " ".join(words[at:end]) in names), at + 1)
+        yield " ".join(words[at:end])
+        at = end
+
+
+# --- a line that is being typed ---
+
+
+def last_word(text: str) -> tuple[int, str]:
+    """Where the last word begins, and what it says without its quotation marks, of which one may be open."""
+    start, said, quote, is_escaped = 0, "", "", False
+    for at, character in enumerate(text):
+        if is_escaped or (quote and character not in (quote, "\\")):
+            said, is_escaped = said + character, False
+        elif character == "\\":
+            is_escaped = True
+        elif character in ("'", '"'):
+            quote = "" if quote else character
+        elif character == " ":
+            start, said = at + 1, ""
+        else:
+            said += character
+    return start, said
+
+
+def escaped(name: str) -> str:
+    """As one word of several."""
+    return re.sub(r"""([\s'"\\])""", r"\\\1", name)
