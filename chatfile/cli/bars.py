@@ -16,7 +16,7 @@ from chatfile.cli.redrawing import MARGIN, Redrawn
 from chatfile.downloads import Step
 
 _PERCENT, _SIZE, _RATE, _LEFT = 5, 7, 9, 9
-_WITH_SIZE, _WITH_RATE = 64, 44
+_WITH_SIZE, _WITH_RATE, _WITH_LEFT = 64, 44, 32
 """From how many columns on the terminal has room for them."""
 _SHORTEST_BAR, _LONGEST_BAR = 6, 40
 _SHORTEST_NAME = 12
@@ -49,17 +49,19 @@ class Layout:
     bar: int
     has_size: bool
     has_rate: bool
+    has_left: bool
 
 
 def layout(width: int, longest_name: int) -> Layout:
     """The best use of `width` columns."""
-    has_size, has_rate = width >= _WITH_SIZE, width >= _WITH_RATE
-    rest = width - MARGIN - _PERCENT - _LEFT - 2 - has_size * (_SIZE + 1) - has_rate * (_RATE + 1)
+    has_size, has_rate, has_left = width >= _WITH_SIZE, width >= _WITH_RATE, width >= _WITH_LEFT
+    taken = has_size * (_SIZE + 1) + has_rate * (_RATE + 1) + has_left * (_LEFT + 1)
+    rest = width - MARGIN - _PERCENT - 1 - taken
     name = min(longest_name, max(_SHORTEST_NAME, rest * 3 // 5))
     bar = min(rest - name - 1, _LONGEST_BAR)
     if bar < _SHORTEST_BAR:
-        return Layout(max(min(longest_name, rest), 1), 0, has_size, has_rate)
-    return Layout(name, bar, has_size, has_rate)
+        return Layout(max(min(longest_name, rest), 1), 0, has_size, has_rate, has_left)
+    return Layout(name, bar, has_size, has_rate, has_left)
 
 
 def table(gauges: list[Gauge], width: int) -> Table:
@@ -70,7 +72,7 @@ def table(gauges: list[Gauge], width: int) -> Table:
     grid.add_column(width=plan.name, no_wrap=True, overflow="ellipsis")
     if plan.bar:
         grid.add_column(width=plan.bar)
-    for wide in (_PERCENT, plan.has_size * _SIZE, plan.has_rate * _RATE, _LEFT):
+    for wide in (_PERCENT, plan.has_size * _SIZE, plan.has_rate * _RATE, plan.has_left * _LEFT):
         if wide:
             grid.add_column(width=wide, justify="right", no_wrap=True)
     for name, gauge in zip(names, gauges, strict=True):
@@ -90,7 +92,8 @@ def _cells(gauge: Gauge, plan: Layout) -> list[Text | ProgressBar]:
         cells.append(Text(units.size(gauge.size) if gauge.size else ""))
     if plan.has_rate:
         cells.append(Text(rate, "green"))
-    cells.append(Text(what_is_next(gauge), "cyan"))
+    if plan.has_left:
+        cells.append(Text(what_is_next(gauge), "cyan"))
     return cells
 
 

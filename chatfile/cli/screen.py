@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TextIO
 
-from rich.console import Group
+from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,8 @@ from chatfile.cli.watching import HEADINGS, NUMBERS, Seen, cells, title
 
 _WIDE = 70
 """From how many columns on there is room between those of the table."""
+_ROOM = {"ADDRESS": 56, "FILES": 44, "FOR": 36}
+"""From how many columns on there is room for these."""
 
 
 class Screen:
@@ -35,16 +37,13 @@ class Screen:
 
 def _table(seen: Sequence[Seen], at: float, width: int) -> Table:
     table = Table(box=None, width=width, padding=(0, 2 if width >= _WIDE else 1, 0, 0), header_style="dim")
-    for number, heading in enumerate(HEADINGS):
-        is_elastic = heading == "ADDRESS"
-        table.add_column(
-            heading,
-            justify="right" if number in NUMBERS else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if is_elastic else None,
-        )
+    shown = [number for number, heading in enumerate(HEADINGS) if width >= _ROOM.get(heading, 0)]
+    for number in shown:
+        justify: JustifyMethod = "right" if number in NUMBERS else "left"
+        ratio = 1 if HEADINGS[number] == "ADDRESS" else None
+        table.add_column(HEADINGS[number], justify=justify, no_wrap=True, overflow="ellipsis", ratio=ratio)
     for each in seen:
+        row = cells(each, at)
         style = "green" if each.rate else "dim" if each.is_us else ""
-        table.add_row(*(Text(wire.printable(cell)) for cell in cells(each, at)), style=style)
+        table.add_row(*(Text(wire.printable(row[number])) for number in shown), style=style)
     return table

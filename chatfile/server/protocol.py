@@ -229,7 +229,7 @@ class ChatFileProtocol(Conversation):
             self._table.stand(self)
         visit = self.seat.visit()
         self.log.info(
-            "{client} left: {why}; {files} files, {bytes} bytes",
+            "{client} left: {why}; files sent: {files}, bytes: {bytes}",
             client=visit.name,
             why=self.why_left or why,
             files=visit.files,

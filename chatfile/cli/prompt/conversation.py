@@ -31,6 +31,7 @@ from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.session import Reconnect, Session, leave
 from chatfile.cli.tables import cut
+from chatfile.lines import Phase
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
@@ -126,7 +127,8 @@ class Conversation:
 
     async def _take(self, typed: str) -> None:
         """Each of its lines, for it may have been pasted, becomes a job; what is done in a moment is waited for."""
-        lines = [line for line in typed.splitlines() if line and self._add(line)]
+        given = [line for line in typed.splitlines() if line]
+        lines = [line for line in given if self._add(line, is_alone=len(given) == 1)]
         if not self._is_dumb:
             await self._settled(_A_MOMENT)
         waiting = min(len(lines), len(self._jobs.waiting))
@@ -134,11 +136,13 @@ class Conversation:
             first = f'"{wire.printable(lines[-1])}" waits' if waiting == 1 else f"{waiting} lines wait"
             self._session.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
 
-    def _add(self, line: str) -> bool:
+    def _add(self, line: str, *, is_alone: bool) -> bool:
         """Whether it will be carried out."""
         try:
             command = parse(line)
         except errors.ChatFileError as error:
+            if not is_alone:
+                self._session.view.note(f'"{wire.printable(cut(line, _LONGEST_SERVER))}" is not carried out:')
             self._session.view.error(error)
             return False
         if self._jobs.are_ending:
@@ -250,6 +254,8 @@ class Conversation:
             pass  # the second Ctrl-D
         self._connection.expect_end()
         await self._jobs.stop()
+        if self._session.client.phase is not Phase.OPEN:
+            return Exit.DONE  # `exit` was carried out in the meantime, or the server has gone just now
         code = await leave(self._session)
         self._session.view.goodbye()
         return code

@@ -10,8 +10,7 @@ import termios
 from collections.abc import Iterator
 from types import FrameType
 
-from prompt_toolkit.application import create_app_session
-from prompt_toolkit.output import Output
+from prompt_toolkit.application import AppSession, create_app_session
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 from twisted.internet import asyncioreactor
@@ -26,12 +25,12 @@ def prepared() -> Iterator[None]:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     with create_app_session(output=PlainTextOutput(sys.stdout) if is_dumb_terminal() else None) as session:
-        _obey_signals(session.output)
+        _obey_signals(session)
         asyncioreactor.install(loop)
         yield
 
 
-def _obey_signals(output: Output) -> None:
+def _obey_signals(session: AppSession) -> None:
     """Whatever ends or stops the program from outside leaves a terminal that can be used."""
     usual = termios.tcgetattr(sys.stdin)
 
@@ -39,7 +38,7 @@ def _obey_signals(output: Output) -> None:
         signal.signal(number, signal.SIG_DFL)
         with contextlib.suppress(termios.error, OSError):  # the terminal may have gone with its window
             termios.tcsetattr(sys.stdin, termios.TCSANOW, usual)
-            _give_back(output)
+            _give_back(session)
         signal.raise_signal(number)
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -55,7 +54,10 @@ def _obey_signals(output: Output) -> None:
             signal.signal(number, act)
 
 
-def _give_back(output: Output) -> None:
+def _give_back(session: AppSession) -> None:
+    if session.app is not None:
+        session.app.renderer.erase()  # the toolbar, too
+    output = session.output
     output.disable_bracketed_paste()
     output.reset_attributes()
     output.show_cursor()
