@@ -19,6 +19,7 @@ from chatfile.server import STANDING_ROOM
 from chatfile.version import program_and_version
 
 if TYPE_CHECKING:
+    from chatfile.completions import Program
     from chatfile.tls.accepting import Listening
 
 DEFAULT_PORT = "5000"
@@ -48,6 +49,25 @@ def _seconds(option: str, text: object) -> float:
     return float(str(text))
 
 
+def _show(text: str) -> NoReturn:
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "closed")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        if sys.stdout is not None:  # nor is it to be tried again by the interpreter on its way out
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise usage.UsageError(f"can't write to standard output: {os.strerror(error.errno or 0)}") from error
+    sys.exit(0)
+
+
+def _complete_shells() -> usage.CompleteList:
+    from chatfile.completions import SHELLS  # noqa: PLC0415 -- serving needs none of it
+
+    return usage.CompleteList(SHELLS)
+
+
 class Options(usage.Options):
     """The command line of `twistd chatfile`; afterwards a dict of checked values."""
 
@@ -69,6 +89,17 @@ class Options(usage.Options):
     ]
     optFlags = [["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."]]  # noqa: RUF012 -- likewise
 
+    compData = usage.Completions(
+        multiUse=["port"],
+        optActions={
+            "files": usage.CompleteDirs(),
+            "certificate": usage.CompleteFiles(),
+            "key": usage.CompleteFiles(),
+            "client-ca": usage.CompleteFiles(),
+            "completion": _complete_shells,
+        },
+    )
+
     def __init__(self) -> None:
         """No port was named yet."""
         super().__init__()  # type: ignore[no-untyped-call]
@@ -88,8 +119,15 @@ class Options(usage.Options):
 
     def opt_version(self) -> NoReturn:
         """Show the version and exit."""
-        sys.stdout.write(f"{program_and_version()}\n")
-        sys.exit(0)
+        _show(f"{program_and_version()}\n")
+
+    def opt_completion(self, shell: str) -> NoReturn:
+        """Show what completes this command line in a shell (bash, zsh, fish), and exit."""
+        from chatfile.completions import SHELLS, script  # noqa: PLC0415 -- serving needs none of it
+
+        if shell not in SHELLS:
+            raise usage.UsageError(f"--completion: {shell!r} is none of {', '.join(SHELLS)}")
+        _show(script(described(self), shell))
 
     def parseArgs(self, *rest: str) -> None:
         """There is nothing but options."""
@@ -108,6 +146,30 @@ class Options(usage.Options):
         self["tls"] = _checked_tls(self)
         self["standing-room"] = _standing_room(self["max-clients"])
         self["folder"] = _checked_folder(self["files"])  # last, for it may create it
+
+
+def described(options: Options) -> Program:
+    """The command line of `chatfile-server` as the shells want it."""
+    from chatfile.completions import Kind, Option, Program, Value  # noqa: PLC0415 -- serving needs none of it
+
+    kinds = {usage.CompleteDirs: Kind.FOLDER, usage.CompleteFiles: Kind.FILE, usage.CompleteList: Kind.WORD}
+
+    def value(name: str) -> Value:
+        action = options.compData.optActions.get(name)
+        action = action() if callable(action) else action
+        return Value(kinds.get(type(action), Kind.ANYTHING), name, tuple(getattr(action, "_items", ())))
+
+    def option(declared: str) -> Option:
+        name = declared.rstrip("=")
+        synonyms = sorted((each for each, long in options.synonyms.items() if long == name), key=len)
+        return Option(
+            tuple(f"{'-' if len(each) == 1 else '--'}{each}" for each in synonyms),
+            " ".join((options.docs[name] or "").split()),  # there are none under `python -OO`
+            value(name) if declared != name else None,
+            may_repeat=name in options.compData.multiUse,
+        )
+
+    return Program("chatfile-server", tuple(option(declared) for declared in options.longOpt))
 
 
 def endpoint_description(port: str) -> str:

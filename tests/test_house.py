@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chatfile import errors, wire
-from chatfile.cli.arguments import _parser
+from chatfile.cli.arguments import command_line
 from chatfile.cli.exits import Exit
 from chatfile.options import Options
 
@@ -52,9 +52,10 @@ HOUSE = {
     "client": {"errors", "wire", "lines", "clocks", "transports", "threads", "tls", "receiving", "pending"},
     "downloads": {"errors", "wire", "threads", "client", "pending", "partfile"},
     "version": set(),
-    "options": {"errors", "server", "tls", "version"},
+    "completions": set(),
+    "options": {"completions", "errors", "server", "tls", "version"},
     "service": {"admission", "digests", "options", "repository", "server", "tls"},
-    "cli": {"errors", "wire", "lines", "tls", "client", "downloads", "version"},
+    "cli": {"errors", "wire", "lines", "tls", "client", "downloads", "version", "completions"},
     "__main__": {"options", "wire"},
 }
 # What a room never imports of the world outside.
@@ -66,6 +67,7 @@ PURE = {
     "admission": {"twisted", "time"},
     "repository": {"twisted"},
     "partfile": {"twisted"},
+    "completions": {"twisted", "os", "sys", "argparse"},
 }
 MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
 
@@ -100,6 +102,13 @@ def test_every_room_is_in_the_plan() -> None:
     assert {room(path) for path in MODULES if path.name != "__init__.py" or path.parent.name != "chatfile"} == set(
         HOUSE
     )
+
+
+def test_shell_completion_is_loaded_for_itself_alone() -> None:
+    about_it = ("chatfile.completions", "chatfile.cli.described")
+    for path in MODULES:
+        if room(path) != "completions" and path.name != "described.py":
+            assert not any(at_import and name.startswith(about_it) for name, at_import in imports(path)), path
 
 
 def test_only_the_command_line_prints() -> None:
@@ -151,7 +160,7 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def test_the_readme_names_every_option_and_command_of_the_client() -> None:
-    for name in options_of(_parser()):
+    for name in options_of(command_line()):
         assert re.search(rf"`{name}[=` ]", README), name
 
 

@@ -141,7 +141,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(wire.printable(message))
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The parser of all that can be typed."""
     parser = _Parser(
         prog="chatfile-client",
         description="Talk to a chatfile server: messages, lists, verified downloads.",
@@ -149,6 +150,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
+    parser.add_argument(
+        "--completion", type=_shell, metavar="SHELL",
+        help="show what completes this command line in a shell (bash, zsh, fish), and exit",
+    )  # fmt: skip
     _add_options(parser, again=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
@@ -183,6 +188,14 @@ class _ShowVersion(argparse.Action):
         parser.exit(message=f"{program_and_version()}\n")
 
 
+def _shell(text: str) -> str:
+    from chatfile.completions import SHELLS  # noqa: PLC0415 -- no command needs it
+
+    if text not in SHELLS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SHELLS)}")
+    return text
+
+
 def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     """What is about TLS must not go unheeded."""
     if parsed.key is not None and parsed.cert is None:
@@ -194,7 +207,7 @@ def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> N
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The checked arguments; ends the process with status 2 and a message where they are wrong."""
-    parser = _parser()
+    parser = command_line()
     parsed = parser.parse_args(arguments)
     _check_tls(parser, parsed)
     if parsed.command == "send":

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from chatfile import errors
-from chatfile.cli.arguments import STDOUT
+from chatfile.cli.arguments import STDOUT, command_line
 from chatfile.cli.events import Events
 from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.gauges import Gauge
@@ -30,12 +30,27 @@ _NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
 
 def run(arguments: argparse.Namespace) -> Exit:
     """Do what `arguments` say; the result is the exit code."""
+    if arguments.completion is not None:
+        return _show_completion(arguments.completion)
     if arguments.command is not None or not _is_at_a_terminal():
         return _run(arguments, is_interactive=False)
     from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
 
     with prepared():
         return _run(arguments, is_interactive=True)
+
+
+def _show_completion(shell: str) -> Exit:
+    from chatfile.cli.described import described  # noqa: PLC0415 -- no command needs it
+    from chatfile.completions import script  # noqa: PLC0415
+
+    view = View(as_json=False, quiet=False)
+    try:
+        view.script(script(described(command_line()), shell))
+    except (BrokenPipeError, errors.LocalFileError):
+        _forget_output()
+        return _exit_of(Failure(), view)
+    return Exit.DONE
 
 
 def _is_at_a_terminal() -> bool:

@@ -104,6 +104,10 @@ class View:
         for row in rows:
             self._show({"help": row}, wire.printable(row))
 
+    def script(self, text: str) -> None:
+        """What a shell is to read."""
+        self._show({}, text.rstrip("\n"))
+
     def digest(self, digest: wire.Digest) -> None:
         """As `sha256sum` writes it, so that it can check it."""
         shown = dataclasses.asdict(digest) | {"mtime": _time(digest.mtime)}

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Iterator, Sequence
 
-from chatfile.cli.arguments import _parser
+from chatfile.cli.arguments import command_line
 from chatfile.options import Options
 from tests.manual import roff
 from tests.manual.blocks import Row
@@ -26,6 +26,7 @@ _SERVER_VALUES = {
     "certificate": "FILE",
     "key": "FILE",
     "client-ca": "FILE",
+    "completion": "SHELL",
 }
 """What the options take: Twisted's parser has no words for it."""
 
@@ -33,11 +34,11 @@ _SERVER_VALUES = {
 def commands() -> dict[str, argparse.ArgumentParser]:
     """Those of the client."""
     kind = argparse._SubParsersAction
-    return next(dict(action.choices) for action in _parser()._actions if isinstance(action, kind))
+    return next(dict(action.choices) for action in command_line()._actions if isinstance(action, kind))
 
 
 def _of_every_command() -> set[str]:
-    return {option for action in _parser()._actions for option in action.option_strings}
+    return {option for action in command_line()._actions for option in action.option_strings}
 
 
 def _own(command: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -48,7 +49,7 @@ def _own(command: argparse.ArgumentParser) -> list[argparse.Action]:
 
 def client_actions() -> Iterator[tuple[str, argparse.Action]]:
     """Every option, behind the command that it belongs to, or "" where it belongs to all."""
-    yield from (("", action) for action in _parser()._actions if action.option_strings)
+    yield from (("", action) for action in command_line()._actions if action.option_strings)
     for name, command in commands().items():
         yield from ((name, action) for action in _own(command) if action.option_strings)
 
@@ -86,7 +87,7 @@ def server_synopsis() -> list[str]:
 
 
 def client_purpose() -> str:
-    return _purpose(str(_parser().description))
+    return _purpose(str(command_line().description))
 
 
 def server_purpose() -> str:
