@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatfile.cli.arguments import endpoint_description, parse_arguments
+from chatfile.version import program_and_version
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,10 @@ def test_options_may_stand_before_the_command_or_behind_it() -> None:
 
 def test_several_words_are_one_message() -> None:
     assert parse_arguments(["send", "hello", "there"]).text == "hello there"
+
+
+def test_the_version_is_a_result(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["--version"])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out, said.err) == (0, f"{program_and_version()}\n", "")

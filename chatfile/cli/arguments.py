@@ -6,6 +6,7 @@ import argparse
 import ipaddress
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -185,7 +186,8 @@ class _ShowVersion(argparse.Action):
     """Looks it up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"{program_and_version()}\n")
+        parser._print_message(f"{program_and_version()}\n", sys.stdout)  # as --help; what exit says is an error
+        parser.exit()
 
 
 def _shell(text: str) -> str:
