@@ -106,9 +106,9 @@ def test_who_is_connected_is_seen_live_and_left_cleanly(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "served") as server:
         command = client_command("-s", f"127.0.0.1:{server.port}", "watch", "--interval", "0.1")
         with Terminal(*command, folder=tmp_path, columns=60) as terminal:
-            terminal.see("1 connected[\s\S]*CLIENT +ADDRESS[\s\S]*Client01.*you")
+            terminal.see(r"1 connected[\s\S]*CLIENT +ADDRESS[\s\S]*Client01.*you")
             server.greeted()
-            terminal.see("2 connected(.|\n)*Client02 ")
+            terminal.see(r"2 connected[\s\S]*Client02 ")
             terminal.type(CTRL_C)
             assert terminal.ended() == 0
         server.log_until("Client01 left: it said exit|Client01 left")
