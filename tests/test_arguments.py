@@ -46,6 +46,8 @@ def test_an_address_stands_for_an_endpoint(address: str, description: str) -> No
         "-s ssl:host:5000 list",
         "-s [::1 list",
         "--lis",
+        "-d= list",
+        "watch --interval 0.05",
     ],
 )
 def test_what_makes_no_sense_is_usage(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,3 +81,43 @@ def test_the_version_is_a_result(capsys: pytest.CaptureFixture[str]) -> None:
         parse_arguments(["--version"])
     said = capsys.readouterr()
     assert (ended.value.code, said.out, said.err) == (0, f"{program_and_version()}\n", "")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "get --force -q -o x a",
+        "get a --force -q -o x",
+        "--force -o x -q get a",
+        "-qo x get a --force",
+        "-ox -q get --force a",
+        "--output=x get -q -- a",
+        "get a -q --output x --force",
+    ],
+)
+def test_options_stand_anywhere(typed: str) -> None:
+    parsed = parse_arguments(typed.split())
+    assert (parsed.command, parsed.names, parsed.output, parsed.quiet) == ("get", ["a"], "x", True)
+
+
+def test_names_keep_their_order_and_their_dashes() -> None:
+    parsed = parse_arguments(["get", "b", "-q", "a", "--", "-c", "--force", "--"])
+    assert (parsed.names, parsed.force) == (["b", "a", "-c", "--force", "--"], False)
+
+
+@pytest.mark.parametrize("typed", ["send a -x b", "get -rf", "get a --no-such", "--no-such get a", "get a -s", "-o"])
+def test_an_option_that_nobody_knows_is_no_name(typed: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(typed.split())
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("typed", ["send list", "get a b -o c", "watch --interval 0.05"])
+def test_a_complaint_shows_how_that_command_is_used(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(typed.split())
+    assert f"chatfile-client {typed.split(maxsplit=1)[0]}" in capsys.readouterr().err
+
+
+def test_what_is_sent_may_have_dashes() -> None:
+    assert parse_arguments(["send", "a", "--", "-b", "c"]).text == "a -b c"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from chatfile import errors, tls, wire
+from chatfile.cli.intermixed import options_first
 from chatfile.downloads import check_name
 from chatfile.version import program_and_version
 
@@ -68,7 +69,16 @@ def _seconds(text: str) -> float:
 
 
 def _interval(text: str) -> float:
-    return max(_seconds(text), SHORTEST_INTERVAL)
+    number = _seconds(text)
+    if number < SHORTEST_INTERVAL:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than {SHORTEST_INTERVAL:g} seconds")
+    return number
+
+
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it needs the name of a folder")
+    return text
 
 
 def _utf8(argument: str) -> str:
@@ -107,7 +117,7 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
         help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
     )  # fmt: skip
     add(
-        "-d", "--downloads", metavar="FOLDER", default=default(DEFAULT_DOWNLOADS),
+        "-d", "--downloads", type=_folder, metavar="FOLDER", default=default(DEFAULT_DOWNLOADS),
         help=f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]",
     )  # fmt: skip
     add(
@@ -146,6 +156,7 @@ def command_line() -> argparse.ArgumentParser:
     """The parser of all that can be typed."""
     parser = _Parser(
         prog="chatfile-client",
+        usage="%(prog)s [OPTION...] [COMMAND [ARGUMENT...]]",
         description="Talk to a chatfile server: messages, lists, verified downloads.",
         epilog="Without a command: a prompt on a terminal; otherwise the lines of standard input.",
         allow_abbrev=False,
@@ -156,21 +167,23 @@ def command_line() -> argparse.ArgumentParser:
         help="show what completes this command line in a shell (bash, zsh, fish), and exit",
     )  # fmt: skip
     _add_options(parser, again=False)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog=parser.prog)
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    def command(name: str, text: str, arguments: str = "") -> argparse.ArgumentParser:
+        usage = f"%(prog)s [OPTION...]{arguments}"
+        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False, usage=usage)
         _add_options(added, again=True)
+        added.set_defaults(parser=added)
         return added
 
-    send = command("send", "send a message and show what comes back")
+    send = command("send", "send a message and show what comes back", " TEXT...")
     send.add_argument("words", metavar="TEXT", nargs="+")
     command("status", "show who is connected and who was")
     command("list", "show the files that there are")
     command("help", "show what the server says of its commands")
-    digest = command("hash", "show the SHA-256 of a file, computed by the server")
+    digest = command("hash", "show the SHA-256 of a file, computed by the server", " NAME")
     digest.add_argument("name", metavar="NAME", type=_checked(_check_requested))
-    get = command("get", "download files, verified and resumed; what is here already is not sent again")
+    get = command("get", "download files, verified and resumed; what is here already is not sent again", " NAME...")
     get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested))
     get.add_argument("-o", "--output", metavar="FILE", help="save under this name; - for standard output")
     get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
@@ -210,7 +223,8 @@ def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> N
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The checked arguments; ends the process with status 2 and a message where they are wrong."""
     parser = command_line()
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(options_first(parser, arguments))
+    parser = vars(parsed).pop("parser", parser)  # that of the command knows best how it is used
     _check_tls(parser, parsed)
     if parsed.command == "send":
         parsed.text = _utf8(" ".join(parsed.words))
