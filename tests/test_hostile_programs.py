@@ -64,7 +64,7 @@ CASES = [
     case("more at the end", "get a", FILE, Hear(b"exit"), b"more\n", code=6, left=SAVED, stdout="client_downloads/a\n"),
     case("another file unasked", "get a", FILE * 2, code=6, left=SAVED, stdout="client_downloads/a\n"),
     case("damaged", "get a", FILE.replace(b"\0\1\2", b"\0\1\3"), code=7),
-    case("short", "get a", FILE[:-99], Do.CLOSE, code=6, left={".a.part": FILE[len(HEADER) : -99], ".a.note": NOTE}),
+    case("short", "--timeout=0.5 get a", FILE[:-99], Do.CLOSE, code=6, left={".a.part": FILE[len(HEADER) : -99], ".a.note": NOTE}),
     case("a stall", "--timeout=0.5 get a", HEADER, code=6),
     case("an error with escapes", "get a", b"ERROR unavailable %s\n" % ESCAPES, code=5),
     case("another file", "get a", FILE.replace(b"Z a\n", b"Z ../mine\n"), code=6),
