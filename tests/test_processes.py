@@ -350,6 +350,7 @@ def test_an_interrupted_download_leaves_130_and_is_resumed(folder: Path, tmp_pat
         (folder / "huge.bin").unlink()
 
 
+@pytest.mark.slow
 def test_a_killed_server_leaves_no_final_file(folder: Path, tmp_path: Path) -> None:
     with ServerProcess(folder) as server:
         client = subprocess.Popen(
