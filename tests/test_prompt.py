@@ -69,6 +69,10 @@ def test_one_line_can_ask_for_several_files(server: ServerProcess, tmp_path: Pat
         terminal.see(r"-  a\r\n-  two words.txt\r\n")
         terminal.type(f"get *.nope{ENTER}")
         terminal.see(r'matches "\*\.nope"')
+        terminal.type(f"list two*{ENTER}")
+        terminal.see(r"two words\.txt\r\n1 file, 7 B")
+        terminal.type(f"list of things{ENTER}")
+        terminal.see(r"list of things ACK")
         terminal.type(f"cd ..{ENTER}")
         terminal.see('no command "cd"')
 

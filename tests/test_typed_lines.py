@@ -34,8 +34,8 @@ def listing(*names: str) -> list[wire.FileRow]:
         ("GET! a b", Fetch("a b", replace=True)),
         ("resume 5 a", Fetch("a")),
         ("resume a", Fetch("a")),
-        ("list *.csv", Listing("*.csv")),
-        ("list of things", wire.Message("list of things")),
+        ("list *.csv", Listing("*.csv", wire.Message("list *.csv"))),
+        ("list of things", Listing("of things", wire.Message("list of things"))),
         ("hash a", Sum("a")),
         (" list ", wire.List()),
         ("  get  a ", Fetch(" a ")),
@@ -83,6 +83,7 @@ def test_a_pattern_stands_for_files_unless_one_has_that_very_name(pattern: str, 
         ("a nothing", ["a", "nothing"]),
         ("b a b a", ["b", "a b", "a"]),
         ("a b b a b", ["a b", "b"]),
+        (r"a b b2 a\ b it\"s", ["a b", "b2", 'it"s']),
         ("no such", ["no such"]),
         ("'no such'", ["no such"]),
         ('say "', ['say "']),
@@ -107,7 +108,9 @@ def test_a_pattern_that_matches_nothing_is_told(pattern: str) -> None:
         "?",
         "quit",
         "LS -l",
-        "list *.csv",
+        "!list *.csv",
+        "gte x",
+        "stat",
         "exit now",
         "cd ..",
         "put x",
@@ -121,7 +124,9 @@ def test_a_mistaken_command_is_told(text: str) -> None:
     assert mistaken(text)
 
 
-@pytest.mark.parametrize("text", ["", " ", "hello", "list of things", "send him a letter", "!", "!!!", "who is it"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "hello", "hell", "got it", "lots of things", "send him a letter", "!", "!!!", "who is it"]
+)
 def test_talk_is_no_mistake(text: str) -> None:
     assert mistaken(text) is None
 

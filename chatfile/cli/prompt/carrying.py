@@ -17,7 +17,7 @@ from chatfile.cli.prompt.commands import Fetch, Listing, Raw, ShowHelp, Sum, mis
 from chatfile.cli.prompt.jobs import Job
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.transfers import Transfer
-from chatfile.cli.prompt.wanted import expand
+from chatfile.cli.prompt.wanted import UNKNOWN, expand
 from chatfile.cli.session import Session
 from chatfile.cli.views import View
 from chatfile.client import CLOSING, ChatFileClient
@@ -73,8 +73,8 @@ class Carrier:
                 session.view.prompt_help()
             case ShowHelp():
                 await session.run(wire.Help())
-            case Listing(wanted):
-                session.view.files(expand(wanted, await self._listing()))
+            case Listing(wanted, talk):
+                await self._list(wanted, talk)
             case wire.List():
                 session.view.files(await self._listing())
             case wire.Message(text) as message:
@@ -100,6 +100,14 @@ class Carrier:
         took = self._seconds() - began
         self._due = self._seconds() + max(_FRESH, took * _SHARE)
         return self.files
+
+    async def _list(self, wanted: str, talk: wire.Request) -> None:
+        rows = [row for row in expand(wanted, await self._listing()) if row.size != UNKNOWN]
+        if rows:
+            self._session.view.files(rows)
+            return
+        await self._session.run(talk)
+        self._session.view.note("That went as a message, for there is no such file to list.")
 
     # --- hash, get ---
 

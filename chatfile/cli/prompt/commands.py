@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
 from chatfile import errors, wire
-from chatfile.cli.prompt.wanted import is_pattern
 
 RAW: dict[str, wire.Request] = {"!status": wire.Status(), "!list": wire.List(), "!help": wire.Help()}
 DESCRIPTIONS = {
@@ -27,8 +27,10 @@ _LOOK_ALIKE = {
     "quit": "exit", "bye": "exit", "logout": "exit", "q": "exit", "mget": "get", "fetch": "get", "download": "get",
     "sha256sum": "hash",
 }  # fmt: skip
-_ALONE = ("list", "status", "help", "exit")
+_ALONE = ("status", "help", "exit")
 _NOT_HERE = frozenset(("cd", "put", "mput", "upload", "rm", "del", "delete", "mv", "rename", "mkdir", "lcd", "pwd"))
+_SIMILAR = 0.8
+"""How much of a word must be that of a command, in difflib's measure, to be taken for a slip."""
 _LONGEST_MISTAKE = 2
 """Words of a line that may be a mistaken command; a longer one is talk."""
 HELP = (
@@ -62,9 +64,10 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """`list PATTERN`."""
+    """`list PATTERN`, `list NAME`; or, where there is no such file, talk that begins with that word."""
 
     wanted: str
+    talk: wire.Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,8 @@ def _own_command(line: str) -> Command | None:
         if not rest:
             raise errors.Usage(usage="get! NAME")
         return Fetch(rest, replace=True)
-    if word == "list" and is_pattern(rest):
-        return Listing(rest)
+    if word == "list" and rest.strip():
+        return Listing(rest, wire.parse_request(_bytes(line)))
     if word == "resume" and rest and not rest[0].isdigit():
         return Fetch(rest)  # from which byte on is known here
     return None
@@ -140,10 +143,11 @@ def mistaken(text: str) -> str | None:
     word = words[0]
     if meant := _LOOK_ALIKE.get(word):
         return f'the command is "{meant}"'
-    if word in _ALONE and words[1:]:
+    if words[1:] and (word in _ALONE or word in RAW):
         return f'"{word}" is a command when nothing stands behind it'
     if word == "send" and words[1:]:
         return 'at the prompt no "send" is needed before it'
     if word in _NOT_HERE or (word.startswith("!") and word[1:].isalpha()):
         return f'there is no command "{word}", "help" shows what there is'
-    return None
+    similar = difflib.get_close_matches(word, DESCRIPTIONS, 1, _SIMILAR)
+    return f'the command is "{similar[0]}"' if similar else None

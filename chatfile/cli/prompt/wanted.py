@@ -12,7 +12,6 @@ from chatfile import errors, wire
 UNKNOWN = -1
 """The size of a file that is not listed."""
 _WILD = frozenset("*?[")
-_QUOTING = frozenset("'\"\\")
 _LONGEST_NAME = 40
 """Words of a name that is found among others without quotation marks."""
 
@@ -49,12 +48,11 @@ def _unlisted(name: str) -> wire.FileRow:
 
 
 def _words(text: str, rows: Sequence[wire.FileRow]) -> list[str]:
-    if _QUOTING.isdisjoint(text):
-        return list(_names_among(text.split(), {row.name for row in rows}))
     try:
-        return shlex.split(text)
+        words = shlex.split(text)
     except ValueError:  # a quotation mark without another
         return []
+    return list(_names_among(words, {row.name for row in rows}))
 
 
 def _names_among(words: list[str], names: set[str]) -> Iterator[str]:
