@@ -124,9 +124,7 @@ def test_a_mistaken_command_is_told(text: str) -> None:
     assert mistaken(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", " ", "hello", "hell", "got it", "lots of things", "send him a letter", "!", "!!!", "who is it"]
-)
+@pytest.mark.parametrize("text", ["", " ", "hello", "hell", "got it", "lots of things", "send him a line", "!", "!!!"])
 def test_talk_is_no_mistake(text: str) -> None:
     assert mistaken(text) is None
 

@@ -149,5 +149,6 @@ def mistaken(text: str) -> str | None:
         return 'at the prompt no "send" is needed before it'
     if word in _NOT_HERE or (word.startswith("!") and word[1:].isalpha()):
         return f'there is no command "{word}", "help" shows what there is'
-    similar = difflib.get_close_matches(word, DESCRIPTIONS, 1, _SIMILAR)
+    swapped = [command for command in DESCRIPTIONS if sorted(command) == sorted(word)]
+    similar = swapped or difflib.get_close_matches(word, DESCRIPTIONS, 1, _SIMILAR)
     return f'the command is "{similar[0]}"' if similar else None
