@@ -55,6 +55,10 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
+    def is_heard(self) -> bool:
+        """Whether the program has read every whole line: a Ctrl-C that is a signal drops what it has not."""
+        return struct.unpack("i", fcntl.ioctl(self._slave, termios.FIONREAD, bytes(4))) == (0,)
+
     def see(self, pattern: str) -> str:
         """Wait until the pattern is seen; the screen up to its end is taken away and given back."""
         match = self._read_until(lambda: re.search(pattern, self.screen))

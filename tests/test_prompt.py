@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ServerProcess, client_command
+from tests.processes import ServerProcess, client_command, wait_until
 from tests.terminals import CTRL_C, CTRL_D, CTRL_R, ENTER, PROMPT, TAB, UP, Terminal, at_the_prompt, wait_for_bytes
 
 SEVERAL_MB = 5_000_000
@@ -126,6 +126,37 @@ def test_a_dumb_terminal_gets_no_escape_sequences(server: ServerProcess, tmp_pat
         terminal.type(f"exit{ENTER}")
         assert terminal.ended() == 0
         assert "\x1b" not in terminal.raw
+
+
+def test_on_a_dumb_terminal_the_system_edits_the_line(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path, TERM="dumb") as terminal:
+        terminal.type(f"dropped{CTRL_C}")
+        terminal.see(rf"\^C\s+{PROMPT}")
+        terminal.type(f"hallo\x7f\x7f\x7f\x7fello{ENTER}")
+        assert "dropped" not in terminal.see("\nhello ACK")
+
+
+@pytest.mark.slow
+def test_on_a_dumb_terminal_what_was_typed_before_a_question_is_no_answer(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    with at_the_prompt(server, tmp_path, TERM="dumb") as terminal:
+        terminal.type(f"get huge{ENTER}")
+        wait_for_bytes(tmp_path / "client_downloads" / ".huge.part")
+        terminal.type(f"yes{ENTER}")
+        terminal.see("yes\r\n")
+        wait_until(terminal.is_heard)
+        terminal.type(CTRL_C)
+        terminal.see(r"\(y/N\)")
+        terminal.type(f"no{ENTER}")
+        terminal.see("no\r\n")
+        wait_until(terminal.is_heard)
+        terminal.type(CTRL_C)
+        terminal.see(r"\(y/N\)")
+        terminal.type(f"y{ENTER}")
+        terminal.see(r"Stopped\.[\s\S]*yes ACK")
+        terminal.type(CTRL_D)
+        assert terminal.ended() == 0
 
 
 def test_ctrl_c_at_the_prompt_drops_the_line(server: ServerProcess, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any
 
 from prompt_toolkit.application import get_app_session
@@ -26,6 +27,7 @@ from chatfile.cli.prompt.connection import Connection
 from chatfile.cli.prompt.history import KeptHistory, history_path
 from chatfile.cli.prompt.jobs import Job, Jobs
 from chatfile.cli.prompt.keyboard import Interrupted
+from chatfile.cli.prompt.plain import PlainReader
 from chatfile.cli.prompt.reading import Reader
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.toolbar import toolbar
@@ -71,7 +73,11 @@ class Conversation:
             )
         self._carrier = Carrier(session, arguments, self._clock.seconds, self._replace_connection)
         completions = Completions(lambda: self._carrier.files, self._refresh_listing)
-        self._reader = Reader(self._clock, KeptHistory(history_path()), completions, self._toolbar)
+        self._reader: Reader | PlainReader = (
+            PlainReader()
+            if self._is_dumb
+            else Reader(self._clock, KeptHistory(history_path()), completions, self._toolbar)
+        )
         self._jobs = Jobs(self._carry_out, self._reader.interject)
         self._asked_about: Job | None = None
         self._settling: Deferred[None] | None = None
@@ -82,17 +88,19 @@ class Conversation:
         redrawing = LoopingCall(self._reader.redraw)
         redrawing.clock = self._clock
         self._interrupts.handle = self._signalled
-        with streams_above(self._output) as above:
-            self._session.view.note('Connected. "help" shows what can be typed, Tab completes, Ctrl-D leaves.')
+        with nullcontext() if self._is_dumb else streams_above(self._output) as above:
+            tab = "" if self._is_dumb else " Tab completes,"
+            self._session.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
             self._connection.watch()
             self._carrier.refresh()
             redrawing.start(_REDRAW)
             try:
-                with self._reader.obedient() if self._is_dumb else self._reader.silent():
+                with self._reader.silent():
                     return await self._converse()
             finally:
                 redrawing.stop()
-                await Deferred.fromFuture(asyncio.ensure_future(above.shown()))
+                if above is not None:
+                    await Deferred.fromFuture(asyncio.ensure_future(above.shown()))
 
     async def _converse(self) -> Exit:
         while True:

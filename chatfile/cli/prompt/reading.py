@@ -41,10 +41,10 @@ _MENU = 8
 """Lines below the one that is typed in which Tab shows names."""
 _NOT_MENU = 3
 """Lines of a low window that stay for what is typed, and the toolbar."""
-_ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
+ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
 
-class _Withdrawn(Exception):
+class Withdrawn(Exception):
     """A question needs no answer any more."""
 
 
@@ -97,12 +97,12 @@ class Reader:
 
         None where the question was withdrawn. Raises what `line` does.
         """
-        answers = {"": otherwise, **_ANSWERS}
+        answers = {"": otherwise, **ANSWERS}
         while True:
             self._raise_due()
             try:
                 typed = str(await self._read(self._questions, f"{question} ({'Y/n' if otherwise else 'y/N'}) ", ""))
-            except _Withdrawn:
+            except Withdrawn:
                 return None
             answer = answers.get(typed.strip().lower())
             if answer is not None:
@@ -110,12 +110,12 @@ class Reader:
 
     def withdraw(self) -> None:
         """The question that is being asked needs no answer any more."""
-        self.interject(_Withdrawn())
+        self.interject(Withdrawn())
 
     def _raise_due(self) -> None:
         while self._due:
             due = self._due.popleft()
-            if not isinstance(due, _Withdrawn):  # its question was answered in that very moment
+            if not isinstance(due, Withdrawn):  # its question was answered in that very moment
                 raise due
 
     async def _read(self, session: PromptSession[Any], message: Any, default: str) -> Any:
