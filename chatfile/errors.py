@@ -159,7 +159,7 @@ class TlsFailed(ServerClosed):
 
 
 class TransferBroken(ServerClosed):
-    """The connection broke in the middle of the file: {received} of {size} bytes came."""
+    """ "{name}" is not whole: the connection broke when {received} of {size} bytes were here."""
 
 
 class ServerSilent(ChatFileError):

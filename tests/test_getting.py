@@ -70,6 +70,11 @@ CASES = [
         0, {"a": CONTENT, "b": CONTENT},
     ),
     Case(
+        "a pattern stands for the names that match", "get [ab] c b x*",
+        [[*LISTED, Hear(b"list"), LISTED[-1], *whole(b"a"), *whole(b"b"), *whole(b"c"), Hear(b"get x*"), MISSING, *BYE]],
+        5, ALL,
+    ),
+    Case(
         "a break is resumed", "get a b c",
         [[*LISTED, *whole(b"a"), *broken(b"b")], [*GREET, *resumed(b"b"), *whole(b"c"), *BYE]],
         0, ALL,

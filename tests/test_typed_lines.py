@@ -13,7 +13,7 @@ from chatfile import errors, wire
 from chatfile.cli.prompt.commands import Command, Fetch, Listing, Raw, ShowHelp, Sum, mistaken, parse
 from chatfile.cli.prompt.completion import MOST, Completions
 from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path
-from chatfile.cli.prompt.wanted import expand
+from chatfile.cli.wanted import expand
 
 
 def listing(*names: str) -> list[wire.FileRow]:

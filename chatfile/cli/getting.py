@@ -10,6 +10,7 @@ from chatfile.cli.arguments import STDOUT
 from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.session import BREAKS, Reconnect, Session
 from chatfile.cli.views import KEPT
+from chatfile.cli.wanted import is_pattern, matching
 from chatfile.lines import Phase
 
 
@@ -28,6 +29,8 @@ class Getting:
 
     async def run(self) -> Exit:
         """Each name is tried, as long as there is a connection to be had; the code is that of the first failure."""
+        if self._arguments.output is None and any(map(is_pattern, self._names)):
+            await self._expand()
         if len(self._names) > 1:
             await self._get_several()
         elif self._arguments.output == STDOUT:
@@ -35,6 +38,13 @@ class Getting:
         else:
             await self._get(0)
         return self._code
+
+    async def _expand(self) -> None:
+        """What the shell left as a pattern may be one of the names on the server."""
+        try:
+            self._names = matching(self._names, await self._session.client.listing())
+        except errors.ChatFileError:
+            pass  # whatever it was, it meets the first file as well
 
     async def _get_several(self) -> None:
         try:

@@ -24,6 +24,8 @@ from chatfile.client import ChatFileClient
 
 _SEAT_PATIENCE = 5.0
 """Seconds in which a seat just left must be free again."""
+_WATCH_PATIENCE = 60.0
+"""Seconds for which somebody who watches waits for a server that is restarted, and may drain before."""
 _NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
 """What a server that was there a moment ago gets over."""
 
@@ -133,7 +135,8 @@ async def _main(
 ) -> Exit:
     async def reconnect() -> ChatFileClient:
         # The server may let us in again a moment before it hears that we have gone; or it has just been restarted.
-        return await connected(arguments, reactor, view, wait=max(arguments.wait, _SEAT_PATIENCE), despite=_NOT_NOW)
+        patience = _WATCH_PATIENCE if arguments.command == "watch" else _SEAT_PATIENCE
+        return await connected(arguments, reactor, view, wait=max(arguments.wait, patience), despite=_NOT_NOW)
 
     client = await connected(arguments, reactor, view, wait=arguments.wait)
     session = Session(client, arguments, view, progress)

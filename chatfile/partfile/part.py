@@ -147,7 +147,9 @@ class PartFile:
         disk = os.fstatvfs(self.descriptor)
         free = disk.f_bavail * disk.f_frsize
         if disk.f_blocks and size > free:
-            raise errors.LocalFileError(path=self.path, why=f"it needs {size} bytes and the disk has {free} left")
+            raise errors.LocalFileError(
+                path=self.path, why=f"it needs {size / 1e6:,.1f} MB and the disk has {free / 1e6:,.1f} MB left"
+            )
 
     # --- the end ---
 

@@ -169,8 +169,9 @@ class FilePending(Pending[Received]):
     def lose(self, error: errors.ChatFileError) -> None:
         """The connection is gone, maybe in the middle of the bytes."""
         if type(error) is errors.ServerClosed and self._header and self._receiver and self._receiver.remaining:
-            size = self._header.size
-            error = errors.TransferBroken(received=size - self._receiver.remaining, size=size)
+            size = self._offset + self._header.size
+            received = size - self._receiver.remaining
+            error = errors.TransferBroken(name=wire.printable(self._name), received=received, size=size)
         self.fail(error)
 
     def _abandon(self) -> None:

@@ -17,9 +17,9 @@ from chatfile.cli.prompt.commands import Fetch, Listing, Raw, ShowHelp, Sum, mis
 from chatfile.cli.prompt.jobs import Job
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.transfers import Transfer
-from chatfile.cli.prompt.wanted import UNKNOWN, expand
 from chatfile.cli.session import Session
 from chatfile.cli.views import View
+from chatfile.cli.wanted import UNKNOWN, expand
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.downloads import download
 from chatfile.lines import Phase

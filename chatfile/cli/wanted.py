@@ -33,6 +33,12 @@ def expand(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     return [_unlisted(words[0] if len(words) == 1 else wanted)]
 
 
+def matching(names: Sequence[str], rows: Sequence[wire.FileRow]) -> list[str]:
+    """The names, in place of a pattern those that match it, and none twice; one that matches nothing stays as it is."""
+    found = ([row.name for row in _matching(name, rows)] or [name] for name in names)
+    return list(dict.fromkeys(name for each in found for name in each))
+
+
 def is_pattern(name: str) -> bool:
     """Whether it may stand for several files."""
     return not _WILD.isdisjoint(name)
