@@ -119,5 +119,13 @@ def test_a_complaint_shows_how_that_command_is_used(typed: str, capsys: pytest.C
     assert f"chatfile-client {typed.split(maxsplit=1)[0]}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("typed", ["list extra", "extra -q list", "-q list extra", "help -q extra"])
+def test_a_complaint_quotes_nothing_that_was_not_typed(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(typed.split())
+    said = capsys.readouterr().err
+    assert ("extra" in said, " -- " in said) == (True, False)
+
+
 def test_what_is_sent_may_have_dashes() -> None:
     assert parse_arguments(["send", "a", "--", "-b", "c"]).text == "a -b c"

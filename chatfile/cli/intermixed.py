@@ -16,7 +16,8 @@ class _Unknown(Exception):
 def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
     """The same command line in the order in which `parser`, whose commands have parsers of their own, understands it.
 
-    As it is where there is no command, or an option that nobody knows: argparse says so.
+    As it is where there is no command, or one that takes no names has some, or an option that nobody knows: argparse
+    says so.
     """
     commands = _commands(parser)
     known: dict[str, argparse.Action] = {}
@@ -26,7 +27,7 @@ def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
         names, options = _parted(known, arguments)
     except _Unknown:
         return list(arguments)
-    if not names or names[0] not in commands:
+    if not names or names[0] not in commands or (names[1:] and not _takes_names(commands[names[0]])):
         return list(arguments)
     here = commands[names[0]]._option_string_actions
     before = [word for option in options if _name(option[0]) not in here for word in option]
@@ -38,6 +39,10 @@ def _commands(parser: argparse.ArgumentParser) -> Mapping[str, argparse.Argument
     actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     choices: Mapping[str, argparse.ArgumentParser] = next(actions).choices
     return choices
+
+
+def _takes_names(command: argparse.ArgumentParser) -> bool:
+    return any(not action.option_strings for action in command._actions)
 
 
 def _parted(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
