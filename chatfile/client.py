@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone
+from twisted.internet.error import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThread
@@ -253,10 +254,16 @@ def parse_refusal(line: bytes) -> errors.Refusal | None:
     return refusal
 
 
+def _too_late(_: object, seconds: float) -> Failure:
+    return Failure(TimeoutError(f"no answer for {seconds:g} s"))
+
+
 def _why_not(error: Exception) -> str:
     number = getattr(error, "osError", None)
     if isinstance(number, int):
         return errors.reason(OSError(number, ""))
+    if isinstance(error, TimedOut):  # what it says is of no use to a person
+        return "no answer"
     return str(error).rstrip(".") or type(error).__name__
 
 
@@ -301,9 +308,13 @@ async def connect(
     client = ChatFileClient(clock, timeout=timeout, in_thread=in_thread)
     connecting = endpoint.connect(Factory.forProtocol(lambda: client))
     if timeout:
-        connecting.addTimeout(timeout, clock)
+        connecting.addTimeout(timeout, clock, _too_late)
     try:
         await connecting
+    except ConnectingCancelledError as error:  # an endpoint's own word for it
+        raise CancelledError from error
+    except CancelledError:
+        raise
     except Exception as error:  # each kind of endpoint has errors of its own
         raise errors.NoConnection(server=server, why=_why_not(error)) from error
     try:

@@ -1,4 +1,4 @@
-"""What is said while a server lets us wait for its greeting."""
+"""What is said while a server lets us wait, and how the waiting ends."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Callable
 import pytest
 import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
 
 from chatfile import errors
 from chatfile.cli.arguments import parse_arguments
 from chatfile.cli.session import connected
 from chatfile.cli.views import View
-from chatfile.client import ChatFileClient
+from chatfile.client import ChatFileClient, connect
 from tests.hostile import Do, HostileServer
+from tests.talking import result_of
 
 
 def connecting(server: str, clock: Clock) -> Deferred[ChatFileClient]:
@@ -37,3 +40,25 @@ async def test_a_silent_server_is_told_of_after_a_moment(
     with pytest.raises((CancelledError, errors.NoConnection)):
         await waiting
     assert clock.getDelayedCalls() == []
+
+
+def unanswered(clock: MemoryReactorClock, timeout: float) -> Deferred[ChatFileClient]:
+    endpoint = TCP4ClientEndpoint(clock, "192.0.2.1", 5000)
+    return Deferred.fromCoroutine(connect(endpoint, timeout=timeout, clock=clock))
+
+
+@pytest.mark.parametrize("timeout", [0, 60])
+def test_an_attempt_that_is_cancelled_is_no_failure_of_the_server(timeout: float) -> None:
+    clock = MemoryReactorClock()
+    waiting = unanswered(clock, timeout)
+    waiting.cancel()
+    assert isinstance(result_of(waiting), CancelledError)
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_host_that_does_not_answer_is_told_of_in_words() -> None:
+    clock = MemoryReactorClock()
+    waiting = unanswered(clock, 5)
+    clock.advance(5)
+    error = result_of(waiting)
+    assert (type(error), error.why) == (errors.NoConnection, "no answer for 5 s")
