@@ -8,6 +8,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
@@ -16,7 +17,7 @@ from chatfile.cli.arguments import parse_arguments
 from chatfile.cli.session import connected
 from chatfile.cli.views import View
 from chatfile.client import ChatFileClient, connect
-from tests.hostile import Do, HostileServer
+from tests.hostile import Do, HostileServer, Send
 from tests.talking import result_of
 
 
@@ -40,6 +41,20 @@ async def test_a_silent_server_is_told_of_after_a_moment(
     with pytest.raises((CancelledError, errors.NoConnection)):
         await waiting
     assert clock.getDelayedCalls() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_full_server_is_waited_for_though_nobody_can_be_told(
+    hostile: Callable[..., HostileServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from twisted.internet import reactor
+
+    server = hostile([Send(b"ERROR full No seat.\n"), Do.CLOSE])
+    monkeypatch.setattr("sys.stdout", None)
+    arguments, view = parse_arguments(["-s", f"127.0.0.1:{server.port}", "--wait=0.3"]), View(as_json=True, quiet=False)
+    with pytest.raises(errors.Full):
+        await connected(arguments, IReactorTime(reactor), view, wait=arguments.wait)
+    assert len(server.connections) > 1
 
 
 def unanswered(clock: MemoryReactorClock, timeout: float) -> Deferred[ChatFileClient]:

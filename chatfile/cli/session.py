@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import sys
@@ -84,7 +85,8 @@ def _tell_of_silence(arguments: argparse.Namespace, view: View) -> None:
 
 def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:
     if pause == _FIRST_PAUSE or pause >= _LONG_PAUSE:
-        view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
+        with contextlib.suppress(OSError):  # a result that can't be written is a failure of its own
+            view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
         what = "The server is full" if isinstance(error, errors.Full) else "The server does not answer"
         view.note(f"{what}; trying again for {wait - waited:.0f} s.")
 
