@@ -151,6 +151,8 @@ def test_it_can_be_interrupted_between_two_looks(talk: Talk, monkeypatch: pytest
 def test_a_server_that_comes_back_is_watched_again(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     watching = Watch(talk, monkeypatch)
     talk.server_says(b"ERROR shutdown Bye.\n")
+    assert watching.others == []
+    talk.clock.advance(2)
     (asked,) = watching.others
     again = Talk().greet()
     asked.callback(again.client)
@@ -163,13 +165,18 @@ def test_a_server_that_comes_back_is_watched_again(talk: Talk, monkeypatch: pyte
 def test_a_server_that_is_gone_ends_it_and_is_told_of(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     watching = Watch(talk, monkeypatch)
     talk.server_says(b"ERROR shutdown Bye.\n")
+    talk.clock.advance(2)
     watching.others[0].errback(errors.NoConnection())
     assert isinstance(result_of(watching.done), errors.NoConnection)
     assert watching.picture.is_over
 
 
-def test_it_can_be_interrupted_while_there_is_no_server(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_it_can_be_interrupted_while_there_is_no_server(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
     watching = Watch(talk, monkeypatch)
     talk.server_says(b"ERROR shutdown Bye.\n")
+    talk.clock.advance(seconds)
     watching.interrupts.handle()
     assert (result_of(watching.done), watching.picture.is_over) == (None, True)

@@ -19,6 +19,9 @@ from chatfile.cli.session import BREAKS, Reconnect, Session
 from chatfile.cli.views import View, aligned
 from chatfile.client import ChatFileClient
 
+_PAUSE = 1.0
+"""Seconds before another connection: a server that breaks each one is not flooded with them."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -142,6 +145,7 @@ async def _watch(
             picture.leave()
             session.view.note(f"{wire.printable(str(error))} Connecting again.")
         session.client.abort()
+        await deferLater(clock, _PAUSE)
         session.client = await reconnect()
 
 
