@@ -290,6 +290,19 @@ def test_ctrl_d_during_a_download_asks(server: ServerProcess, tmp_path: Path) ->
         assert terminal.ended() == 0
 
 
+def test_a_server_that_goes_while_it_is_asked_whether_to_leave_says_why(
+    short_lived: ServerProcess, tmp_path: Path
+) -> None:
+    with at_the_prompt(short_lived, tmp_path) as terminal:
+        short_lived.process.send_signal(signal.SIGSTOP)
+        terminal.type(f"hello{ENTER}{CTRL_D}")
+        terminal.see(r'Leave, and stop "hello"\? \(y/N\)')
+        short_lived.process.kill()
+        terminal.see(r"The connection to the server was lost[\s\S]*Connect again\? \(Y/n\)")
+        terminal.type(f"n{ENTER}")
+        assert terminal.ended() == 6
+
+
 def test_a_server_that_goes_says_why(short_lived: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(short_lived, tmp_path) as terminal:
         short_lived.process.send_signal(signal.SIGTERM)

@@ -252,6 +252,8 @@ class Conversation:
         job = self._jobs.current
         try:
             is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
+            if is_wanted is None and self._session.client.phase is not Phase.OPEN:
+                return None  # the connection has gone, which is told of first
             if is_wanted is None:
                 return await self._leave()  # there may be another one under way
             if not is_wanted:
