@@ -1,10 +1,14 @@
-"""A prompt that is suspended, and one that is ended from outside: the terminal is fit for use each time."""
+"""A prompt that is suspended, interrupted while it waits, or ended from outside: it obeys, and the terminal is fit."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
+import socket
+import termios
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +95,47 @@ def test_ctrl_d_that_is_typed_too_early_is_not_lost_on_a_dumb_terminal(server: S
     with at_the_prompt(server, tmp_path, TERM="dumb") as terminal:
         terminal.type(f"hello{ENTER}{CTRL_D}")
         assert terminal.ended() == 0
+
+
+def obeys_ctrl_c(terminal: Terminal) -> bool:
+    """Whether it is a signal."""
+    flags = terminal.settings()[3]
+    assert isinstance(flags, int)
+    return bool(flags & termios.ISIG)
+
+
+def _send_without_end(listener: socket.socket) -> None:
+    """To one client; the next one hears nothing at all."""
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError):
+        connection.sendall(b"WELCOME Client01 chatfile/1\n")
+        for line in lines:
+            match line:
+                case b"list\n":
+                    connection.sendall(b"LIST 1\n20000000000 2026-11-22T12:00:00Z huge\n")
+                case b"get huge\n":
+                    connection.sendall(b"FILE 20000000000 2026-11-22T12:00:00Z huge\n")
+                    while True:
+                        connection.sendall(bytes(65536))
+                case message:
+                    connection.sendall(message[:-1] + b" ACK\n")
+
+
+def test_what_is_stopped_without_a_connection_gets_another_one(tmp_path: Path) -> None:
+    limited = ("sh", "-c", 'ulimit -f 64; exec "$@"', "sh")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_send_without_end, args=(listener,), daemon=True).start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with Terminal(*limited, *client_command("-s", address), folder=tmp_path) as terminal:
+            terminal.see(PROMPT)
+            terminal.type(f"get huge{ENTER}")
+            terminal.see("can't be written")
+            wait_until(lambda: obeys_ctrl_c(terminal))
+            terminal.type(ENTER)
+            wait_until(lambda: not obeys_ctrl_c(terminal))
+            terminal.type(CTRL_C)
+            terminal.see(r'Stop "get huge"\? \(y/N\)')
+            terminal.type(f"y{ENTER}")
+            wait_until(lambda: obeys_ctrl_c(terminal))
+            terminal.type(CTRL_C)
+            terminal.see(r"attempt to connect was stopped[\s\S]*Connect again\? \(Y/n\)")

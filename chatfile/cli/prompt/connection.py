@@ -50,6 +50,11 @@ class Connection:
         """It will go, and that is right."""
         self._watched = None
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody hears of its end: there is no other one yet, where an attempt at that was stopped."""
+        return self._watched is None
+
     async def replace(self) -> None:
         """Hang up, and connect again: a reply can't be called back. Raises a `ChatFileError` where that fails."""
         self.expect_end()

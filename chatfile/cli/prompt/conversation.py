@@ -243,7 +243,7 @@ class Conversation:
     async def _stop(self) -> None:
         """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
         await self._jobs.stop()
-        if self._session.client.is_waiting:
+        if self._session.client.is_waiting or self._connection.is_given_up:
             await self._connect(self._connection.replace)
         self._session.view.note("Stopped.")
         self._jobs.go_on()
