@@ -104,6 +104,20 @@ def obeys_ctrl_c(terminal: Terminal) -> bool:
     return bool(flags & termios.ISIG)
 
 
+def test_leaving_a_server_that_says_nothing_can_be_interrupted(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"hello{ENTER}")
+        terminal.see("hello ACK")
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            terminal.type(CTRL_D)
+            wait_until(lambda: obeys_ctrl_c(terminal))
+            terminal.type(CTRL_C)
+            assert terminal.ended() == 0
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+
+
 def _send_without_end(listener: socket.socket) -> None:
     """To one client; the next one hears nothing at all."""
     connection, _ = listener.accept()

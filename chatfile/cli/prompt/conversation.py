@@ -266,7 +266,9 @@ class Conversation:
         await self._jobs.stop()
         if self._session.client.phase is not Phase.OPEN:
             return Exit.DONE  # `exit` was carried out in the meantime, or the server has gone just now
-        code = await leave(self._session)
+        self._interrupts.handle = self._session.client.abort  # the server may have nothing to say any more
+        with self._reader.obedient():
+            code = await leave(self._session)
         self._session.view.goodbye()
         return code
 
