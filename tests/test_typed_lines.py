@@ -95,6 +95,13 @@ def test_several_words_stand_for_several_files_unless_one_has_that_very_name(wan
     assert [row.name for row in expand(wanted, listing("a", "a b", "b", "b2", 'it"s'))] == names
 
 
+@pytest.mark.parametrize("name", ["it's", "two  spaces", "no-break\N{NO-BREAK SPACE}space", r"back\slash", "[x]"])
+def test_a_name_stands_for_its_file_beside_others_as_tab_writes_it(name: str) -> None:
+    rows = listing("a", name, "don't")
+    for first, second in ((name, "a"), ("a", name), (name, "don't")):
+        assert [row.name for row in expand(f"{first} {second}", rows)] == [first, second]
+
+
 @pytest.mark.parametrize("pattern", ["*.CSV", "*.x *.y", "'*.x"])
 def test_a_pattern_that_matches_nothing_is_told(pattern: str) -> None:
     with pytest.raises(errors.NoMatch):

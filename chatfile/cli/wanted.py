@@ -54,15 +54,29 @@ def _unlisted(name: str) -> wire.FileRow:
 
 
 def _words(text: str, rows: Sequence[wire.FileRow]) -> list[str]:
+    names = {row.name for row in rows}
+    plain = list(_names_among(text, names))
+    if names.issuperset(plain):
+        return plain
     try:
-        words = shlex.split(text)
+        return list(_joined(shlex.split(text), names))
     except ValueError:  # a quotation mark without another
         return []
-    return list(_names_among(words, {row.name for row in rows}))
 
 
-def _names_among(words: list[str], names: set[str]) -> Iterator[str]:
-    """The words, but those together that are a name: Tab puts it into the line as it is."""
+def _names_among(text: str, names: set[str]) -> Iterator[str]:
+    """The words, but those together that are a name: Tab puts the first one into the line as it is."""
+    words = [word.span() for word in re.finditer(r"[^ \t]+", text)]
+    while words:
+        start, end = words[0]
+        longer = (stop for _, stop in reversed(words[1:_LONGEST_NAME]) if text[start:stop] in names)
+        end = next(longer, end)
+        yield text[start:end]
+        words = [word for word in words if word[0] >= end]
+
+
+def _joined(words: list[str], names: set[str]) -> Iterator[str]:
+    """The same of words without their quotation marks."""
     at = 0
     while at < len(words):
         ends = range(min(len(words), at + _LONGEST_NAME), at + 1, -1)
