@@ -26,12 +26,14 @@ class Work:
         self.begun: list[str] = []
         self.ends: list[Deferred[None]] = []
         self.faults: list[BaseException] = []
+        self.takes_time = True
         self.jobs = Jobs(self._carry_out, self.faults.append)
 
     async def _carry_out(self, job: Job) -> None:
         self.begun.append(job.line)
         self.ends.append(Deferred())
-        await self.ends[-1]
+        if self.takes_time:
+            await self.ends[-1]
 
     def type(self, *lines: str) -> Work:
         for line in lines:
@@ -44,6 +46,14 @@ def test_lines_are_carried_out_one_after_the_other() -> None:
     assert work.begun == ["a"]
     work.ends[0].callback(None)
     assert work.begun == ["a", "b"]
+
+
+def test_any_number_of_lines_may_wait_that_take_no_time() -> None:
+    work = Work().type("a")
+    work.takes_time = False
+    work.type(*map(str, range(1000)))
+    work.ends[0].callback(None)
+    assert (len(work.begun), work.jobs.is_idle, result_of(work.jobs.idle())) == (1001, True, None)
 
 
 def test_nothing_begins_while_they_are_held() -> None:

@@ -44,6 +44,7 @@ class Jobs:
         self._carry_out = carry_out
         self._report = report
         self._is_held = False
+        self._is_beginning = False
         self._doing: Deferred[None] | None = None
         self._idle: list[Deferred[None]] = []
 
@@ -97,11 +98,19 @@ class Jobs:
         return waiting
 
     def _begin(self) -> None:
-        if self.current is None and self.waiting and not self._is_held:
+        if self._is_beginning:  # one that took no time has ended within it
+            return
+        self._is_beginning = True
+        while self.current is None and self.waiting and not self._is_held:
             self.current = self.waiting.popleft()
             self._doing = Deferred.fromCoroutine(self._carry_out(self.current))
             self._doing.addErrback(self._failed)
             self._doing.addCallback(self._ended)
+        self._is_beginning = False
+        if self.current is None:
+            idle, self._idle = self._idle, []
+            for waiting in idle:
+                waiting.callback(None)
 
     def _failed(self, failure: Failure) -> None:
         if failure.value is not None and not failure.check(CancelledError):
@@ -110,7 +119,3 @@ class Jobs:
     def _ended(self, _: object) -> None:
         self.current = self._doing = None
         self._begin()
-        if self.current is None:
-            idle, self._idle = self._idle, []
-            for waiting in idle:
-                waiting.callback(None)
