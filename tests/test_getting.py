@@ -134,6 +134,16 @@ CASES = [
         0, {"b": CONTENT},
     ),
     Case(
+        "a second break says that something is kept", "get b",
+        [[*GREET, *broken(b"b")], [*GREET, Hear(b"resume"), Do.CLOSE]],
+        6, HALF_OF_B, said="(?s).*interrupted.*chatfile-client: .*get it again.*",
+    ),
+    Case(
+        "where nothing came, nothing is kept", "--timeout 0.5 get b",
+        [[*GREET, Hear(b"get b"), Do.STALL], [*GREET, Hear(b"get b"), Do.STALL]],
+        6, said=".*interrupted.*\nchatfile-client: Nothing came.*\n",
+    ),
+    Case(
         "what went to standard output is not tried again", "get b -o -", [[*GREET, *broken(b"b")]], 6,
     ),
     Case(

@@ -24,6 +24,7 @@ class Getting:
         self._names: Sequence[str] = arguments.names
         self._reconnect = reconnect
         self._sizes: dict[str, int] = {}
+        self._begun: set[int] = set()  # of which something is here
         self._code = Exit.DONE
         self._is_over = False
 
@@ -77,6 +78,9 @@ class Getting:
         try:
             await self._download(self._names[number], number)
         except errors.ChatFileError as error:
+            gauge = self._session.progress.unfinished
+            if gauge is not None and gauge.at:
+                self._begun.add(number)
             return error
         return None
 
@@ -101,7 +105,7 @@ class Getting:
         self._code = self._code or exit_code(error)
         self._is_over = self._is_over or isinstance(error, errors.ProtocolViolation)
         self._session.view.error(error, self._names[number])
-        if isinstance(error, errors.TransferBroken | errors.ServerSilent) and self._arguments.output != STDOUT:
+        if isinstance(error, BREAKS) and number in self._begun and self._arguments.output != STDOUT:
             self._session.view.note(KEPT)
 
     def _give_up(self, first: int) -> None:
