@@ -17,7 +17,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectingCancelledError, ConnectionDone
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost
 from twisted.internet.error import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -240,6 +240,8 @@ def _why_lost(reason: Failure | None, *, greeted: bool, is_asked: bool) -> error
     why = None if greeted else tls.why_none(reason.value)
     if why is not None:
         return errors.TlsFailed(why=why)
+    if type(reason.value) is ConnectionLost:  # it has no more to say
+        return errors.ServerClosed("The connection to the server was lost.")
     why = tls.why_broken(reason.value) or reason.getErrorMessage().rstrip(".")
     return errors.ServerClosed(f"The connection to the server was lost: {why}.")
 
