@@ -117,6 +117,10 @@ class Options(usage.Options):
 
     opt_p = opt_port
 
+    def opt_help(self) -> NoReturn:
+        """Show this help and exit."""
+        _show(f"{self}\n")
+
     def opt_version(self) -> NoReturn:
         """Show the version and exit."""
         _show(f"{program_and_version()}\n")

@@ -1,5 +1,6 @@
 """What every test has around it."""
 
+import encodings.idna  # noqa: F401 -- or a name that is looked up in a thread has it read amid a test
 import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence

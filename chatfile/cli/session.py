@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import math
 import os
 import sys
 import time
@@ -30,6 +31,8 @@ Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
 """What gives another connection to the same server. Raises a `ChatFileError`."""
 BREAKS = (errors.ServerClosed, errors.ServerSilent, *CLOSING)
 """How a connection ends that was a good one."""
+_FOR_EVER = 10**8
+"""Seconds: three years."""
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _LONG_PAUSE = 3.0
@@ -60,9 +63,13 @@ async def connected(
 
 
 def _server(arguments: argparse.Namespace) -> str | IStreamClientEndpoint:
+    patience = math.ceil(arguments.timeout) + 1 if arguments.timeout else _FOR_EVER  # the endpoint's own is 30 s
     address = tls.parse_address(arguments.server)
     if address is None:
-        return endpoint_description(arguments.server)
+        description = endpoint_description(arguments.server)
+        return description if description == arguments.server else f"{description}:timeout={patience}"
+    if "timeout" not in dict(address.arguments):
+        address = replace(address, arguments=(*address.arguments, ("timeout", str(patience))))
     return tls.address_endpoint(address, cafile=arguments.cafile, certificate=arguments.cert, key=arguments.key)
 
 

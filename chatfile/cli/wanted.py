@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from chatfile import errors, wire
 
@@ -54,35 +54,28 @@ def _unlisted(name: str) -> wire.FileRow:
 
 
 def _words(text: str, rows: Sequence[wire.FileRow]) -> list[str]:
+    """Of the line, or, where not all of them are names, of the line as a shell reads it."""
     names = {row.name for row in rows}
-    plain = list(_names_among(text, names))
+    spans = [word.span() for word in re.finditer(r"[^ \t]+", text)]
+    plain = _together(len(spans), lambda at, end: text[spans[at][0] : spans[end - 1][1]], names)
     if names.issuperset(plain):
         return plain
     try:
-        return list(_joined(shlex.split(text), names))
+        words = shlex.split(text)
     except ValueError:  # a quotation mark without another
         return []
+    return _together(len(words), lambda at, end: " ".join(words[at:end]), names)
 
 
-def _names_among(text: str, names: set[str]) -> Iterator[str]:
-    """The words, but those together that are a name: Tab puts the first one into the line as it is."""
-    words = [word.span() for word in re.finditer(r"[^ \t]+", text)]
-    while words:
-        start, end = words[0]
-        longer = (stop for _, stop in reversed(words[1:_LONGEST_NAME]) if text[start:stop] in names)
-        end = next(longer, end)
-        yield text[start:end]
-        words = [word for word in words if word[0] >= end]
-
-
-def _joined(words: list[str], names: set[str]) -> Iterator[str]:
-    """The same of words without their quotation marks."""
-    at = 0
-    while at < len(words):
-        ends = range(min(len(words), at + _LONGEST_NAME), at + 1, -1)
-        end = next((end for end in ends if " ".join(words[at:end]) in names), at + 1)
-        yield " ".join(words[at:end])
+def _together(count: int, between: Callable[[int, int], str], names: set[str]) -> list[str]:
+    """So many words, but those together that are a name: Tab puts the first one into the line as it is."""
+    found, at = [], 0
+    while at < count:
+        ends = range(min(count, at + _LONGEST_NAME), at + 1, -1)
+        end = next((end for end in ends if between(at, end) in names), at + 1)
+        found.append(between(at, end))
         at = end
+    return found
 
 
 # --- a line that is being typed ---

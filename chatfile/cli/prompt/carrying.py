@@ -170,5 +170,5 @@ class Carrier:
             return
         came = f"{counted(transfer.count - transfer.failed, 'file')}, {units.size(transfer.fetched)}"
         failed = f"; {transfer.failed} could not be saved" if transfer.failed else ""
-        differ = f' ({transfer.differ} exist here and differ: "get!" replaces them)' if transfer.differ else ""
+        differ = f' ("get!" replaces what is here and differs: {transfer.differ})' if transfer.differ else ""
         self._session.view.note(f"{came} in {tables.spent(seconds)}{failed}{differ}.")

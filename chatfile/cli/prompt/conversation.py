@@ -246,7 +246,8 @@ class Conversation:
         if self._session.client.is_waiting or self._connection.is_given_up:
             await self._connect(self._connection.replace)
         self._session.view.note("Stopped.")
-        self._jobs.go_on()
+        if self._session.client.phase is Phase.OPEN:  # or it is asked what to do, and they wait for that
+            self._jobs.go_on()
 
     async def _leave(self) -> Exit | None:
         job = self._jobs.current
@@ -264,6 +265,7 @@ class Conversation:
             pass  # the second Ctrl-D
         self._connection.expect_end()
         await self._jobs.stop()
+        self._tell_what_is_dropped()
         if self._session.client.phase is not Phase.OPEN:
             return Exit.DONE  # `exit` was carried out in the meantime, or the server has gone just now
         self._interrupts.handle = self._session.client.abort  # the server may have nothing to say any more
@@ -273,6 +275,10 @@ class Conversation:
         return code
 
     # --- the connection ---
+
+    def _tell_what_is_dropped(self) -> None:
+        if dropped := [job for job in self._jobs.waiting if not job.is_last]:
+            self._session.view.note(f"Not carried out: {counted(len(dropped), 'line')} that waited.")
 
     async def _offer_to_reconnect(self, why: errors.ChatFileError) -> Exit | None:
         await self._jobs.idle()

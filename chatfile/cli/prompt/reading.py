@@ -115,7 +115,7 @@ class Reader:
     def _raise_due(self) -> None:
         while self._due:
             due = self._due.popleft()
-            if not isinstance(due, Withdrawn):  # its question was answered in that very moment
+            if not isinstance(due, Withdrawn):  # its question had an answer before, if maybe no valid one
                 raise due
 
     async def _read(self, session: PromptSession[Any], message: Any, default: str) -> Any:
