@@ -184,6 +184,7 @@ def test_a_big_reply_survives_the_close_behind_it(shared_server: ServerProcess, 
         assert client.rest().splitlines()[-1].startswith(b"BYE ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half_closed", [False, True])
 def test_a_client_that_goes_while_its_file_is_hashed_leaves_its_seat(folder: Path, half_closed: bool) -> None:
     sparse = folder / "sparse"
@@ -296,6 +297,7 @@ def test_the_deadline_or_a_second_signal_cuts_what_is_left(folder: Path, options
             client.rest()
 
 
+@pytest.mark.slow
 def test_the_same_port_can_be_had_again_at_once(server: ServerProcess, folder: Path) -> None:
     with server.greeted() as client:
         server.process.send_signal(signal.SIGTERM)
@@ -319,6 +321,7 @@ def test_a_taken_port_is_one_plain_line(server: ServerProcess, folder: Path) -> 
 # --- chatfile-client ---
 
 
+@pytest.mark.slow
 def test_the_client_downloads_what_the_server_has(shared_server: ServerProcess, folder: Path, tmp_path: Path) -> None:
     names = [path.name for path in folder.iterdir()]
     done = run_client(tmp_path, "-s", f"127.0.0.1:{shared_server.port}", "get", *names)
@@ -329,6 +332,7 @@ def test_the_client_downloads_what_the_server_has(shared_server: ServerProcess, 
         assert (tmp_path / "client_downloads" / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupted_download_leaves_130_and_is_resumed(folder: Path, tmp_path: Path) -> None:
     (folder / "huge.bin").touch()
     os.truncate(folder / "huge.bin", 3_000_000_000)
@@ -341,6 +345,7 @@ def test_an_interrupted_download_leaves_130_and_is_resumed(folder: Path, tmp_pat
             client.send_signal(signal.SIGINT)
             assert client.wait(PATIENCE) == 130
             assert sorted(os.listdir(part.parent)) == [".huge.bin.note", ".huge.bin.part"]
+            server.log_until("Client01 left")  # while it is being sent, a file that is cut is a fault
             os.truncate(folder / "huge.bin", part.stat().st_size + 10)
             os.utime(folder / "huge.bin", (0, 0))
             done = run_client(tmp_path, "-s", address, "get", "huge.bin")
@@ -406,12 +411,14 @@ def test_each_of_several_names_is_tried(shared_server: ServerProcess, tmp_path: 
     assert sorted(os.listdir(tmp_path / "client_downloads")) == ["0.bin", "1.bin"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["tcp:", "unix:a:b=c"])
 def test_a_malformed_endpoint_is_a_matter_of_usage(tmp_path: Path, address: str) -> None:
     done = run_client(tmp_path, "-s", address, "list")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["> /dev/full", ">&-"])
 def test_output_that_can_not_be_written_is_told(shared_server: ServerProcess, tmp_path: Path, redirection: str) -> None:
     command = " ".join(client_command("-s", f"127.0.0.1:{shared_server.port}", "list")) + redirection
@@ -419,6 +426,7 @@ def test_output_that_can_not_be_written_is_told(shared_server: ServerProcess, tm
     assert (done.returncode, len(done.stderr.splitlines())) == (8, 1)
 
 
+@pytest.mark.slow
 def test_notes_that_nobody_can_read_change_nothing(shared_server: ServerProcess, tmp_path: Path) -> None:
     command = (
         " ".join(client_command("-s", f"127.0.0.1:{shared_server.port}", "get", "0.bin", "gone")) + " 2> /dev/full"
@@ -427,6 +435,7 @@ def test_notes_that_nobody_can_read_change_nothing(shared_server: ServerProcess,
     assert (done.returncode, done.stdout) == (5, b"client_downloads/0.bin\n")
 
 
+@pytest.mark.slow
 def test_a_full_server_is_code_4_and_worth_waiting_for(server: ServerProcess, tmp_path: Path) -> None:
     clients = [server.greeted() for _ in range(3)]
     address = f"127.0.0.1:{server.port}"
@@ -440,6 +449,7 @@ def test_a_full_server_is_code_4_and_worth_waiting_for(server: ServerProcess, tm
         client.close()
 
 
+@pytest.mark.slow
 def test_a_file_goes_to_standard_output(shared_server: ServerProcess, folder: Path, tmp_path: Path) -> None:
     done = run_client(tmp_path, "-s", f"127.0.0.1:{shared_server.port}", "get", "big.bin", "-o", "-")
     assert (done.returncode, done.stdout == (folder / "big.bin").read_bytes()) == (0, True)
@@ -452,6 +462,7 @@ def test_a_closed_pipe_ends_quietly(shared_server: ServerProcess, tmp_path: Path
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_a_unix_socket_serves_as_well(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with ServerProcess(folder, port=f"unix:{path}") as server:

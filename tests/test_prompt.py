@@ -61,6 +61,7 @@ def test_a_conversation(server: ServerProcess, tmp_path: Path) -> None:
     assert (tmp_path / "client_downloads" / "two words.txt").read_bytes() == b"content"
 
 
+@pytest.mark.slow
 def test_one_line_can_ask_for_several_files(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f'get a "two words.txt"{ENTER}')
@@ -159,6 +160,7 @@ def test_on_a_dumb_terminal_what_was_typed_before_a_question_is_no_answer(
         assert terminal.ended() == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_prompt_drops_the_line(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f"half a li{CTRL_C}")
@@ -167,6 +169,7 @@ def test_ctrl_c_at_the_prompt_drops_the_line(server: ServerProcess, tmp_path: Pa
         terminal.see(r"\nhello ACK\r\n")
 
 
+@pytest.mark.slow
 def test_a_question_about_a_download_that_ends_is_withdrawn(short_lived: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(short_lived, tmp_path) as terminal:
         short_lived.process.send_signal(signal.SIGSTOP)
@@ -178,6 +181,7 @@ def test_a_question_about_a_download_that_ends_is_withdrawn(short_lived: ServerP
         terminal.see("hello ACK")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", ["\x1b[31m", f"hello{ENTER}\x1b[31mred", "\x1b[<0;1;1M"])
 def test_what_looks_like_a_mouse_changes_nothing(server: ServerProcess, tmp_path: Path, typed: str) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
@@ -263,6 +267,7 @@ def test_questions_are_answered_in_words_too(
         assert "ACK" not in terminal.raw
 
 
+@pytest.mark.slow
 def test_a_question_is_withdrawn_where_the_answer_does_not_matter_any_more(
     short_lived: ServerProcess, tmp_path: Path
 ) -> None:
@@ -290,6 +295,7 @@ def test_ctrl_d_during_a_download_asks(server: ServerProcess, tmp_path: Path) ->
         assert terminal.ended() == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_while_it_is_asked_whether_to_leave_says_why(
     short_lived: ServerProcess, tmp_path: Path
 ) -> None:
@@ -311,6 +317,7 @@ def test_a_server_that_goes_says_why(short_lived: ServerProcess, tmp_path: Path)
         assert terminal.ended() == 6
 
 
+@pytest.mark.slow
 def test_a_download_goes_on_at_the_server_that_comes_back(
     short_lived: ServerProcess, folder: Path, tmp_path: Path
 ) -> None:

@@ -41,7 +41,10 @@ def prompt_from_shell(terminal: Terminal, server: ServerProcess) -> None:
     terminal.see(PROMPT)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGHUP, signal.SIGQUIT))],
+)
 @pytest.mark.parametrize("name", ["xterm", pytest.param("dumb", marks=pytest.mark.slow)])
 def test_a_prompt_that_is_killed_leaves_the_terminal_as_it_was(
     server: ServerProcess, tmp_path: Path, number: signal.Signals, name: str
@@ -104,6 +107,7 @@ def obeys_ctrl_c(terminal: Terminal) -> bool:
     return bool(flags & termios.ISIG)
 
 
+@pytest.mark.slow
 def test_leaving_a_server_that_says_nothing_can_be_interrupted(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f"hello{ENTER}")
@@ -135,6 +139,7 @@ def _send_without_end(listener: socket.socket) -> None:
                     connection.sendall(message[:-1] + b" ACK\n")
 
 
+@pytest.mark.slow
 def test_what_is_stopped_without_a_connection_gets_another_one(tmp_path: Path) -> None:
     limited = ("sh", "-c", 'ulimit -f 64; exec "$@"', "sh")
     with socket.create_server(("127.0.0.1", 0)) as listener:

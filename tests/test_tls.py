@@ -78,6 +78,7 @@ def test_nothing_goes_past_the_encryption(folder: Path, localhost: Certificate) 
         assert stream.readline() == b"BYE Client01\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00"])
 def test_who_does_not_finish_its_handshake_keeps_nobody_out(folder: Path, localhost: Certificate, says: bytes) -> None:
     with TlsServer(folder, localhost, "--line-timeout=0.5") as server:

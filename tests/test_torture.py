@@ -218,7 +218,10 @@ def lay_out(folder: Path, files: dict[str, bytes]) -> None:
             os.utime(folder / name, (OLD, OLD))
 
 
-@pytest.fixture(params=WAYS)
+LONG = ("over tcp", "without links")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in WAYS])
 def way(request: pytest.FixtureRequest) -> Way:
     return WAYS[request.param]
 
