@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import termios
 from collections.abc import Iterator
 from types import FrameType
 
-from prompt_toolkit.application import AppSession, create_app_session
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 from twisted.internet import asyncioreactor
+
+_UNDO = b"\x1b[J\x1b[?2004l\x1b[0m\x1b[?25h\r\n"
+"""What is below goes, pastes are not marked any more, no colour, and a cursor (ECMA-48 and xterm's own)."""
 
 
 @contextlib.contextmanager
@@ -24,21 +28,22 @@ def prepared() -> Iterator[None]:
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    with create_app_session(output=PlainTextOutput(sys.stdout) if is_dumb_terminal() else None) as session:
-        _obey_signals(session)
+    is_dumb = is_dumb_terminal()
+    with create_app_session(output=PlainTextOutput(sys.stdout) if is_dumb else None):
+        _obey_signals(b"\r\n" if is_dumb else _UNDO)
         asyncioreactor.install(loop)
         yield
 
 
-def _obey_signals(session: AppSession) -> None:
-    """Whatever ends or stops the program from outside leaves a terminal that can be used."""
-    usual = termios.tcgetattr(sys.stdin)
+def _obey_signals(undo: bytes) -> None:
+    """Whatever ends or stops the program from outside leaves a terminal that can be used; `undo` is written to it."""
+    usual, shown_on = termios.tcgetattr(sys.stdin), sys.stdout.fileno()
 
     def end(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         with contextlib.suppress(termios.error, OSError):  # the terminal may have gone with its window
             termios.tcsetattr(sys.stdin, termios.TCSANOW, usual)
-            _give_back(session)
+            os.write(shown_on, undo)  # not by the stream: it may be amid a write
         signal.raise_signal(number)
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -52,14 +57,3 @@ def _obey_signals(session: AppSession) -> None:
     for number, act in ((signal.SIGTERM, end), (signal.SIGHUP, end), (signal.SIGQUIT, end), (signal.SIGTSTP, stop)):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
             signal.signal(number, act)
-
-
-def _give_back(session: AppSession) -> None:
-    if session.app is not None:
-        session.app.renderer.erase()  # the toolbar, too
-    output = session.output
-    output.disable_bracketed_paste()
-    output.reset_attributes()
-    output.show_cursor()
-    output.write_raw("\r\n")
-    output.flush()
