@@ -29,7 +29,8 @@ from chatfile.cli.prompt.jobs import Job, Jobs
 from chatfile.cli.prompt.keyboard import Interrupted
 from chatfile.cli.prompt.plain import PlainReader
 from chatfile.cli.prompt.reading import Reader
-from chatfile.cli.prompt.showing import HumanView, counted
+from chatfile.cli.prompt.showing import HumanView
+from chatfile.cli.prompt.telling import described, what_is_dropped, what_waits
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.session import Reconnect, Session, leave
 from chatfile.cli.tables import cut
@@ -236,7 +237,7 @@ class Conversation:
         """Yes or no; None where it is done before there was an answer."""
         self._asked_about = job
         try:
-            return await self._reader.ask(f"{what_to_do} {_described(job)}", otherwise=False)
+            return await self._reader.ask(f"{what_to_do} {described(job)}", otherwise=False)
         finally:
             self._asked_about = None
 
@@ -265,7 +266,7 @@ class Conversation:
             pass  # the second Ctrl-D
         self._connection.expect_end()
         await self._jobs.stop()
-        self._tell_what_is_dropped()
+        self._note(what_is_dropped(self._jobs.waiting))
         if self._session.client.phase is not Phase.OPEN:
             return Exit.DONE  # `exit` was carried out in the meantime, or the server has gone just now
         self._interrupts.handle = self._session.client.abort  # the server may have nothing to say any more
@@ -276,16 +277,12 @@ class Conversation:
 
     # --- the connection ---
 
-    def _tell_what_is_dropped(self) -> None:
-        if dropped := [job for job in self._jobs.waiting if not job.is_last]:
-            self._session.view.note(f"Not carried out: {counted(len(dropped), 'line')} that waited.")
-
     async def _offer_to_reconnect(self, why: errors.ChatFileError) -> Exit | None:
         await self._jobs.idle()
         code = exit_code(why)
         while True:
             self._session.view.error(why)
-            self._tell_what_waits()
+            self._note(what_waits(self._jobs.waiting))
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
                     return code
@@ -299,12 +296,6 @@ class Conversation:
                 self._jobs.go_on()
                 return None
 
-    def _tell_what_waits(self) -> None:
-        waiting = [job.line for job in self._jobs.waiting]
-        if waiting:
-            more = f" and {counted(len(waiting) - 1, 'line')} more wait" if waiting[1:] else " waits"
-            self._session.view.note(f'"{wire.printable(waiting[0])}"{more} for the next connection.')
-
     async def _replace_connection(self) -> None:
         """Amid a job. Where that fails, it is asked about, too. Raises a `ChatFileError`."""
         try:
@@ -317,13 +308,10 @@ class Conversation:
         await connect()
         self._carrier.refresh()  # for Tab
 
+    def _note(self, text: str | None) -> None:
+        if text is not None:
+            self._session.view.note(text)
+
     def _lost(self, why: errors.ChatFileError) -> None:
         self._jobs.hold()
         self._reader.interject(why)
-
-
-def _described(job: Job) -> str:
-    transfer = job.transfer
-    if transfer is None or transfer.count > 1 or not transfer.left:
-        return f'"{wire.printable(job.line)}"?'
-    return f'the download of "{wire.printable(transfer.name)}"? What came is kept.'
