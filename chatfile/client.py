@@ -17,8 +17,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost
-from twisted.internet.error import TimeoutError as TimedOut
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThread
@@ -28,6 +27,7 @@ from chatfile import errors, tls, wire
 from chatfile.clocks import Alarm
 from chatfile.lines import LineProtocol, Phase
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
+from chatfile.reasons import why_lost, why_not
 from chatfile.receiving import Hasher
 from chatfile.threads import InThread
 from chatfile.transports import is_tcp
@@ -220,7 +220,7 @@ class ChatFileClient(LineProtocol):
         """Everything that was waited for fails, and says why."""
         super().connectionLost(reason)
         self._silence.stop()
-        end = self._end or _why_lost(reason, greeted=bool(self.name), is_asked=bool(self._pending))
+        end = self._end or why_lost(reason, greeted=bool(self.name), is_asked=bool(self._pending))
         while self._pending:
             self._pending.popleft().lose(end)
         self.closed.callback(end)
@@ -232,18 +232,6 @@ def _is_usable(welcome: wire.Welcome) -> bool:
         return bool(wire.format_request(wire.Message(welcome.name)))
     except errors.ChatFileError:
         return False
-
-
-def _why_lost(reason: Failure | None, *, greeted: bool, is_asked: bool) -> errors.ServerClosed:
-    if reason is None or reason.check(ConnectionDone):
-        return errors.ServerClosed() if is_asked else errors.ServerClosed("The server closed the connection.")
-    why = None if greeted else tls.why_none(reason.value)
-    if why is not None:
-        return errors.TlsFailed(why=why)
-    if type(reason.value) is ConnectionLost:  # it has no more to say
-        return errors.ServerClosed("The connection to the server was lost.")
-    why = tls.why_broken(reason.value) or reason.getErrorMessage().rstrip(".")
-    return errors.ServerClosed(f"The connection to the server was lost: {why}.")
 
 
 def parse_refusal(line: bytes) -> errors.Refusal | None:
@@ -258,15 +246,6 @@ def parse_refusal(line: bytes) -> errors.Refusal | None:
 
 def _too_late(_: object, seconds: float) -> Failure:
     return Failure(TimeoutError(f"no answer for {seconds:g} s"))
-
-
-def _why_not(error: Exception) -> str:
-    number = getattr(error, "osError", None)
-    if isinstance(number, int):
-        return errors.reason(OSError(number, ""))
-    if isinstance(error, TimedOut):  # what it says is of no use to a person
-        return "no answer"
-    return str(error).rstrip(".") or type(error).__name__
 
 
 def _endpoint(reactor: object, description: str) -> IStreamClientEndpoint:
@@ -318,7 +297,7 @@ async def connect(
     except CancelledError:
         raise
     except Exception as error:  # each kind of endpoint has errors of its own
-        raise errors.NoConnection(server=server, why=_why_not(error)) from error
+        raise errors.NoConnection(server=server, why=why_not(error)) from error
     try:
         await client.greeted
     except errors.TlsFailed as error:
