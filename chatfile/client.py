@@ -20,16 +20,15 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-from chatfile import errors, tls, wire
+from chatfile import disk, errors, tls, wire
 from chatfile.clocks import Alarm
+from chatfile.disk import InThread
 from chatfile.lines import LineProtocol, Phase
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
 from chatfile.reasons import why_lost, why_not
 from chatfile.receiving import Hasher
-from chatfile.threads import InThread
 from chatfile.transports import is_tcp
 
 CLOSING = (errors.Full, errors.IdleTimeout, errors.Shutdown, errors.Internal)
@@ -49,7 +48,7 @@ class ChatFileClient(LineProtocol):
     name = ""
     """What the server calls us, from the greeting on."""
 
-    def __init__(self, clock: IReactorTime, *, timeout: float = 60.0, in_thread: InThread = deferToThread) -> None:
+    def __init__(self, clock: IReactorTime, *, timeout: float = 60.0, in_thread: InThread = disk.in_thread) -> None:
         """Give up after `timeout` seconds (0: never) in which a reply is due and nothing comes."""
         super().__init__(clock)
         self.closed: Deferred[errors.ChatFileError] = Deferred()
@@ -273,7 +272,7 @@ async def connect(
     *,
     timeout: float = 60.0,
     clock: IReactorTime | None = None,
-    in_thread: InThread = deferToThread,
+    in_thread: InThread = disk.in_thread,
 ) -> ChatFileClient:
     """A connection to `server`, an endpoint or its description, greeted and ready.
 

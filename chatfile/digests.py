@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from chatfile.descriptors import let_go
-from chatfile.threads import InThread
+from chatfile.disk import InThread
 
 Version = tuple[int, int, int, int, int]
 """Device, inode, size in bytes, mtime and ctime in ns: what tells one content of one file from another."""
@@ -33,9 +34,10 @@ class _Stopped(Exception):
 class _Job:
     """One file being hashed, how far it is, and who waits for it."""
 
-    def __init__(self, descriptor: int, status: os.stat_result, began: float) -> None:
+    def __init__(self, descriptor: int, status: os.stat_result, began: float, in_thread: InThread) -> None:
         self.descriptor = descriptor
         self.began = began
+        self.in_thread = in_thread
         self.sha256 = hashlib.sha256()
         self.first_reading: bytes | None = None
         self.offset = 0
@@ -43,19 +45,25 @@ class _Job:
         self.version = _version(status)
         self.stopped = threading.Event()
         self.askers: list[Deferred[str]] = []
-        self.turn: Deferred[DeferredSemaphore] | None = None
+        self.turn: Deferred[bool]
+
+    def close(self) -> None:
+        """In a thread, behind the last turn."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            let_go(descriptor)
 
 
 class Digests:
     """The digests of files, computed when asked for and kept."""
 
-    AT_ONCE = 2
-    """Jobs that compute at the same time; the others wait for their turn."""
     TURN = 32 << 20
     """Bytes that a job computes before it goes to the end of the line: a small file does not wait for large ones."""
+    TURN_SECONDS = 0.1
+    """Seconds after which it goes there, however few bytes the disk has given."""
     CACHED = 10_000
     """Digests kept, those asked for latest; some 500 bytes each."""
-    CHUNK = 1 << 20
+    CHUNK = 256 << 10
     """Bytes read at a time; a job that nobody waits for stops after so many."""
     SETTLED = 2.0
     """Seconds for which a file must have been left alone before its digest is kept.
@@ -63,11 +71,16 @@ class Digests:
     A write so soon after another can leave the same mtime: FAT counts in steps of two seconds.
     """
 
-    def __init__(self, in_thread: InThread, now: Callable[[], float]) -> None:
-        """`in_thread(call, *arguments)` makes a call in a thread; `now` tells the wall-clock time."""
-        self._in_thread = in_thread
+    def __init__(
+        self, queue: Callable[[], InThread], now: Callable[[], float], ticks: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`queue()` gives what makes the calls of one job, in turn with those of others.
+
+        `now` tells the wall-clock time, and `ticks` that of a clock that nobody sets.
+        """
+        self._queue = queue
         self._now = now
-        self._turns = DeferredSemaphore(self.AT_ONCE)
+        self._ticks = ticks
         self._cache: OrderedDict[Version, str] = OrderedDict()
         self._jobs: dict[Version, _Job] = {}
 
@@ -86,7 +99,7 @@ class Digests:
         if job is not None:
             return self._ask(job)
         try:
-            job = self._jobs[version] = _Job(os.dup(descriptor), status, self._now())
+            job = self._jobs[version] = _Job(os.dup(descriptor), status, self._now(), self._queue())
         except OSError:
             return fail(Failure())
         asker = self._ask(job)
@@ -94,8 +107,8 @@ class Digests:
         return asker
 
     def _line_up(self, job: _Job) -> None:
-        job.turn = self._turns.acquire()
-        job.turn.addCallbacks(lambda _: self._run(job), lambda _: let_go(job.descriptor))
+        job.turn = job.in_thread(self._take_turn, job, unwanted=lambda _: job.close(), about=job.version[:2])
+        job.turn.addBoth(self._end_turn, job)
 
     def _ask(self, job: _Job) -> Deferred[str]:
         asker: Deferred[str] = Deferred(lambda asker: self._leave(job, asker))
@@ -106,19 +119,25 @@ class Digests:
         job.askers.remove(asker)
         if not job.askers:
             job.stopped.set()
-            if job.turn is not None:
-                job.turn.cancel()  # where it still waits in line
             if self._jobs.get(job.version) is job:
                 del self._jobs[job.version]
+            job.turn.cancel()
 
-    def _run(self, job: _Job) -> None:
-        computing = self._in_thread(self._compute, job)
-        computing.addBoth(self._end_turn, job)
+    def _take_turn(self, job: _Job) -> bool:
+        """In a thread. The result is whether the digest, when it is complete, can be kept."""
+        try:
+            settled = self._compute(job)
+        except BaseException:
+            job.close()
+            raise
+        if job.offset == job.size:
+            job.close()
+        return settled
 
     def _compute(self, job: _Job) -> bool:
-        """In a thread: one turn. The result is whether the digest, when it is complete, can be kept."""
-        buffer, end = memoryview(bytearray(self.CHUNK)), min(job.size, job.offset + self.TURN)
-        while job.offset < end:
+        end, until = min(job.size, job.offset + self.TURN), self._ticks() + self.TURN_SECONDS
+        buffer = memoryview(bytearray(min(self.CHUNK, end - job.offset)))
+        while job.offset < end and self._ticks() < until:
             if job.stopped.is_set():
                 raise _Stopped
             count = os.preadv(job.descriptor, [buffer[: end - job.offset]], job.offset)
@@ -147,12 +166,9 @@ class Digests:
         return _version(now) == job.version and job.began - quiet_since > self.SETTLED
 
     def _end_turn(self, settled: bool | Failure, job: _Job) -> None:
-        if not isinstance(settled, Failure) and job.offset < job.size and not job.stopped.is_set():
-            self._line_up(job)  # before the turn is given back: whoever is in line already comes first
-            self._turns.release()
+        if not isinstance(settled, Failure) and job.offset < job.size:
+            self._line_up(job)
             return
-        self._turns.release()
-        let_go(job.descriptor)
         if self._jobs.get(job.version) is job:
             del self._jobs[job.version]
         self._answer(settled, job)

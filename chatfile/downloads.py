@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
 
-from chatfile import errors, wire
+from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
+from chatfile.disk import InThread, acquire
 from chatfile.partfile import PartFile, PresentFile, Source
 from chatfile.pending import Received
-from chatfile.threads import InThread, acquire
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ async def download(
     save_as: str | None = None,
     force: bool = False,
     create_folder: bool = True,
-    in_thread: InThread = deferToThread,
+    in_thread: InThread = disk.in_thread,
     listed_size: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
     stage: Callable[[Stage], None] = lambda _: None,
@@ -82,7 +82,10 @@ async def download(
     already = await _already(client, name, folder, save_as or name, listed_size, in_thread, stage)
     if already is not None:
         return already
-    part = await acquire(in_thread, PartFile.close, PartFile, folder, save_as or name, force, create_folder)
+    try:
+        part = await acquire(in_thread, PartFile.close, PartFile, folder, save_as or name, force, create_folder)
+    except OSError as error:
+        raise errors.LocalFileError(path=os.path.join(folder, save_as or name), why=errors.reason(error)) from error
     transfer = _Transfer(client, name, part, in_thread, progress, stage)
     try:
         return await transfer.run()

@@ -230,4 +230,4 @@ REFUSALS: dict[str, type[Refusal]] = {
 
 def reason(error: OSError) -> str:
     """Why the operating system refused, in words; without the paths that `str(error)` would tell."""
-    return os.strerror(error.errno).lower() if error.errno else "it failed"
+    return (error.strerror or (os.strerror(error.errno) if error.errno else "it failed")).lower()

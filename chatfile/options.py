@@ -82,6 +82,7 @@ class Options(usage.Options):
         ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever."],
         ["stall-timeout", None, 60, "Seconds in which a client may take nothing of a reply, 0: for ever."],
         ["flush-timeout", None, 5, "Seconds in which one that is being closed may take nothing, 0: for ever."],
+        ["disk-timeout", None, 30, "Seconds that one call to the disk may take, 0: for ever."],
         ["drain-timeout", None, 30, "Seconds that transfers may still take after SIGTERM, 0: for ever."],
         ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
         ["key", None, None, "PEM file of the certificate's key, if that is not in the same file."],
@@ -142,7 +143,7 @@ class Options(usage.Options):
         """Check what can be checked before anything is opened."""
         for option, least in (("max-clients", 1), ("max-per-address", 0), ("history", 0)):
             self[option] = _whole(option, self[option], least)
-        for clock in ("idle", "line", "stall", "flush", "drain"):
+        for clock in ("idle", "line", "stall", "flush", "disk", "drain"):
             self[f"{clock}-timeout"] = _seconds(f"{clock}-timeout", self[f"{clock}-timeout"])
         self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
         for description in self["endpoints"]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from operator import attrgetter
 from unicodedata import category
 
@@ -54,6 +55,11 @@ class OpenFile:
         """Seconds since 1970, when it was opened."""
         return self.status.st_mtime_ns // 1_000_000_000
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the descriptor is still here."""
+        return self.descriptor >= 0
+
     def detach(self) -> int:
         """The descriptor, to be closed by the caller from now on."""
         descriptor, self.descriptor = self.descriptor, -1
@@ -61,9 +67,8 @@ class OpenFile:
 
     def close(self) -> None:
         """Give the descriptor back, if it is still here."""
-        descriptor = self.detach()
-        if descriptor >= 0:
-            let_go(descriptor)
+        if self.is_open:
+            let_go(self.detach())
 
 
 def is_servable(name: str) -> bool:
@@ -84,15 +89,16 @@ class Repository:
         """Serve `folder`, an absolute path."""
         self._folder = folder
 
-    def listing(self) -> list[Entry]:
-        """What can be fetched, sorted by name, code point by code point.
+    def listing(self, is_stopped: Callable[[], bool] = lambda: False) -> list[Entry]:
+        """What can be fetched, sorted by name, code point by code point; nothing more is read once `is_stopped()`.
 
         Raises `FolderUnavailable`.
         """
         with self._opened_folder() as folder:
             try:
                 with os.scandir(folder) as found:
-                    entries = [entry for each in found if (entry := _entry(each)) is not None]
+                    readable = takewhile(lambda _: not is_stopped(), found)
+                    entries = [entry for each in readable if (entry := _entry(each)) is not None]
             except OSError as error:
                 raise errors.FolderUnavailable(why=errors.reason(error)) from error
         return _sorted(entries)

@@ -14,14 +14,14 @@ from twisted.application import service, strports
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory, IReactorFromThreads, IReactorTime
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from chatfile.admission import Admission
 from chatfile.digests import Digests
+from chatfile.disk import Disk
 from chatfile.options import OWN_TLS, Options
 from chatfile.repository import Repository
-from chatfile.server import ChatFileFactory, Timeouts
+from chatfile.server import ChatFileFactory, Listings, Timeouts
 
 if TYPE_CHECKING:
     from chatfile.tls.accepting import Listening
@@ -132,12 +132,20 @@ def makeService(options: Options) -> ChatFileService:
         limit_per_address=options["max-per-address"],
         history=options["history"],
     )
+    disk = Disk(
+        IReactorTime(reactor),
+        IReactorFromThreads(reactor).callFromThread,
+        timeout=options["disk-timeout"],
+        clients=options["max-clients"],
+    )
+    repository = Repository(options["folder"])
     factory = ChatFileFactory(
-        Repository(options["folder"]),
+        repository,
         admission,
-        digests=None if options["no-digest"] else Digests(deferToThread, time.time),
+        listings=Listings(repository, disk.listings.queue()),
+        digests=None if options["no-digest"] else Digests(disk.digests.queue, time.time),
         clock=IReactorTime(reactor),
-        in_thread=deferToThread,
+        queue=disk.files.queue,
         timeouts=Timeouts(
             options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
         ),

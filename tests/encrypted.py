@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-from twisted.internet.threads import deferToThread
 
 from chatfile import tls
 from chatfile.admission import Admission, Visit
 from chatfile.digests import Digests
+from chatfile.disk import Disk
 from chatfile.repository import Repository
-from chatfile.server import ChatFileFactory
+from chatfile.server import ChatFileFactory, Listings
 
 
 class EncryptedServer:
@@ -25,14 +22,16 @@ class EncryptedServer:
     def __init__(self, folder: Path, certificate: Path, client_ca: Path | None = None, key: Path | None = None) -> None:
         from twisted.internet import reactor
 
-        self._in_threads = 0
+        self._disk = Disk(IReactorTime(reactor), reactor.callFromThread, timeout=30, clients=3)
         self._admission = Admission(time.time, limit=3)
+        repository = Repository(str(folder))
         self._factory = ChatFileFactory(
-            Repository(str(folder)),
+            repository,
             self._admission,
-            digests=Digests(self.in_thread, time.time),
+            listings=Listings(repository, self._disk.listings.queue()),
+            digests=Digests(self._disk.digests.queue, time.time),
             clock=IReactorTime(reactor),
-            in_thread=self.in_thread,
+            queue=self._disk.files.queue,
         )
         listening = tls.listening(
             str(certificate), key=str(key) if key else None, client_ca=str(client_ca) if client_ca else None
@@ -45,23 +44,12 @@ class EncryptedServer:
         """Who came in so far."""
         return self._admission.visits()
 
-    def in_thread(self, call: Callable[..., Any], *arguments: object) -> Deferred[Any]:
-        """As `deferToThread`; the end waits for it."""
-        self._in_threads += 1
-        return deferToThread(call, *arguments).addBoth(self._done)
-
-    def _done(self, result: Any) -> Any:
-        self._in_threads -= 1
-        return result
-
     async def end(self) -> None:
-        """Nobody new, everybody gone, and no thread at work."""
-        from twisted.internet import reactor
+        """Nobody new, and everybody gone."""
 
         for port in self._ports:
             await port.stopListening()
         self._ports.clear()
         draining: Deferred[None] = self._factory.drain(1)
         await draining
-        while self._in_threads:
-            await deferLater(reactor, 0)
+        self._disk.close()

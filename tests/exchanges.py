@@ -66,7 +66,7 @@ class ChosenThreads(Threads):
 
     def run_some(self, *, hashing: bool) -> int:
         """Make the calls of that kind that wait now; the result is how many there were."""
-        chosen = [each for each in self.waiting if (each[1].__name__ == "_compute") is hashing]
+        chosen = [each for each in self.waiting if (each.call.__name__ == "_take_turn") is hashing]
         others = [each for each in self.waiting if each not in chosen]
         self.waiting = chosen
         count = self.run()
@@ -75,10 +75,10 @@ class ChosenThreads(Threads):
 
     def run_in_silence(self) -> Callable[[], object]:
         """Make the one call that waits; its result is told when what comes back is called."""
-        ((result, call, arguments),) = self.waiting
+        (one,) = self.waiting
         self.waiting = []
-        made = maybeDeferred(call, *arguments)
-        return lambda: made.addBoth(result.callback)
+        made = maybeDeferred(one.call, *one.arguments)
+        return lambda: one.tell(made)
 
 
 class Exchange(ABC):

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from chatfile.client import ChatFileClient, connect
-from chatfile.threads import InThread
+from chatfile.disk import InThread
 from tests.linked import Link
 from tests.serving import Server
 from tests.transports import Threads, at_once, turn_over

@@ -13,10 +13,10 @@ from twisted.python.failure import Failure
 
 from chatfile.admission import Admission
 from chatfile.digests import Digests
+from chatfile.disk import InThread
 from chatfile.lines import Phase
 from chatfile.repository import Repository
-from chatfile.server import ChatFileFactory, ChatFileProtocol, Timeouts
-from chatfile.threads import InThread
+from chatfile.server import ChatFileFactory, ChatFileProtocol, Listings, Timeouts
 from tests.leftovers import at_end
 from tests.transports import MemoryTransport, Threads, at_once, turn_over
 
@@ -76,12 +76,14 @@ class Server:
         self.peers: list[Peer] = []
         self._in_thread = in_thread
         self.admission = Admission(lambda: NOON + self.clock.seconds(), limit=limit, history=history)
+        repository = Repository(str(folder))
         self.factory = ChatFileFactory(
-            Repository(str(folder)),
+            repository,
             self.admission,
-            digests=Digests(in_thread, lambda: time.time() + 1000) if hashing else None,
+            listings=Listings(repository, in_thread),
+            digests=Digests(lambda: in_thread, lambda: time.time() + 1000) if hashing else None,
             clock=self.clock,
-            in_thread=in_thread,
+            queue=lambda: in_thread,
             timeouts=timeouts,
         )
         self._port = 40000

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatfile import errors
+from chatfile.disk import InThread
 from chatfile.sending.copying import CopyingSender
-from chatfile.threads import InThread
 from tests.transports import FullTransport, Threads, at_once
 
 CONTENT = bytes(range(256)) * 4000
@@ -107,4 +107,5 @@ def test_what_the_peer_has_ended_is_not_written_to(tmp_path: Path) -> None:
     sending.transport.transport = Beneath()
     threads.run()
     assert sending.failed_with(errors.TransferAborted)
+    threads.run()
     assert (sending.transport.value(), sending.is_open()) == (b"", False)

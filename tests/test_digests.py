@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 
 from chatfile.digests import Digests, FileChanged
+from chatfile.disk import DiskUnavailable
 from tests.transports import Threads
 
 LONG_AFTER = 3600.0
@@ -69,7 +70,7 @@ def threads() -> Iterator[Threads]:
 
 @pytest.fixture
 def digests(threads: Threads, files: Files) -> Digests:
-    return Digests(threads, files.now)
+    return Digests(lambda: threads, files.now)
 
 
 def _sha256(content: bytes) -> str:
@@ -89,7 +90,7 @@ def test_the_digest_is_that_of_the_whole_file(
 ) -> None:
     monkeypatch.setattr(Digests, "CHUNK", 8)
     content = bytes(range(256)) * 4
-    outcome = _outcome(Digests(threads, files.now).digest(*files.open(content=content[:size])))
+    outcome = _outcome(Digests(lambda: threads, files.now).digest(*files.open(content=content[:size])))
     assert outcome == []
     threads.run()
     assert outcome == [_sha256(content[:size])]
@@ -131,7 +132,7 @@ def test_a_write_under_way_at_the_end_of_a_file_does_not_change_it(
 def test_no_digest_is_that_of_a_bit_of_both_contents(threads: Threads, files: Files, turns: int, more: bytes) -> None:
     descriptor, _ = files.open(content=CONTENT * 3)
     os.utime(descriptor, (0, 0))  # a write so soon after another could leave the same mtime
-    outcome = _outcome(InSmallTurns(threads, files.now).digest(descriptor, os.fstat(descriptor)))
+    outcome = _outcome(InSmallTurns(lambda: threads, files.now).digest(descriptor, os.fstat(descriptor)))
     for _ in range(turns):
         threads.run()
     files.open(content=CONTENT.upper() * 3 + more)
@@ -205,7 +206,7 @@ def test_a_job_stops_in_the_middle_when_nobody_waits_for_it_any_more(
         return read(file, buffers, offset)
 
     monkeypatch.setattr(os, "preadv", read_and_go)
-    digests, opened = Digests(threads, files.now), files.open()
+    digests, opened = Digests(lambda: threads, files.now), files.open()
     askers += [digests.digest(*opened), digests.digest(*opened)]
     outcomes = [_outcome(asker) for asker in askers]
     threads.run()
@@ -214,54 +215,55 @@ def test_a_job_stops_in_the_middle_when_nobody_waits_for_it_any_more(
     assert files.duplicates() == 0
 
 
-def test_a_job_that_nobody_waits_for_any_more_leaves_its_place_in_the_line(
-    digests: Digests, threads: Threads, files: Files
-) -> None:
-    running = [_outcome(digests.digest(*files.open(name))) for name in "abc"[: Digests.AT_ONCE]]
-    queued = digests.digest(*files.open("z", b"z"))
-    gone = _outcome(queued)
-    assert files.duplicates() == Digests.AT_ONCE + 1
-    queued.cancel()
-    assert gone == [CancelledError]
-    assert files.duplicates() == Digests.AT_ONCE
-    threads.run()
-    assert running == [[_sha256(CONTENT)]] * Digests.AT_ONCE
-    assert not threads.waiting
-
-
-def test_who_asks_behind_a_stopped_job_gets_one_of_its_own(
-    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Digests, "AT_ONCE", 1)
-    digests, opened = Digests(threads, files.now), files.open()
+def test_who_asks_behind_a_stopped_job_gets_one_of_its_own(digests: Digests, threads: Threads, files: Files) -> None:
+    opened = files.open()
     stopped = digests.digest(*opened)
     gone = _outcome(stopped)
     stopped.cancel()
     outcome = _outcome(digests.digest(*opened))
-    threads.run()
-    assert (gone, outcome) == ([CancelledError], [])
     joined = _outcome(digests.digest(*opened))
     threads.run()
+    assert gone == [CancelledError]
     assert outcome == joined == [_sha256(CONTENT)]
 
 
-def test_no_more_jobs_compute_at_once_than_allowed_and_each_has_its_turn(
-    digests: Digests, threads: Threads, files: Files
-) -> None:
-    names = "abcde"
-    outcomes = [_outcome(digests.digest(*files.open(name, name.encode()))) for name in names]
-    turns = []
-    while threads.waiting:
-        turns.append(threads.run())
-    assert turns == [2, 2, 1]
-    assert outcomes == [[_sha256(name.encode())] for name in names]
+def test_a_slow_disk_gives_up_its_turn(threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def read(descriptor: int, buffers: Any, offset: int) -> int:
+        nonlocal now
+        now += Digests.TURN_SECONDS
+        return really(descriptor, [buffers[0][:10]], offset)
+
+    really = os.preadv
+    monkeypatch.setattr(os, "preadv", read)
+    outcome = _outcome(Digests(lambda: threads, files.now, ticks=lambda: now).digest(*files.open(content=bytes(50))))
+    turns = 0
+    while threads.run():
+        turns += 1
+    assert (turns, outcome) == (5, [_sha256(bytes(50))])
 
 
-def test_a_job_that_failed_gives_its_turn_to_the_next(digests: Digests, threads: Threads, files: Files) -> None:
-    for _ in range(Digests.AT_ONCE + 1):
-        outcome = _outcome(digests.digest(*files.open(flags=os.O_WRONLY)))
-        threads.run()
-        assert outcome == [OSError]
+def test_a_disk_that_hangs_is_told_and_the_next_time_it_is_tried_again(files: Files) -> None:
+    hung: list[Any] = []
+
+    def hang(call: Any, *arguments: Any, unwanted: Any, **_: Any) -> Deferred[Any]:
+        hung.append(unwanted)
+        return fail(DiskUnavailable())
+
+    digests, opened = Digests(lambda: hang, files.now), files.open()
+    assert [_outcome(digests.digest(*opened)) for _ in range(2)] == [[DiskUnavailable]] * 2
+    assert files.duplicates() == 2, "a thread may still read them"
+    for unwanted in hung:
+        unwanted(None)
+    assert files.duplicates() == 0
+
+
+def test_a_job_that_fails_gives_its_descriptor_back(digests: Digests, threads: Threads, files: Files) -> None:
+    outcome = _outcome(digests.digest(*files.open(flags=os.O_WRONLY)))
+    threads.run()
+    assert outcome == [OSError]
+    assert files.duplicates() == 0
 
 
 def _asked_again(digests: Digests, threads: Threads, opened: tuple[int, os.stat_result]) -> bool:
@@ -306,21 +308,20 @@ def test_digests_asked_for_latest_are_kept_and_no_more_than_allowed(
     threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Digests, "CACHED", 2)
-    digests = Digests(threads, files.now)
+    digests = Digests(lambda: threads, files.now)
     a, b, c = (files.open(name) for name in "abc")
     assert [_asked_again(digests, threads, opened) for opened in (a, b, a, c)] == [True, True, False, True]
     assert [_asked_again(digests, threads, opened) for opened in (a, c, b)] == [False, False, True]
 
 
 class InSmallTurns(Digests):
-    """Ten bytes a turn, one job at a time."""
+    """Ten bytes a turn."""
 
-    AT_ONCE = 1
     TURN = 10
 
 
 def test_a_small_file_does_not_wait_for_a_large_one(threads: Threads, files: Files) -> None:
-    digests = InSmallTurns(threads, files.now)
+    digests = InSmallTurns(lambda: threads, files.now)
     large = digests.digest(*files.open("large", bytes(1000)))
     small = digests.digest(*files.open("small", CONTENT))
     for _ in range(4):
@@ -332,7 +333,7 @@ def test_a_small_file_does_not_wait_for_a_large_one(threads: Threads, files: Fil
 
 
 def test_a_job_can_be_stopped_between_its_turns(threads: Threads, files: Files) -> None:
-    digests = InSmallTurns(threads, files.now)
+    digests = InSmallTurns(lambda: threads, files.now)
     both = [digests.digest(*files.open(name, bytes(1000))) for name in ("one", "two")]
     for _ in range(3):
         threads.run()

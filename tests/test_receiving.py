@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from twisted.python.failure import Failure
 
+from chatfile.disk import InThread
 from chatfile.receiving import FileReceiver
 from chatfile.receiving.splicing import Splice
-from chatfile.threads import InThread
 from tests.transports import Threads, at_once
 
 CONTENT = random.Random(3).randbytes(3_000_000)

@@ -217,10 +217,10 @@ def test_a_file_that_shrank_behind_its_last_byte_is_told_as_changed(tmp_path: Pa
     peer.sends(b"get a\nhello\n")
     threads.run()
     send_and_hash = threads.waiting
-    threads.waiting = [each for each in send_and_hash if each[1] is os.pread]
+    threads.waiting = [each for each in send_and_hash if each.call is os.pread]
     threads.run()
     os.truncate(tmp_path / "a", 0)
-    threads.waiting = [each for each in send_and_hash if each[1] is not os.pread]
+    threads.waiting += [each for each in send_and_hash if each.call is not os.pread]
     threads.run_all()
     header, body, changed, goes_on = peer.transport.lines()
     assert (header[:6], body, changed.split()[:2], goes_on) == (b"FILE 2", b"x", [b"ERROR", b"changed"], b"hello ACK")

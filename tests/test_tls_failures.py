@@ -208,9 +208,9 @@ async def test_an_interrupted_download_is_a_failure_and_then_resumed_and_verifie
 ) -> None:
     server, saved = start(), tmp_path / "saved"
     path = faulty_path(server.port, down=[fault])
-    client = await connect(address(path.port, papers.ours), in_thread=server.in_thread)
+    client = await connect(address(path.port, papers.ours))
     with pytest.raises(errors.TransferBroken):
-        await download(client, "a", str(saved), in_thread=server.in_thread)
+        await download(client, "a", str(saved))
     assert "a" not in tree(saved)
     client = await connect(address(server.port, papers.ours))
     done = await download(client, "a", str(saved))

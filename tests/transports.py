@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IHalfCloseableDescriptor, IPullProducer
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 
@@ -142,21 +143,47 @@ def reset_behind(transport: Any) -> None:
     transport.registerProducer(_Reset(transport), False)
 
 
-def at_once(call: Callable[..., Any], *arguments: object) -> Deferred[Any]:
+def at_once(call: Callable[..., Any], *arguments: object, **_: object) -> Deferred[Any]:
     """An `in_thread` that makes the call here and now."""
     return maybeDeferred(call, *arguments)
 
 
+class Waiting(NamedTuple):
+    """A call that a thread is going to make; nobody may wait for it any more by then."""
+
+    result: Deferred[Any]
+    call: Callable[..., Any]
+    arguments: tuple[object, ...]
+    unwanted: Callable[[Any], object] | None
+
+    def make(self) -> None:
+        self.tell(maybeDeferred(self.call, *self.arguments))
+
+    def tell(self, made: Deferred[Any]) -> None:
+        made.addBoth(self._tell)
+
+    def _tell(self, result: Any) -> None:
+        if not self.result.called:
+            self.result.callback(result)
+        elif self.unwanted is not None:
+            self.unwanted(None if isinstance(result, Failure) else result)
+
+
 class Threads:
-    """An `in_thread` whose calls wait until `run` is called."""
+    """An `in_thread` whose calls wait until `run` is called, and are made even if nobody waits for them any more."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Deferred[Any], Callable[..., Any], tuple[object, ...]]] = []
+        self.waiting: list[Waiting] = []
 
-    def __call__(self, call: Callable[..., Any], *arguments: object) -> Deferred[Any]:
-        result: Deferred[Any] = Deferred()
-        self.waiting.append((result, call, arguments))
-        return result
+    def __call__(
+        self,
+        call: Callable[..., Any],
+        *arguments: object,
+        unwanted: Callable[[Any], object] | None = None,
+        **_: object,
+    ) -> Deferred[Any]:
+        self.waiting.append(Waiting(Deferred(), call, arguments, unwanted))
+        return self.waiting[-1].result
 
     def run(self) -> int:
         """Make the calls that wait now; the result is how many there were."""
@@ -167,8 +194,7 @@ class Threads:
 
     def run_one(self, at: int) -> None:
         """Make one of the calls that wait."""
-        result, call, arguments = self.waiting.pop(at)
-        maybeDeferred(call, *arguments).addBoth(result.callback)
+        self.waiting.pop(at).make()
 
     def run_all(self) -> None:
         """Make calls until none is left."""

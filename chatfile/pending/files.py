@@ -11,10 +11,10 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succ
 from twisted.python.failure import Failure
 
 from chatfile import errors, wire
+from chatfile.disk import InThread
 from chatfile.lines import Hold
 from chatfile.pending.replies import Connection, Pending
 from chatfile.receiving import FileReceiver, Hasher
-from chatfile.threads import InThread
 
 Accept = Callable[[wire.FileHeader], "Deferred[int | None]"]
 """Shown the header of a file, says where its bytes go: a descriptor, or None to drop them."""

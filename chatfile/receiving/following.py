@@ -9,7 +9,7 @@ from typing import Protocol
 
 from twisted.python.failure import Failure
 
-from chatfile.threads import InThread
+from chatfile.disk import InThread
 
 
 class Hasher(Protocol):

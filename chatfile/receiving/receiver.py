@@ -11,9 +11,9 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from chatfile.disk import InThread
 from chatfile.receiving.following import FollowingDigest, Hasher
 from chatfile.receiving.splicing import Moved, Splice, Why
-from chatfile.threads import InThread
 
 
 class Source(Protocol):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from chatfile.disk import InThread
 from chatfile.sending.copying import CopyingSender
 from chatfile.sending.sender import FileSender
 from chatfile.sending.zerocopy import ZeroCopySender
-from chatfile.threads import InThread
 from chatfile.transports import ILineTransport, plain_socket
 
 __all__ = ["FileSender", "file_sender"]

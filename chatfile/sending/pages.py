@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 _STRIDE = 256 * 1024
 """Bytes between two looks. It is a sample: what comes and goes in memory does so in stretches, mostly longer ones, and
 each look costs a microsecond."""
 _BUFFER = 256 * 1024
+LONGEST = 0.25
+"""Seconds in one call: what a slow disk has given by then is sent, and others have their turn."""
 
 
 def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
@@ -29,13 +32,20 @@ def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
     return True
 
 
-def read_through(descriptor: int, offset: int, count: int) -> None:
-    """Bring `count` bytes from `offset` on into memory, and ask for as many behind them. In a thread: it blocks."""
+def read_through(descriptor: int, offset: int, count: int) -> int:
+    """Bring `count` bytes from `offset` on into memory, and ask for as many behind them; return where they end.
+
+    In a thread: it blocks, but begins no other read after `LONGEST` seconds.
+    """
     if hasattr(os, "posix_fadvise"):
         try:
             os.posix_fadvise(descriptor, offset, 2 * count, os.POSIX_FADV_WILLNEED)
         except OSError:
             pass  # it was a hint only
     buffer, end = memoryview(bytearray(min(_BUFFER, count))), offset + count
+    until = time.monotonic() + LONGEST
     while offset < end and (got := os.preadv(descriptor, [buffer[: end - offset]], offset)):
         offset += got
+        if time.monotonic() > until:
+            break
+    return offset

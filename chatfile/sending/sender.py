@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from chatfile.descriptors import let_go
+from chatfile.disk import DiskUnavailable, InThread, behind
 from chatfile.errors import TransferAborted
-from chatfile.threads import InThread
 from chatfile.transports import ILineTransport
 
 
@@ -75,29 +75,32 @@ class FileSender(ABC):
 
     def _read(self, done: Callable[[Any], None], call: Callable[..., Any], *arguments: object) -> None:
         """Make a call with the descriptor in a thread; `done(result)` if anybody still waits for it by then."""
-        self._reading = reading = self._in_thread(call, self._descriptor, *arguments)
+        descriptor = self._descriptor
+        reading = self._in_thread(call, descriptor, *arguments, unwanted=lambda _: let_go(descriptor))
+        self._reading = reading
         reading.addBoth(self._leave_thread, done)
 
     def _leave_thread(self, result: Any, done: Callable[[Any], None]) -> None:
         self._reading = None
-        if self._done is None:
-            self._close()
-        elif isinstance(result, Failure):
-            self._finish(result)
-        else:
+        if not isinstance(result, Failure):
             done(result)
+        elif result.check(CancelledError) is None:
+            if result.check(DiskUnavailable):
+                self._descriptor = -1  # a thread has it, and closes it when it can
+            self._finish(result)
 
     def _finish(self, result: Failure | None, *, unregister: bool = True) -> None:
         done, self._done = self._done, None
         if done is None:
             return
-        if self._reading is None:
-            self._close()  # else when the thread has left the descriptor alone
+        self._close()
         if unregister:
             self._transport.unregisterProducer()
         done.callback(result)
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            let_go(descriptor)
+        if self._reading is not None:
+            self._reading.cancel()  # a thread may have the descriptor, which is closed behind it
+        elif descriptor >= 0:
+            behind(self._in_thread, let_go, descriptor)

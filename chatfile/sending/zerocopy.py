@@ -86,9 +86,9 @@ class ZeroCopySender(FileSender):
         cached = are_cached(self._descriptor, self._offset, self._turn())
         return self._offset >= self._read_until if cached is None else not cached
 
-    def _go_on(self, _: None) -> None:
+    def _go_on(self, read_until: int) -> None:
         self._stage = Stage.READ
-        self._read_until = self._offset + self.TURN
+        self._read_until = read_until
         self._wait()
 
     def _send(self) -> None:

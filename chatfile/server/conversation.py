@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -17,10 +18,11 @@ from twisted.python.failure import Failure
 from chatfile import errors, wire
 from chatfile.admission import Seat, Visit
 from chatfile.digests import Digests, FileChanged
+from chatfile.disk import InThread, acquire, behind
 from chatfile.lines import Hold, LineProtocol, Phase
 from chatfile.repository import OpenFile, Repository
 from chatfile.sending import FileSender, file_sender
-from chatfile.threads import InThread, acquire
+from chatfile.server.listings import Listings
 
 
 class Reply(enum.Enum):
@@ -35,11 +37,10 @@ class Conversation(LineProtocol):
     """One admitted client's requests and their answers."""
 
     __slots__ = (
-        "_answering", "_digests", "_in_thread", "_repository", "_room", "_visits", "reply", "seat", "sender",
+        "_answering", "_digests", "_in_thread", "_listings", "_repository", "_room", "_visits", "reply", "seat",
+        "sender",
     )  # fmt: skip
     log = Logger()
-    SLICE = 32 * 1024
-    """Bytes of rows written before looking whether the peer takes them."""
     ROWS = 256
     """Rows formatted at a time."""
 
@@ -51,15 +52,20 @@ class Conversation(LineProtocol):
         self,
         clock: IReactorTime,
         repository: Repository,
+        listings: Listings,
         digests: Digests | None,
         visits: Callable[[], list[Visit]],
         in_thread: InThread,
     ) -> None:
-        """Serve the files of `repository` and the cache that `visits()` gives; without `digests`, hash nothing."""
+        """Serve the files of `repository` and the cache that `visits()` gives; without `digests`, hash nothing.
+
+        `in_thread` makes the calls of this client that open and read files.
+        """
         super().__init__(clock)
         self.reply = Reply.NONE
         self.sender: FileSender | None = None
         self._repository = repository
+        self._listings = listings
         self._digests = digests
         self._visits = visits
         self._in_thread = in_thread
@@ -179,9 +185,11 @@ class Conversation(LineProtocol):
             yield b"".join(_visit_row(visit) for visit in visits[start : start + self.ROWS])
 
     async def _list(self, _: wire.List) -> None:
-        count, rows = await self._in_thread(_format_listing, self._repository)
-        slices = (rows[start : start + self.SLICE] for start in range(0, len(rows), self.SLICE))
-        await self._say_rows(wire.ListHeader(count), slices)
+        try:
+            listing = await self._listings.ask()
+        except OSError as error:
+            raise errors.FolderUnavailable(why=errors.reason(error)) from error
+        await self._say_rows(wire.ListHeader(listing.count), listing.pieces)
 
     async def _help(self, _: wire.Help) -> None:
         self.say(wire.HelpHeader(len(wire.HELP)))
@@ -202,7 +210,7 @@ class Conversation(LineProtocol):
         except OSError as error:
             raise errors.Unavailable(name=request.name, why=errors.reason(error)) from error
         finally:
-            opened.close()
+            self._close(opened)
         self.say(wire.Digest(sha256, opened.size, opened.mtime, request.name))
 
     async def _get(self, request: wire.Get) -> None:
@@ -224,7 +232,7 @@ class Conversation(LineProtocol):
                 digest.cancel()
                 raise
         finally:
-            opened.close()
+            self._close(opened)
         self.reply = Reply.WORKING
         try:
             self.say(wire.End(await digest))
@@ -236,7 +244,17 @@ class Conversation(LineProtocol):
 
     async def _open(self, name: str) -> OpenFile:
         """Open in a thread; if the client has gone by then, it is closed again."""
-        return await acquire(self._in_thread, OpenFile.close, self._repository.open, name)
+        try:
+            return await acquire(self._calls_about(name), OpenFile.close, self._repository.open, name)
+        except OSError as error:
+            raise errors.Unavailable(name=name, why=errors.reason(error)) from error
+
+    def _close(self, opened: OpenFile) -> None:
+        if opened.is_open:
+            behind(self._calls_about(opened.name), opened.close)
+
+    def _calls_about(self, name: str) -> InThread:
+        return partial(self._in_thread, about=name)
 
     def _begin_digest(self, opened: OpenFile) -> Deferred[str | None]:
         if self._digests is None:
@@ -257,7 +275,7 @@ class Conversation(LineProtocol):
             opened.detach(),
             offset=offset,
             count=count,
-            in_thread=self._in_thread,
+            in_thread=self._calls_about(opened.name),
             progress=self.seat.count_bytes,
         )
         try:
@@ -298,10 +316,3 @@ def _visit_row(visit: Visit) -> bytes:
         visit.bytes,
     )
     return wire.format_reply(row) + b"\n"
-
-
-def _format_listing(repository: Repository) -> tuple[int, bytes]:
-    """In a thread: how many rows, and the rows, which as bytes take the least memory while a slow peer reads them."""
-    entries = repository.listing()
-    rows = (wire.format_reply(wire.FileRow(entry.size, entry.mtime, entry.name)) for entry in entries)
-    return len(entries), b"".join(row + b"\n" for row in rows)

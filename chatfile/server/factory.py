@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
@@ -9,11 +11,12 @@ from twisted.internet.protocol import Factory
 from chatfile.admission import Admission
 from chatfile.clocks import Alarm
 from chatfile.digests import Digests
+from chatfile.disk import InThread
 from chatfile.repository import Repository
+from chatfile.server.listings import Listings
 from chatfile.server.protocol import ChatFileProtocol
 from chatfile.server.refusals import RefusalLog
 from chatfile.server.table import Table, Timeouts
-from chatfile.threads import InThread
 
 STANDING_ROOM = 64
 """Connections without a seat that are kept at once, unless that is asked for otherwise."""
@@ -29,20 +32,22 @@ class ChatFileFactory(Factory):
         repository: Repository,
         admission: Admission,
         *,
+        listings: Listings,
         digests: Digests | None,
         clock: IReactorTime,
-        in_thread: InThread,
+        queue: Callable[[], InThread],
         timeouts: Timeouts | None = None,
         standing_room: int = STANDING_ROOM,
     ) -> None:
-        """`in_thread(call, *arguments)` makes a call in a thread; without `digests`, nothing is hashed.
+        """`queue()` gives what makes the calls of one client that open and read files; without `digests`, hash nothing.
 
         `standing_room` is how many connections may be open without a seat.
         """
         self._clock = clock
         self._table = Table(
-            repository, digests, admission, timeouts or Timeouts(), clock, in_thread, RefusalLog(clock), standing_room
-        )
+            repository, listings, digests, admission, timeouts or Timeouts(), clock, queue, RefusalLog(clock),
+            standing_room,
+        )  # fmt: skip
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
         """The protocol of a new connection, which is refused later if there is no seat."""

@@ -40,7 +40,9 @@ class ChatFileProtocol(Conversation):
 
     def __init__(self, table: Table) -> None:
         """Not connected yet."""
-        super().__init__(table.clock, table.repository, table.digests, table.admission.visits, table.in_thread)
+        super().__init__(
+            table.clock, table.repository, table.listings, table.digests, table.admission.visits, table.queue()
+        )
         self.flush_timeout = table.timeouts.flush
         self._table = table
         self._timeouts = table.timeouts

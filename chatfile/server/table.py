@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from chatfile.admission import Admission
 from chatfile.digests import Digests
+from chatfile.disk import InThread
 from chatfile.repository import Repository
+from chatfile.server.listings import Listings
 from chatfile.server.refusals import RefusalLog
-from chatfile.threads import InThread
 
 if TYPE_CHECKING:
     from chatfile.server.protocol import ChatFileProtocol
@@ -33,11 +35,13 @@ class Table:
     """The seats and the files, and every connection there is."""
 
     repository: Repository
+    listings: Listings
     digests: Digests | None
     admission: Admission
     timeouts: Timeouts
     clock: IReactorTime
-    in_thread: InThread
+    queue: Callable[[], InThread]
+    """Gives what makes the calls of one client that open and read files."""
     refusals: RefusalLog
     standing_room: int
     """Connections without a seat that are kept at once: those refused that take their time to go, and those whose TLS

@@ -22,6 +22,7 @@ _SERVER_VALUES = {
     "line-timeout": "SECONDS",
     "stall-timeout": "SECONDS",
     "flush-timeout": "SECONDS",
+    "disk-timeout": "SECONDS",
     "drain-timeout": "SECONDS",
     "certificate": "FILE",
     "key": "FILE",

@@ -1,0 +1,65 @@
+"""The lanes of a server: what is asked of the disk in one of them never waits for what was asked in another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+
+from chatfile.disk.lanes import Lane
+from chatfile.disk.workers import ThreadWorker, Worker
+
+LEAST, MOST = 16, 256
+"""Threads that a lane may have in calls that somebody waits for; within these bounds, one for each client."""
+
+
+class Disk:
+    """A lane for listings, one for files, which are opened, read and closed, and one for digests."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        in_reactor: Callable[..., object],
+        *,
+        timeout: float,
+        clients: int,
+        start: Callable[[], Worker] = ThreadWorker,
+    ) -> None:
+        """Make lanes for so many `clients`, whose calls may take `timeout` seconds (0: any time).
+
+        See `Lane` for the other arguments.
+        """
+        most = min(max(clients, LEAST), MOST)
+
+        def lane(*, at_once: int, most: int, patience: float) -> Lane:
+            return Lane(clock, in_reactor, timeout=timeout, at_once=at_once, most=most, patience=patience, start=start)
+
+        # A listing computes with the interpreter's lock: two of them at once are not done sooner.
+        self.listings = lane(at_once=1, most=4, patience=1.0)
+        self.files = lane(at_once=8, most=most, patience=0.02)
+        # Hashing computes without it, on as many processors as that is worth.
+        self.digests = lane(at_once=2, most=most, patience=0.05)
+
+    def close(self) -> None:
+        """End the threads that are in no call, and begin no more calls."""
+        for lane in (self.listings, self.files, self.digests):
+            lane.close()
+
+
+def in_thread(call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Deferred[Any]:
+    """Make a call in a thread, for a program that is a single client; see `InThread`.
+
+    Unlike those of the reactor's pool, the thread does not keep the process from ending.
+    """
+    return _lane_of_this_process().queue()(call, *arguments, **named)
+
+
+@lru_cache(maxsize=1)
+def _lane_of_this_process() -> Lane:
+    from twisted.internet import reactor  # noqa: PLC0415 -- the program may have chosen one
+
+    in_reactor = IReactorFromThreads(reactor).callFromThread
+    return Lane(IReactorTime(reactor), in_reactor, timeout=0, at_once=LEAST, most=MOST, patience=0.05)
