@@ -96,13 +96,13 @@ class ChatFileService(service.MultiService):
 
     def stopService(self) -> Deferred[None]:
         """No new clients; then let the present ones finish, or reset them at a second signal."""
+        self._hurry_at_next_signal()
         self.log.info(
             "Going down: transfers have {seconds:g} seconds more (0: no limit), unless there is a second signal",
             seconds=self._drain_timeout,
             event="draining",
         )
         stopping = maybeDeferred(super().stopService)
-        self._hurry_at_next_signal()
         return stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
 
     def _hurry_at_next_signal(self) -> None:

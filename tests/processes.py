@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.leftovers import open_descriptors
@@ -38,12 +39,20 @@ class ServerProcess:
     """Whether this test makes it log errors."""
 
     def __init__(
-        self, folder: Path, *options: str, port: str = "tcp:0:interface=127.0.0.1", reactor: str = "default"
+        self,
+        folder: Path,
+        *options: str,
+        port: str = "tcp:0:interface=127.0.0.1",
+        reactor: str = "default",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         twistd = [_BIN / "twistd", "-n", "--pidfile=", f"--reactor={reactor}"]
         command = [*twistd, "chatfile", "-p", port, "-f", folder, *options]
         self.log = ""
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder.parent)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder.parent,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
         self._logged = threading.Condition()
         self._log_reader = threading.Thread(target=self._read_log, daemon=True)
         self._log_reader.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -230,6 +231,16 @@ def test_clients_that_come_ask_for_what_hangs_and_go_take_nothing_from_others(th
     assert neighbour == ["done"]
 
 
+def test_closes_that_hang_take_nothing_from_others(threads: Threads) -> None:
+    for _ in range(MOST):
+        behind(threads.lane.queue(), int)
+        threads.clock.advance(PATIENCE)
+    neighbour = outcome(threads.lane.queue()(lambda: "done"))
+    threads.clock.advance(PATIENCE)
+    threads.end_one(-1)
+    assert neighbour == ["done"]
+
+
 def test_what_has_several_threads_hanging_is_refused_at_once_until_they_return(threads: Threads) -> None:
     for _ in range(3):
         hang(threads, 1, about="a")
@@ -250,6 +261,16 @@ def test_a_call_that_insists_waits_until_there_is_a_thread(threads: Threads) -> 
     assert closed == []
     threads.end_all()
     assert closed == ["descriptor"]
+
+
+def test_what_came_of_a_thing_that_hangs_is_given_back_though_more_of_it_is_refused(threads: Threads) -> None:
+    given_back: list[int] = []
+    for number in range(3):
+        outcome(acquire(partial(threads.lane.queue(), about="a"), given_back.append, int, number))
+        threads.clock.pump([PATIENCE, TIMEOUT])
+    assert hang(threads, 1, about="a") == [[DiskUnavailable]]
+    threads.end_all()
+    assert sorted(given_back) == [0, 1, 2]
 
 
 def test_without_another_thread_those_that_there_are_do() -> None:

@@ -39,8 +39,8 @@ class InThread(Protocol):
         fails with `DiskUnavailable` where the call does not return in time, or can't be made. In all these cases
         `unwanted(result)` is called in a thread as soon as none is in the call any more, with None for no result.
 
-        `about` names what is read: of a thing that has several threads hanging already, more is refused at once. A
-        call that `insist`s is never refused: it waits until there is a thread.
+        `about` names what is read: of a thing that has several threads hanging already, more is refused at once.
+        `insist` on what has to be made, and nobody waits for: it is never refused, but waits until there is a thread.
         """
 
 

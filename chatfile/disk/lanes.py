@@ -133,7 +133,8 @@ class Lane:
 
     def add(self, call: _Call, queue: Queue) -> None:
         """Let `call` wait for its turn; for `Queue` alone."""
-        if call.about is not None and self._lost_about[call.about] >= _LOST_ABOUT_ONE:
+        hangs = call.about is not None and self._lost_about[call.about] >= _LOST_ABOUT_ONE
+        if hangs and not call.insists:
             self._refuse(call, DiskUnavailable())
             return
         queue.waiting.append(call)
@@ -287,7 +288,7 @@ class Lane:
                 break
             del self._fresh[call]
             self._slow[call] = None
-            if call.is_unwanted:
+            if call.is_unwanted or call.insists:
                 self._lose(call)
 
     def _lose(self, call: _Call) -> None:
