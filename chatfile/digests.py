@@ -59,8 +59,8 @@ class Digests:
 
     TURN = 32 << 20
     """Bytes that a job computes before it goes to the end of the line: a small file does not wait for large ones."""
-    TURN_SECONDS = 0.1
-    """Seconds after which it goes there, however few bytes the disk has given."""
+    TURN_SECONDS = 0.03
+    """Seconds after which it goes there, however few bytes the disk has given: one that computes is never slow."""
     CACHED = 10_000
     """Digests kept, those asked for latest; some 500 bytes each."""
     CHUNK = 256 << 10

@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
-from operator import attrgetter
 from unicodedata import category
 
 from chatfile import errors
@@ -23,8 +23,8 @@ _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENAMETOOLONG, errno.EISDIR}
 
-_SLICE = 4096
-"""Entries sorted in one go, in some three milliseconds."""
+_PART = 1024
+"""Entries sorted in one go, more or less: that takes less than a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +89,19 @@ class Repository:
         """Serve `folder`, an absolute path."""
         self._folder = folder
 
-    def listing(self, is_stopped: Callable[[], bool] = lambda: False) -> list[Entry]:
-        """What can be fetched, sorted by name, code point by code point; nothing more is read once `is_stopped()`.
+    def listing(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[Entry]:
+        """Read what can be fetched, and give it sorted by name, code point by code point.
 
-        Raises `FolderUnavailable`.
+        Nothing more is read once `is_stopped()`. Raises `FolderUnavailable`.
         """
         with self._opened_folder() as folder:
             try:
                 with os.scandir(folder) as found:
                     readable = takewhile(lambda _: not is_stopped(), found)
-                    entries = [entry for each in readable if (entry := _entry(each)) is not None]
+                    packed = [_packed(entry) for each in readable if (entry := _entry(each)) is not None]
             except OSError as error:
                 raise errors.FolderUnavailable(why=errors.reason(error)) from error
-        return _sorted(entries)
+        return map(_unpacked, _sorted(packed))
 
     def open(self, name: str) -> OpenFile:
         """The file `name`, open for reading.
@@ -146,13 +146,28 @@ class Repository:
             let_go(descriptor)
 
 
-def _sorted(entries: list[Entry]) -> list[Entry]:
-    """By name. Slices first, which the last sort only merges: nobody else gets the interpreter while a sort runs."""
-    by_name = attrgetter("name")
-    for start in range(0, len(entries), _SLICE):
-        entries[start : start + _SLICE] = sorted(entries[start : start + _SLICE], key=by_name)
-    entries.sort(key=by_name)
-    return entries
+# A hundred thousand objects would have to be looked at by the garbage collector, again and again; strings have not.
+
+
+def _packed(entry: Entry) -> str:
+    """Such strings are in the order of their names: no character comes before a NUL, and no name holds one."""
+    return f"{entry.name}\0{entry.size}\0{entry.mtime}"
+
+
+def _unpacked(packed: str) -> Entry:
+    name, size, mtime = packed.split("\0")
+    return Entry(int(size), int(mtime), name)
+
+
+def _sorted(texts: list[str]) -> Iterator[str]:
+    """In small parts, of which each has a range of its own: nobody else gets the interpreter while a sort runs."""
+    bounds = sorted(texts[::_PART])
+    parts: list[list[str]] = [[] for _ in range(len(bounds) + 1)]
+    for text in texts:
+        parts[bisect(bounds, text)].append(text)
+    for part in parts:
+        part.sort()
+        yield from part
 
 
 def _entry(found: os.DirEntry[str]) -> Entry | None:

@@ -133,6 +133,33 @@ def test_what_waits_for_its_disk_keeps_nobody_from_beginning(threads: Threads) -
     assert waiting == ["done"]
 
 
+def test_whoever_waits_for_a_slow_disk_takes_the_place_of_others_once(threads: Threads) -> None:
+    slow = [threads.lane.queue() for _ in range(AT_ONCE)]
+    for _ in range(3):
+        for queue in slow:
+            outcome(queue(int))
+        threads.clock.advance(PATIENCE + 0.1)
+        threads.end_all()
+    for queue in slow:
+        outcome(queue(int))
+    neighbour = outcome(threads.lane.queue()(lambda: "done"))
+    threads.end_one(-1)
+    assert neighbour == ["done"]
+
+
+def test_whoever_computes_again_is_one_of_those_who_compute(threads: Threads) -> None:
+    queues = [threads.lane.queue() for _ in range(AT_ONCE)]
+    for seconds in (PATIENCE + 0.1, 0.1):
+        for queue in queues:
+            outcome(queue(int))
+        threads.clock.advance(seconds)
+        threads.end_all()
+    for queue in queues:
+        outcome(queue(int))
+    hang(threads, 1)
+    assert len(threads.busy()) == AT_ONCE
+
+
 def test_what_nobody_waits_for_is_not_begun_and_told(threads: Threads) -> None:
     made: list[str] = []
     hang(threads, AT_ONCE)

@@ -90,7 +90,7 @@ def test_what_is_listed_opens_with_the_size_and_time_of_its_row(repository: Repo
     (folder / "empty").touch()
     (folder / "b").write_bytes(bytes(range(256)))
     os.utime(folder / "b", ns=(0, -1_500_000_000))
-    assert Entry(5, 1_500_000_000, "a.txt") in repository.listing()
+    assert Entry(5, 1_500_000_000, "a.txt") in list(repository.listing())
     assert Entry(256, -2, "b") in repository.listing()
     for entry in repository.listing():
         opened = repository.open(entry.name)
@@ -343,8 +343,8 @@ def test_a_descriptor_is_closed_once_or_handed_on(repository: Repository) -> Non
         os.fstat(descriptor)
 
 
-def test_a_listing_of_many_slices_is_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatfile.repository._SLICE", 2)
+def test_a_listing_of_many_parts_is_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatfile.repository._PART", 2)
     for name in "gcaebfd":
         (tmp_path / name).touch()
     assert "".join(entry.name for entry in Repository(str(tmp_path)).listing()) == "abcdefg"

@@ -77,7 +77,7 @@ def how_it_ended(client: RawClient) -> bytes:
             line = client.line()
     except ConnectionResetError:
         return b"reset"
-    return line.split()[1] if line.startswith(b"ERROR ") else b"reset" if not line else line
+    return line.split()[1] if line.startswith(b"ERROR ") else line or b"reset"
 
 
 def test_whoever_was_told_can_go_on_and_the_file_is_there_again_when_the_disk_is(slow_disk: SlowDisk) -> None:

@@ -7,7 +7,8 @@ All but the calls themselves happens in the reactor, so nothing here is locked. 
        +---cancelled---> none <----returns-----+-------------------------------------------+
 
 At most `at_once` calls are fresh, for those may compute. One that is slow waits for its disk, and keeps nobody from
-beginning. At most `most` threads are in calls that are not lost. A lost one is replaced, up to `spare` times at once.
+beginning; a client whose latest call was slow begins the next one as slow, so that it takes no other's place again. At
+most `most` threads are in calls that are not lost. A lost one is replaced, up to `spare` times at once.
 """
 
 from __future__ import annotations
@@ -34,16 +35,20 @@ _AT_ONCE = 1e-6
 class _Call:
     """One call, from its beginning or its wait for that to its end."""
 
-    __slots__ = ("about", "answer", "arguments", "began", "function", "insists", "is_unwanted", "unwanted", "worker")
+    __slots__ = (
+        "about", "answer", "arguments", "began", "function", "insists", "is_unwanted", "queue", "unwanted", "worker",
+    )  # fmt: skip
 
     def __init__(
         self,
+        queue: Queue,
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         unwanted: Callable[[Any], object] | None,
         about: Hashable,
         insists: bool,
     ) -> None:
+        self.queue = queue
         self.function = function
         self.arguments = arguments
         self.unwanted = unwanted
@@ -58,10 +63,11 @@ class _Call:
 class Queue:
     """The calls of one client that wait, in the order in which it made them; itself an `InThread`."""
 
-    __slots__ = ("_lane", "waiting")
+    __slots__ = ("_lane", "is_slow", "waiting")
 
     def __init__(self, lane: Lane) -> None:
         self.waiting: deque[_Call] = deque()
+        self.is_slow = False
         self._lane = lane
 
     def __call__(
@@ -74,9 +80,9 @@ class Queue:
         insist: bool = False,
     ) -> Deferred[Any]:
         """See `InThread`."""
-        asked = _Call(call, arguments, unwanted, about, insist)
-        asked.answer = Deferred(lambda _: self._lane.give_up(asked, self))
-        self._lane.add(asked, self)
+        asked = _Call(self, call, arguments, unwanted, about, insist)
+        asked.answer = Deferred(lambda _: self._lane.give_up(asked))
+        self._lane.add(asked)
         return asked.answer
 
 
@@ -131,27 +137,27 @@ class Lane:
 
     # --- coming and going ---
 
-    def add(self, call: _Call, queue: Queue) -> None:
+    def add(self, call: _Call) -> None:
         """Let `call` wait for its turn; for `Queue` alone."""
         hangs = call.about is not None and self._lost_about[call.about] >= _LOST_ABOUT_ONE
         if hangs and not call.insists:
             self._refuse(call, DiskUnavailable())
             return
-        queue.waiting.append(call)
-        if len(queue.waiting) == 1:
-            self._line.append(queue)
+        call.queue.waiting.append(call)
+        if len(call.queue.waiting) == 1:
+            self._line.append(call.queue)
         self._begin_some()
 
-    def give_up(self, call: _Call, queue: Queue) -> None:
+    def give_up(self, call: _Call) -> None:
         """Nobody waits for `call` any more: it is not begun, or left to end on its own; for `Queue` alone."""
         call.is_unwanted = True
         if call in self._slow:
             self._lose(call)
             self._begin_some()
         elif call not in self._fresh:
-            queue.waiting.remove(call)
-            if not queue.waiting:
-                self._line.remove(queue)
+            call.queue.waiting.remove(call)
+            if not call.queue.waiting:
+                self._line.remove(call.queue)
             self._clean_up(call, None)
 
     def _refuse(self, call: _Call, why: DiskUnavailable) -> None:
@@ -181,6 +187,9 @@ class Lane:
             self._watch()
 
     def _has_room(self) -> bool:
+        """Whether the next call may begin, if there is a thread for it."""
+        if self._line[0].is_slow:
+            return True
         if len(self._fresh) >= self._at_once:
             self._sort_out()
         return len(self._fresh) < self._at_once
@@ -210,7 +219,7 @@ class Lane:
 
     def _begin(self, call: _Call, worker: Worker) -> None:
         call.worker, call.began = worker, self._clock.seconds()
-        self._fresh[call] = None
+        (self._slow if call.queue.is_slow else self._fresh)[call] = None
         worker.do(partial(self._make, call))
         if not self._alarm.is_set:
             self._watch()
@@ -240,6 +249,7 @@ class Lane:
 
     def _returned(self, call: _Call, result: Any) -> None:
         self._forget(call)
+        call.queue.is_slow = self._clock.seconds() - call.began > self._patience
         if self._workers - len(self._lost) > self._most:
             call.worker.quit()  # it was replaced
             self._workers -= 1
@@ -288,6 +298,7 @@ class Lane:
                 break
             del self._fresh[call]
             self._slow[call] = None
+            call.queue.is_slow = True
             if call.is_unwanted or call.insists:
                 self._lose(call)
 

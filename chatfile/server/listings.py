@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -87,13 +88,17 @@ class Listings:
         """In a thread."""
         making.has_begun = True  # before anything is read: who asks from now on is not answered by this one
         entries = self._repository.listing(making.stopped.is_set)
-        return Listing(len(entries), _shared(_pieces(entries), self._latest()))
+        pieces = _shared(_pieces(entries), self._latest())
+        return Listing(sum(piece.count(b"\n") for piece in pieces), pieces)
 
 
-def _pieces(entries: Sequence[Entry]) -> Iterator[bytes]:
-    for start in range(0, len(entries), _ROWS):
-        some = entries[start : start + _ROWS]
-        yield b"".join(wire.format_reply(wire.FileRow(entry.size, entry.mtime, entry.name)) + b"\n" for entry in some)
+def _pieces(entries: Iterator[Entry]) -> Iterator[bytes]:
+    while piece := b"".join(map(_row, islice(entries, _ROWS))):
+        yield piece
+
+
+def _row(entry: Entry) -> bytes:
+    return wire.format_reply(wire.FileRow(entry.size, entry.mtime, entry.name)) + b"\n"
 
 
 def _shared(pieces: Iterator[bytes], before: Listing | None) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from tests.bench import peers
 from tests.bench.measure import Figures
 from tests.bench.peers import Absent, Peer
 from tests.bench.registry import at_most, benchmark
-from tests.bench.session import DATA, MIB, Session, keep_digest, talk, write_random
+from tests.bench.session import DATA, GIB, MIB, Session, keep_digest, talk, write_random
 from tests.bench.transfers import chatfile_sink
 
 PAUSE = 1000
@@ -22,13 +23,19 @@ SEATS = 8
 FLOOD = 100_000
 """Lines that are sent at a time."""
 FILES = 100_000
+SLOW_DISK = Path(__file__).parent.parent / "slow_disk.c"
+CONTENT = b"ten bytes\n"
 GOAL = at_most(20, "ms")
 
 
-def _probe(session: Session, server: Peer) -> Figures:
+def _probe(session: Session, server: Peer, request: str = "hello") -> Figures:
     """The 99th percentile of each round, in ms; the note has the longest of all."""
+    with talk(server.port) as client:
+        client.send(f"{request}\n".encode())
+        client.half_close()
+        reply = client.rest().decode()
     rounds = [
-        session.programs.run("pingpong", server.port, 1, "hello\n", "hello ACK\n", session.seconds, PAUSE)
+        session.programs.run("pingpong", server.port, 1, f"{request}\n", reply, session.seconds, PAUSE)
         for _ in range(session.runs)
     ]
     longest = max(numbers[4] for numbers in rounds) * 1000
@@ -133,17 +140,92 @@ def p99_flood(session: Session) -> Figures:
             return _probe(session, server)
 
 
-@benchmark("p99-list", "a message while another client lists 100,000 files again and again", GOAL)
-def p99_list(session: Session) -> Figures:
-    """The listing is read at once."""
+@contextmanager
+def _listings(session: Session) -> Iterator[Peer]:
+    """A server whose 100,000 files another client lists again and again, and reads at once."""
     folder = session.scratch / "many"
-    folder.mkdir()
-    for number in range(FILES):
-        (folder / f"{number}.txt").touch()
+    if not folder.exists():
+        folder.mkdir()
+        for number in range(FILES):
+            (folder / f"{number}.txt").write_bytes(CONTENT)
     with peers.chatfile(session.scratch, folder, "-n", SEATS) as server, ExitStack() as stack:
         arguments = [server.port, 1, 1, 1, "list\n", _listing_bytes(server), "", 1e6]
         stack.enter_context(_load(session, "pipeline", *arguments))
+        yield server
+
+
+@benchmark("p99-list", "a message while another client lists 100,000 files again and again", GOAL)
+def p99_list(session: Session) -> Figures:
+    """The listing is read at once."""
+    with _listings(session) as server:
         return _probe(session, server)
+
+
+@benchmark("p99-list-get", "the same, a file of 10 bytes", GOAL)
+def p99_list_get(session: Session) -> Figures:
+    """To its END; the digest is not known."""
+    with _listings(session) as server, _fresh(session.scratch / "many" / "0.txt"):
+        return _probe(session, server, "get 0.txt")
+
+
+@benchmark("p99-list-hash", "the same, its digest", GOAL)
+def p99_list_hash(session: Session) -> Figures:
+    """Which is not known."""
+    with _listings(session) as server, _fresh(session.scratch / "many" / "0.txt"):
+        return _probe(session, server, "hash 0.txt")
+
+
+@contextmanager
+def _slow_files(session: Session) -> Iterator[Peer]:
+    """A server of which three clients are sent, and three have hashed, files on a disk that gives 256 KiB in 0.6 s."""
+    if not session.programs.are_native:
+        raise Absent("there is no cc")
+    folder = session.scratch / "slow"
+    if not folder.exists():
+        folder.mkdir()
+        (folder / "0.txt").write_bytes(CONTENT)
+        for number in range(6):
+            with open(folder / f"slow {number}", "wb") as sparse:
+                sparse.truncate(GIB)
+    settings = [f"LD_PRELOAD={session.programs.library(SLOW_DISK)}", "SLOW_DISK=read:slow:0.6"]
+    with peers.chatfile(session.scratch, folder, "-n", SEATS, settings=settings) as server, ExitStack() as stack:
+        for number, word in enumerate(("get", "hash") * 3):
+            stack.enter_context(talk(server.port)).send(f"{word} slow {number}\n".encode())
+        stack.enter_context(_fresh(folder / "0.txt"))
+        yield server
+
+
+@benchmark("p99-slow-list", "a listing while six clients wait for files on a slow disk", GOAL)
+def p99_slow_list(session: Session) -> Figures:
+    """Of seven files."""
+    with _slow_files(session) as server:
+        return _probe(session, server, "list")
+
+
+@benchmark("p99-slow-get", "the same, a file of 10 bytes", GOAL)
+def p99_slow_get(session: Session) -> Figures:
+    """To its END; the digest is not known."""
+    with _slow_files(session) as server:
+        return _probe(session, server, "get 0.txt")
+
+
+@benchmark("p99-slow-hash", "the same, its digest", GOAL)
+def p99_slow_hash(session: Session) -> Figures:
+    """Which is not known."""
+    with _slow_files(session) as server:
+        return _probe(session, server, "hash 0.txt")
+
+
+@contextmanager
+def _fresh(path: Path) -> Iterator[None]:
+    """Keep the server from knowing the digest of `path`, which stays the same, with the same time."""
+
+    def change() -> None:
+        os.utime(path, (0, 0))
+        time.sleep(0.1)
+
+    with _repeating(change):
+        yield
 
 
 def _listing_bytes(server: Peer) -> int:

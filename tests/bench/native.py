@@ -32,6 +32,15 @@ class Programs:
             raise RuntimeError(f"{name} failed: {done.stderr.strip() or done.returncode}")
         return [float(number) for number in done.stdout.split()]
 
+    def library(self, source: Path) -> Path:
+        """A library to be preloaded, of which `source` is the C source."""
+        library = self._folder / f"{source.stem}.so"
+        if not library.exists():
+            subprocess.run(
+                [str(self._compiler), "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"], check=True
+            )
+        return library
+
     def _compiled(self, name: str) -> Path:
         program = self._folder / name
         if not program.exists():

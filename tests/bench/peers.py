@@ -97,13 +97,15 @@ def _listening(port: int, log: Path, *command: object) -> Iterator[Peer]:
 
 
 @contextmanager
-def chatfile(scratch: Path, folder: Path, *options: object) -> Iterator[Peer]:
-    """`twistd chatfile` for `folder`."""
+def chatfile(scratch: Path, folder: Path, *options: object, settings: Sequence[str] = ()) -> Iterator[Peer]:
+    """`twistd chatfile` for `folder`; `settings` are those of its environment, `NAME=VALUE`."""
     descriptor, path = tempfile.mkstemp(prefix="chatfile-", suffix=".log", dir=scratch)
     os.close(descriptor)
     log = Path(path)
     serve = ["-p", "tcp:0:interface=127.0.0.1", "-f", folder]
-    with running([SCRIPTS / "twistd", "-n", "--pidfile=", "chatfile", *serve, *options], log) as process:
+    with running(
+        ["env", *settings, SCRIPTS / "twistd", "-n", "--pidfile=", "chatfile", *serve, *options], log
+    ) as process:
         _wait(process, log, lambda: "starting on" in log.read_text() and "Serving" in log.read_text())
         found = re.search(r"starting on (\d+)", log.read_text())
         assert found is not None
