@@ -84,6 +84,14 @@ class Digests:
         self._cache: OrderedDict[Version, str] = OrderedDict()
         self._jobs: dict[Version, _Job] = {}
 
+    def knows(self, status: os.stat_result) -> bool:
+        """Tell whether the digest of a file with that `status` is here; asked in any thread, it stays for a while."""
+        try:
+            self._cache.move_to_end(_version(status))
+        except KeyError:
+            return False
+        return True
+
     def digest(self, descriptor: int, status: os.stat_result) -> Deferred[str]:
         """The SHA-256, in hex, of the first `status.st_size` bytes of `descriptor`, which stays the caller's.
 
@@ -92,8 +100,7 @@ class Digests:
         wanted any more.
         """
         version = _version(status)
-        if version in self._cache:
-            self._cache.move_to_end(version)
+        if self.knows(status):
             return succeed(self._cache[version])
         job = self._jobs.get(version)
         if job is not None:

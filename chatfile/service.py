@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import re
 import signal
 import sys
@@ -89,6 +90,7 @@ class ChatFileService(service.MultiService):
     def startService(self) -> None:
         """Serve."""
         sys.setswitchinterval(SWITCH_INTERVAL)
+        gc.freeze()  # what there is by now stays: looking through it again would hold everybody up for 10 ms
         super().startService()  # type: ignore[no-untyped-call]
         if self._encrypted is not None and self._encrypted.warning:
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")

@@ -202,7 +202,7 @@ class Conversation(LineProtocol):
         self.close()
 
     async def _hash(self, request: wire.Hash) -> None:
-        opened = await self._open(request.name)
+        opened = await self._open(request.name, self._look)
         try:
             sha256 = await self._begin_digest(opened)
         except FileChanged as error:
@@ -220,7 +220,7 @@ class Conversation(LineProtocol):
         await self._send_file(request.name, request.offset)
 
     async def _send_file(self, name: str, offset: int) -> None:
-        opened = await self._open(name)
+        opened = await self._open(name, self._repository.open)
         try:
             if offset > opened.size:
                 raise errors.BadOffset(name=name, size=opened.size)
@@ -242,12 +242,19 @@ class Conversation(LineProtocol):
 
     # --- files ---
 
-    async def _open(self, name: str) -> OpenFile:
+    async def _open(self, name: str, how: Callable[[str], OpenFile]) -> OpenFile:
         """Open in a thread; if the client has gone by then, it is closed again."""
         try:
-            return await acquire(self._calls_about(name), OpenFile.close, self._repository.open, name)
+            return await acquire(self._calls_about(name), OpenFile.close, how, name)
         except OSError as error:
             raise errors.Unavailable(name=name, why=errors.reason(error)) from error
+
+    def _look(self, name: str) -> OpenFile:
+        """In a thread: open the file, and close it again where its digest is known, or none is wanted."""
+        opened = self._repository.open(name)
+        if self._digests is None or self._digests.knows(opened.status):
+            opened.close()
+        return opened
 
     def _close(self, opened: OpenFile) -> None:
         if opened.is_open:
