@@ -182,6 +182,10 @@ class IsCommand(ChatFileError):
     """ "{text}" is a command, not a message: a server would carry it out."""
 
 
+class NoThreads(ChatFileError):
+    """Standard input can't be read: the system gives no more threads. End other programs, or raise "ulimit -u"."""
+
+
 class BadName(ChatFileError):
     """ "{name}" is a path or not a file name; ask for a plain name, as "list" shows it."""
 

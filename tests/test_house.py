@@ -56,7 +56,7 @@ HOUSE = {
     "completions": set(),
     "options": {"completions", "errors", "server", "tls", "version"},
     "service": {"admission", "digests", "disk", "options", "repository", "server", "tls"},
-    "cli": {"errors", "wire", "lines", "tls", "client", "downloads", "version", "completions"},
+    "cli": {"disk", "errors", "wire", "lines", "tls", "client", "downloads", "version", "completions"},
     "__main__": {"options", "wire"},
 }
 # What a room never imports of the world outside.

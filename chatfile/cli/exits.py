@@ -37,6 +37,7 @@ _CODES: tuple[tuple[type[errors.ChatFileError], Exit], ...] = (
     (errors.Refusal, Exit.REFUSED),
     (errors.DigestMismatch, Exit.MISMATCH),
     (errors.LocalFileError, Exit.LOCAL_FILE),
+    (errors.NoThreads, Exit.LOCAL_FILE),
     (errors.BadName, Exit.USAGE),
     (errors.IsCommand, Exit.USAGE),
     (errors.ChatFileError, Exit.BROKEN),

@@ -28,8 +28,11 @@ class StandardInput:
         self._wanted = threading.Semaphore(0)
 
     def start(self) -> None:
-        """Begin to read. The thread is a daemon: a read can't be called back."""
-        threading.Thread(target=self._read, daemon=True).start()
+        """Begin to read. The thread is a daemon: a read can't be called back. Raises `NoThreads`."""
+        try:
+            threading.Thread(target=self._read, daemon=True).start()
+        except RuntimeError as error:
+            raise errors.NoThreads from error
 
     def next(self) -> Deferred[bytes | errors.ChatFileError | None]:
         """The next line without its end; None at the end of input; the error that was `interject`ed."""

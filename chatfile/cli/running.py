@@ -18,6 +18,7 @@ from chatfile.cli.gauges import Gauge
 from chatfile.cli.getting import Getting
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.progress import Bars, Display, Progress, is_drawable
+from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, one_command
 from chatfile.cli.views import KEPT, View
 from chatfile.client import ChatFileClient
@@ -64,6 +65,7 @@ def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> Exit:
     from twisted.internet import reactor as installed  # noqa: PLC0415 -- importing it installs it
 
     reactor: Any = installed  # it has more than one interface, and `run` takes more than they say
+    reactor.installNameResolver(Resolver())
     outcome: list[Exit | Failure] = []
     view = View(as_json=arguments.json, quiet=arguments.quiet, output_is_taken=_is_copied_out(arguments))
     progress = Progress(reactor, _display(arguments, view, is_interactive))

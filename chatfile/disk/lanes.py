@@ -20,6 +20,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatfile.clocks import Alarm
@@ -89,6 +90,8 @@ class Queue:
 class Lane:
     """The threads for calls of one kind, started as they are needed."""
 
+    log = Logger()
+
     def __init__(
         self,
         clock: IReactorTime,
@@ -121,6 +124,7 @@ class Lane:
         self._cleaner = self.queue()
         self._idle: list[Worker] = []
         self._workers = 0
+        self._is_limited = False
         self._alarm = Alarm(clock, self._look)
 
     def queue(self) -> Queue:
@@ -203,11 +207,19 @@ class Lane:
         try:
             worker = self._start()
         except RuntimeError:  # a limit of the system: those that there are must do
+            self._tell_of_limit()
             if not self._workers:
                 self._refuse_all(DiskUnavailable("the system gives no more threads"))
             return None
+        self._is_limited = False
         self._workers += 1
         return worker
+
+    def _tell_of_limit(self) -> None:
+        """Once, and again when it was over in between."""
+        if not self._is_limited:
+            self.log.warn("The system gives no more threads: {count} must do", count=self._workers, event="threads")
+        self._is_limited = True
 
     def _next(self) -> _Call:
         """Of the client whose turn it is; its next one waits until all others had theirs."""

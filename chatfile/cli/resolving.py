@@ -1,0 +1,61 @@
+"""Looking up the names of hosts in threads that do not keep the program from ending."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution, IResolutionReceiver
+from zope.interface import implementer
+
+from chatfile import disk
+
+_ADDRESSES: dict[int, type[IPv4Address | IPv6Address]] = {
+    socket.AF_INET: IPv4Address,
+    socket.AF_INET6: IPv6Address,
+}
+
+
+@implementer(IHostResolution)
+class _Resolution:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        """A thread that waits for a name server can't be called back; nobody waits for it at the end."""
+
+
+@implementer(IHostnameResolver)
+class Resolver:
+    """As Twisted's own, but a reactor that ends waits for the threads of that one, and so for a silent name server."""
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Sequence[type[IAddress]] | None = None,
+        transportSemantics: str = "TCP",  # noqa: ARG002 -- there is nothing else here
+    ) -> IHostResolution:
+        """See `IHostnameResolver`."""
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+        Deferred.fromCoroutine(_resolve(resolutionReceiver, hostName, portNumber, addressTypes))
+        return resolution
+
+
+async def _resolve(
+    receiver: IResolutionReceiver, host: str, port: int, wanted: Sequence[type[IAddress]] | None
+) -> None:
+    try:
+        found = await disk.in_thread(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # there is no such host, no thread to ask in, or no name of one
+        found = []
+    for family, _, _, _, address in found:
+        kind: Any = _ADDRESSES.get(family)
+        if kind is not None and (wanted is None or kind in wanted):
+            receiver.addressResolved(kind("TCP", *address))
+    receiver.resolutionComplete()
