@@ -70,21 +70,21 @@ class ChatFileClient(LineProtocol):
         """
         return self._ask(wire.Message(text), AckPending(text))
 
-    def status(self) -> Deferred[list[wire.ClientRow]]:
+    def status(self) -> Deferred[wire.Rows[wire.ClientRow]]:
         """Who is and who was connected."""
-        return self._ask(wire.Status(), RowsPending(wire.StatusHeader, wire.ClientRow))
+        return self._ask(wire.Status(), RowsPending(wire.StatusHeader, _parse_client))
 
-    def listing(self) -> Deferred[list[wire.FileRow]]:
+    def listing(self) -> Deferred[wire.Rows[wire.FileRow]]:
         """The files that there are."""
-        return self._ask(wire.List(), RowsPending(wire.ListHeader, wire.FileRow))
+        return self._ask(wire.List(), RowsPending(wire.ListHeader, wire.parse_listed))
 
-    def help(self) -> Deferred[list[str]]:
+    def help(self) -> Deferred[wire.Rows[str]]:
         """What the server says of its commands."""
         return self._ask(wire.Help(), TextPending())
 
     def hash(self, name: str, *, size: int = 0) -> Deferred[wire.Digest]:
         """The digest of a file, with its size and time; for `size` bytes the server is given time to hash them."""
-        pending = LinePending(wire.Digest, lambda digest: digest.name == name)
+        pending = LinePending(wire.Digest, lambda digest: digest.name == name and wire.is_servable(name))
         pending.hashing = size
         return self._ask(wire.Hash(name), pending)
 
@@ -223,6 +223,10 @@ class ChatFileClient(LineProtocol):
         while self._pending:
             self._pending.popleft().lose(end)
         self.closed.callback(end)
+
+
+def _parse_client(line: bytes) -> wire.ClientRow:
+    return wire.parse_reply(line, wire.ClientRow)
 
 
 def _is_usable(welcome: wire.Welcome) -> bool:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
-from unicodedata import category
 
 from chatfile import errors
 from chatfile.descriptors import let_go
+from chatfile.wire.names import is_servable
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO put in the place of a file must not hold the thread (POSIX open()).
@@ -69,17 +69,6 @@ class OpenFile:
         """Give the descriptor back, if it is still here."""
         if self.is_open:
             let_go(self.detach())
-
-
-def is_servable(name: str) -> bool:
-    """Whether a file can be served under `name`: the predicate of list, get and hash alike.
-
-    A single path component, not hidden, that stands on a line of its own: UTF-8 without control characters or line
-    separators.
-    """
-    if not name or name.startswith(".") or "/" in name:
-        return False
-    return (name.isascii() and name.isprintable()) or not any(category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
 
 
 class Repository:

@@ -29,7 +29,7 @@ HOUSE = {
     "tls": {"errors"},
     "lines": {"clocks", "telnet", "transports"},
     "descriptors": set(),
-    "repository": {"descriptors", "errors"},
+    "repository": {"descriptors", "errors", "wire"},
     "admission": {"errors"},
     "digests": {"descriptors", "disk"},
     "sending": {"descriptors", "errors", "disk", "transports"},
@@ -56,7 +56,7 @@ HOUSE = {
     "completions": set(),
     "options": {"completions", "errors", "server", "tls", "version"},
     "service": {"admission", "digests", "disk", "options", "repository", "server", "tls"},
-    "cli": {"disk", "errors", "wire", "lines", "tls", "client", "downloads", "version", "completions"},
+    "cli": {"disk", "errors", "wire", "lines", "tls", "client", "downloads", "partfile", "version", "completions"},
     "__main__": {"options", "wire"},
 }
 # What a room never imports of the world outside.
@@ -97,6 +97,11 @@ def test_imports_point_down(path: Path) -> None:
             assert rest[0] in HOUSE[room(path)], name
         assert first not in PURE.get(room(path), set()), name
         assert not (at_import and name.startswith("twisted.internet.reactor")), name
+
+
+def test_the_repository_knows_of_the_wire_what_a_name_is_and_no_more() -> None:
+    names = [name for name, _ in imports(ROOT / "chatfile" / "repository.py") if name.startswith("chatfile.wire")]
+    assert names == ["chatfile.wire.names.is_servable"]
 
 
 def test_every_room_is_in_the_plan() -> None:

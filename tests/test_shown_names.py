@@ -17,12 +17,14 @@ from chatfile.wire import printable
 from tests.processes import ServerProcess, client_command, run_client
 from tests.terminals import Terminal
 
-EVIL = "\x1b[2J\x1b]52;c;QUFB\x07\x9b31m\b\x7f\u202eliv\u2066\u200b\ufeffé😀\U000e0041"
+NAME = "\u202eliv\u2066\u200b\ufeffé😀\U000e0041"
+"""The worst that a server may list."""
+EVIL = f"\x1b[2J\x1b]52;c;QUFB\x07\x9b31m\b\x7f{NAME}"
 """What a terminal obeys, and no white space, which would end a field."""
 TEXT = f"{EVIL}\r\x0b\x85\u2028\u2029\t"
 TIME = "2026-11-22T12:00:00Z"
 REPLIES = {
-    "list": f"LIST 1\n5 {TIME} {TEXT}\n",
+    "list": f"LIST 1\n5 {TIME} {NAME}\n",
     "status": f"STATUS 1\n{EVIL} {EVIL} {TIME} - 0 0\n",
     "help": f"HELP 1\n{TEXT}\n",
     "hash missing": f"ERROR no-such-file {TEXT}\n",
@@ -83,7 +85,7 @@ def test_what_a_hostile_server_says_is_shown_escaped(hostile: HostileServer, tmp
     assert (done.returncode, len(done.stdout.splitlines()), len(done.stderr.splitlines())) == (5, shown, 3)
     assert list(tmp_path.iterdir()) == [tmp_path / "client_downloads"]
     if option == "--json":
-        assert json.loads(done.stdout.splitlines()[0])["name"] == TEXT
+        assert json.loads(done.stdout.splitlines()[0])["name"] == NAME
 
 
 @pytest.mark.parametrize(

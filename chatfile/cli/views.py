@@ -6,15 +6,16 @@ import dataclasses
 import errno
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from chatfile import errors, wire
 from chatfile.cli import units
 from chatfile.cli.exits import Exit, error_word, exit_code
 from chatfile.downloads import Download
 
+Row = TypeVar("Row")
 _WIDEST = 64
 """Characters to which a column grows: one endless cell does not make every other row as long."""
 
@@ -80,24 +81,30 @@ class View:
         """The answer to a message."""
         self._show({"message": text, "reply": reply}, wire.printable(reply))
 
-    def clients(self, rows: Iterable[wire.ClientRow]) -> None:
+    def clients(self, rows: Sequence[wire.ClientRow]) -> None:
         """The cache of the server."""
-        rows = list(rows)
-        table = (
-            (row.name, row.address, _time(row.connected), _time(row.disconnected), str(row.files), str(row.bytes))
-            for row in rows
-        )
-        for row, text in zip(rows, aligned(list(table), right=(4, 5)), strict=True):
-            connected, disconnected = _time(row.connected), _time(row.disconnected)
-            times = {"connected": connected, "disconnected": None if row.disconnected is None else disconnected}
-            self._show(dataclasses.asdict(row) | times, text)
+        widths = column_widths([] if self.as_json else map(_client_cells, rows))
+        self._table(rows, _client_object, _client_cells, widths, right=(4, 5))
 
-    def files(self, rows: Iterable[wire.FileRow]) -> None:
+    def files(self, rows: Sequence[wire.FileRow]) -> None:
         """The listing."""
-        rows = list(rows)
-        table = ((str(row.size), _time(row.mtime), row.name) for row in rows)
-        for row, text in zip(rows, aligned(list(table), right=(0,)), strict=True):
-            self._show({"name": row.name, "size": row.size, "mtime": _time(row.mtime)}, text)
+        widest = 0 if self.as_json else len(str(max((row.size for row in rows), default=0)))
+        self._table(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # times are as wide as each other
+
+    def _table(
+        self,
+        rows: Sequence[Row],
+        as_object: Callable[[Row], dict[str, Any]],
+        cells: Callable[[Row], tuple[str, ...]],
+        widths: Sequence[int],
+        right: tuple[int, ...],
+    ) -> None:
+        """Show rows one by one, as they are looked at: there may be a million, which are never held all at once."""
+        for row in rows:
+            if self.as_json:
+                self._show(as_object(row), "")
+            else:
+                self._show({}, aligned(cells(row), widths, right))
 
     def help(self, rows: Iterable[str]) -> None:
         """The server's own words."""
@@ -152,10 +159,10 @@ class View:
 
 
 def _how_it_came(download: Download, seconds: float) -> str:
-    if download.already:
-        return f"already complete, {units.size(download.size)}, SHA-256 verified"
-    resumed = f", resumed at {units.percentage(download.resumed_from, download.size)} %"
     proof = "SHA-256 verified" if download.verified else "not verified, for the server does not hash"
+    if download.already:
+        return f"already complete, {units.size(download.size)}, {proof}"
+    resumed = f", resumed at {units.percentage(download.resumed_from, download.size)} %"
     return f"{units.size(download.size)} in {seconds:.1f} s{resumed if download.resumed_from else ''}, {proof}"
 
 
@@ -163,13 +170,39 @@ def _time(seconds: int | None) -> str:
     return "-" if seconds is None else wire.format_time(seconds)
 
 
-def aligned(table: Sequence[tuple[str, ...]], right: tuple[int, ...]) -> Iterator[str]:
-    """Columns of equal width, those in `right` flush right; the last one, and what is too wide, as long as it is."""
-    table = [tuple(wire.printable(cell) for cell in row) for row in table]
-    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*table, strict=True)]
+def _client_object(row: wire.ClientRow) -> dict[str, Any]:
+    disconnected = None if row.disconnected is None else _time(row.disconnected)
+    return dataclasses.asdict(row) | {"connected": _time(row.connected), "disconnected": disconnected}
+
+
+def _client_cells(row: wire.ClientRow) -> tuple[str, ...]:
+    return row.name, row.address, _time(row.connected), _time(row.disconnected), str(row.files), str(row.bytes)
+
+
+def _file_object(row: wire.FileRow) -> dict[str, Any]:
+    return {"name": row.name, "size": row.size, "mtime": _time(row.mtime)}
+
+
+def _file_cells(row: wire.FileRow) -> tuple[str, ...]:
+    return str(row.size), _time(row.mtime), row.name
+
+
+def column_widths(table: Iterable[tuple[str, ...]]) -> list[int]:
+    """Tell how wide each column of a table is, in characters."""
+    widths: list[int] = []
     for row in table:
-        cells = [
-            cell.rjust(width) if at in right else cell if at == len(row) - 1 else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells)
+        found = [min(len(wire.printable(cell)), _WIDEST) for cell in row]
+        widths = list(map(max, widths, found)) if widths else found
+    return widths
+
+
+def aligned(row: tuple[str, ...], widths: Sequence[int], right: tuple[int, ...]) -> str:
+    """Write a row in columns of these widths, those in `right` flush right.
+
+    The last one, and what is too wide, is as long as it is.
+    """
+    cells = [
+        cell.rjust(width) if at in right else cell if at == len(row) - 1 else cell.ljust(width)
+        for at, (cell, width) in enumerate(zip(map(wire.printable, row), widths, strict=True))
+    ]
+    return "  ".join(cells)

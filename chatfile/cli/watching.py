@@ -16,7 +16,7 @@ from chatfile import wire
 from chatfile.cli import units
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.session import BREAKS, Reconnect, Session
-from chatfile.cli.views import View, aligned
+from chatfile.cli.views import View, aligned, column_widths
 from chatfile.client import ChatFileClient
 
 _PAUSE = 1.0
@@ -101,7 +101,9 @@ class Blocks:
         """See `Picture`."""
         has_changed, self._before = seen != self._before, seen
         if has_changed or self._view.as_json:
-            lines = [title(seen, at), *aligned([HEADINGS, *(cells(each, at) for each in seen)], right=NUMBERS), ""]
+            table = [HEADINGS, *(cells(each, at) for each in seen)]
+            widths = column_widths(table)
+            lines = [title(seen, at), *(aligned(row, widths, NUMBERS) for row in table), ""]
             self._view.look(wire.format_time(at), [_as_object(each) for each in seen], lines)
 
     def leave(self) -> None:

@@ -78,6 +78,7 @@ class FilePending(Pending[Received]):
     def _begin(self, header: wire.FileHeader) -> None:
         if header.name != self._name:
             raise errors.ProtocolViolation(what=f'"{wire.printable(header.name)}", which was not asked for')
+        wire.check_servable(header.name)
         self._header = header
         self.connection.hold(Hold.DISK)
         accepting = succeed(None) if self.done.called else maybeDeferred(self._accept, header)

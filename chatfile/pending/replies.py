@@ -116,16 +116,14 @@ class LinePending(Pending[T]):
 Counted = type[wire.StatusHeader] | type[wire.ListHeader] | type[wire.HelpHeader]
 
 
-class RowsPending(Pending[list[T]]):
+class RowsPending(Pending[wire.Rows[T]]):
     """A line with a count, then so many rows."""
 
-    def __init__(self, header: Counted, row: type[T]) -> None:
-        """Of these kinds."""
+    def __init__(self, header: Counted, parse: Callable[[bytes], T]) -> None:
+        """Expect a `header` of that kind; `parse` gives the value of a row, or raises `ProtocolViolation`."""
         super().__init__()
         self._header = header
-        self._row = row
-        self._rows: list[T] = []
-        self._bytes = 0
+        self._rows = wire.Rows(parse)
         self.left: int | None = None
         """Rows that are still to come; None before the header."""
 
@@ -136,25 +134,20 @@ class RowsPending(Pending[list[T]]):
             if self.left > wire.MAX_ROWS:
                 raise errors.ProtocolViolation(what=f"{self.left} rows, more than the {wire.MAX_ROWS} accepted")
         else:
-            self._bytes += len(line)
-            if self._bytes > wire.MAX_ROWS_BYTES:
+            if self._rows.size + len(line) > wire.MAX_ROWS_BYTES:
                 raise errors.ProtocolViolation(what=f"rows of more than {wire.MAX_ROWS_BYTES} bytes")
-            self._rows.append(self.parse_row(line))
+            self._rows.append(line)
             self.left -= 1
         if not self.left:
             self.finish(self._rows)
-
-    def parse_row(self, line: bytes) -> T:
-        """A row's value."""
-        return wire.parse_reply(line, self._row)
 
 
 class TextPending(RowsPending[str]):
     """The rows of `help`, which are text for a person."""
 
     def __init__(self) -> None:
-        """Always the same."""
-        super().__init__(wire.HelpHeader, str)
+        """Take any text for a row."""
+        super().__init__(wire.HelpHeader, _text)
 
     def is_own(self, line: bytes) -> bool:
         """A text may look like an error; those that come before the server closes are taken for what they are."""
@@ -162,9 +155,9 @@ class TextPending(RowsPending[str]):
             (b"ERROR timeout ", b"ERROR shutdown ", b"ERROR internal ")
         )
 
-    def parse_row(self, line: bytes) -> str:
-        """Any text."""
-        return line.decode(errors="replace")
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace")
 
 
 def _quotation(line: bytes) -> str:

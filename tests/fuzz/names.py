@@ -9,7 +9,7 @@ from unicodedata import category
 from chatfile import errors, wire
 from chatfile.downloads import check_name
 from chatfile.partfile.names import beside
-from chatfile.repository import is_servable
+from chatfile.wire import is_servable
 
 LONGEST_NAME = 255
 

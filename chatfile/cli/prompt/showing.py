@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from chatfile import errors, wire
 from chatfile.cli import tables, units
@@ -13,9 +14,12 @@ from chatfile.cli.prompt.commands import HELP, HELP_BELOW
 from chatfile.cli.views import View
 from chatfile.downloads import Download
 
+Row = TypeVar("Row")
 _COMMANDS = 17
 """Columns of the help that the commands have."""
 _WIDEST_TEXT = 76
+_BLOCK = 10_000
+"""Rows of one table."""
 _BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 
 
@@ -30,18 +34,24 @@ class HumanView(View):
         self._me = me
         self._width = width
 
-    def clients(self, rows: Iterable[wire.ClientRow]) -> None:
+    def clients(self, rows: Sequence[wire.ClientRow]) -> None:
         """The cache of the server."""
-        self._table(tables.clients(list(rows), self._me(), time.time(), self._width()))
+        self._tables(rows, lambda some: tables.clients(some, self._me(), time.time(), self._width()))
 
-    def files(self, rows: Iterable[wire.FileRow]) -> None:
+    def files(self, rows: Sequence[wire.FileRow]) -> None:
         """The listing."""
-        rows = list(rows)
         if not rows:
             self.note("There is no file on the server.")
             return
-        total = units.size(sum(row.size for row in rows))
-        self._table([*tables.files(rows, time.time(), self._width()), f"{counted(len(rows), 'file')}, {total}"])
+        total = f"{counted(len(rows), 'file')}, {units.size(sum(row.size for row in rows))}"
+        self._tables(rows, lambda some: tables.files(some, time.time(), self._width()), total)
+
+    def _tables(self, rows: Sequence[Row], table: Callable[[Sequence[Row]], list[str]], *below: str) -> None:
+        """Show a table of the rows: as several, each with its titles, where there are so many that they fill memory."""
+        for start in range(0, len(rows), _BLOCK):
+            first, *lines = table(rows[start : start + _BLOCK])
+            titles = f"{_BOLD}{first}{_PLAIN}" if self._is_coloured else first
+            self._lines([titles, *lines, *(below if start + _BLOCK >= len(rows) else ())])
 
     def prompt_help(self) -> None:
         """What can be typed here."""
@@ -55,12 +65,12 @@ class HumanView(View):
     def download(self, download: Download, seconds: float) -> None:
         """A file that has arrived."""
         path = wire.printable(download.path)
+        proof = "SHA-256 verified" if download.verified else "not verified, for the server does not hash"
         if download.already:
-            self._lines([f"{path}: already complete, {units.size(download.size)}, SHA-256 verified"])
+            self._lines([f"{path}: already complete, {units.size(download.size)}, {proof}"])
             return
         share = units.percentage(download.resumed_from, download.size)
         resumed = f", resumed at {share} %" if download.resumed_from else ""
-        proof = "SHA-256 verified" if download.verified else "not verified, for the server does not hash"
         self._lines([f"{path}: {units.size(download.size)} in {tables.spent(seconds)}{resumed}, {proof}"])
 
     def error(self, error: errors.ChatFileError, name: str | None = None) -> None:  # noqa: ARG002 -- it is said in it
@@ -72,10 +82,6 @@ class HumanView(View):
 
     def _tell(self, text: str) -> None:
         super()._tell(textwrap.fill(text, self._width(), break_long_words=False, break_on_hyphens=False))
-
-    def _table(self, lines: Sequence[str]) -> None:
-        first = f"{_BOLD}{lines[0]}{_PLAIN}" if self._is_coloured else lines[0]
-        self._lines([first, *lines[1:]])
 
     def _lines(self, lines: Iterable[str]) -> None:
         self._show({}, "\n".join(lines))

@@ -1,0 +1,83 @@
+"""The rows of one reply, kept as the bytes that came: a million of them take little more than those."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar, overload
+
+from chatfile import errors
+from chatfile.wire.names import is_servable
+from chatfile.wire.printable import printable
+from chatfile.wire.replies import FileRow, parse_reply
+
+R = TypeVar("R")
+
+
+class Rows(Sequence[R]):
+    """Rows that were parsed once when they came, and are parsed again whenever somebody looks at them."""
+
+    def __init__(self, parse: Callable[[bytes], R]) -> None:
+        """Begin without rows; `parse` gives the value of a line, or raises `ProtocolViolation`."""
+        self._parse = parse
+        self._lines = bytearray()
+        self._ends = array("Q", (0,))
+
+    def append(self, line: bytes) -> None:
+        """Take one more row. Raises `ProtocolViolation` where `line` is none."""
+        self._parse(line)
+        self._lines += line
+        self._ends.append(len(self._lines))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all rows, without their ends."""
+        return len(self._lines)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> R: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[R]: ...
+
+    def __getitem__(self, at: int | slice) -> R | list[R]:
+        """Parse one row, or some."""
+        if isinstance(at, slice):
+            return [self._row(each) for each in range(len(self))[at]]
+        return self._row(range(len(self))[at])
+
+    def __iter__(self) -> Iterator[R]:
+        """Parse each row in turn."""
+        return map(self._row, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with any other sequence of rows."""
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's: rows can be appended
+
+    def __repr__(self) -> str:
+        """Show all rows."""
+        return f"Rows({list(self)!r})"
+
+    def _row(self, at: int) -> R:
+        return self._parse(bytes(self._lines[self._ends[at] : self._ends[at + 1]]))
+
+
+def parse_listed(line: bytes) -> FileRow:
+    """Parse a row of a listing. Raises `ProtocolViolation`, also for a name that no server may list."""
+    row = parse_reply(line, FileRow)
+    check_servable(row.name)
+    return row
+
+
+def check_servable(name: str) -> None:
+    """Raise `ProtocolViolation` where no server may have a file of that `name`."""
+    if not is_servable(name):
+        raise errors.ProtocolViolation(what=f'"{printable(name)}" is a name that no server may list')
