@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.disk import InThread, acquire
-from chatfile.partfile import PartFile, PresentFile, Source
+from chatfile.partfile import PartFile, PresentFile, Saved, Source, drop_leftovers, is_unfinished
 from chatfile.pending import Received
 
 
@@ -50,9 +50,17 @@ class Stage:
 
 
 def check_name(name: str) -> None:
-    """Raise `BadName` unless `name` can be that of a file in the folder of downloads."""
-    if not name or name in (".", "..") or "/" in name or "\0" in name:
+    """Raise `BadName` for a name under which no server has a file."""
+    if not wire.is_servable(name):
         raise errors.BadName(name=wire.printable(name))
+
+
+def _check_local(folder: str, name: str) -> None:
+    """Raise `BadName` for a path, and `LocalFileError` for a name that only part files and their notes have."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise errors.BadName(name=wire.printable(name))
+    if is_unfinished(name):
+        raise errors.LocalFileError(path=os.path.join(folder, name), why="such names are for unfinished downloads")
 
 
 async def download(
@@ -65,60 +73,120 @@ async def download(
     create_folder: bool = True,
     in_thread: InThread = disk.in_thread,
     listed_size: int | None = None,
+    saved: Saved | None = None,
     progress: Callable[[int], None] = lambda _: None,
     stage: Callable[[Stage], None] = lambda _: None,
 ) -> Download:
     """Fetch the file `name` into `folder`, under its own name or that of `save_as`.
 
-    What an earlier download left is resumed where the file is still the same. A file that is there already is not
-    fetched if it has the size and the digest of the one on the server (which has `listed_size`, if the caller knows);
-    one that differs is replaced only with `force`, and only by a whole and verified one. `progress(n)` is told of n
-    more bytes, `stage` of each step as it begins, and now and then of how far the checking is.
+    What an earlier download left is resumed where the file is still the same and the server hashes, which alone shows
+    that it is; else it all begins anew. A file that is there already is not fetched if it has the size and the digest
+    of the one on the server (which has `listed_size`, if the caller knows); one that differs is replaced only with
+    `force`, and only by a whole and verified one, and never where it is that of another name: `saved` knows of
+    those of the same run. `progress(n)` is told of n more bytes, `stage` of each step as it begins, and now and then
+    of how far the checking is.
 
     Raises `BadName`, a `LocalFileError`, a `Refusal`, `TransferBroken`, `DigestMismatch`; what has come so far is
     kept for the next time, unless its digest is wrong.
     """
-    check_name(save_as or name)
-    already = await _already(client, name, folder, save_as or name, listed_size, in_thread, stage)
-    if already is not None:
+    check_name(name)
+    _check_local(folder, save_as or name)
+    target = _Target(client, name, folder, save_as or name, in_thread, stage)
+    if saved is not None and saved.has_like(folder, target.save_as):
+        await target.check(saved)
+    download = await target.already(listed_size)
+    if download is None:
+        download = await _fetch(target, listed_size, force, create_folder, progress)
+    if saved is not None:
+        saved.add(folder, target.save_as)
+    return download
+
+
+async def _fetch(
+    target: _Target, listed_size: int | None, force: bool, create_folder: bool, progress: Callable[[int], None]
+) -> Download:
+    folder, save_as, in_thread = target.folder, target.save_as, target.in_thread
+    try:
+        part = await acquire(in_thread, PartFile.close, PartFile, folder, save_as, force, create_folder)
+    except errors.TargetExists:
+        # Another client may have been faster: what was not there a moment ago may be the very file.
+        already = None if target.was_there else await target.already(listed_size)
+        if already is None:
+            raise
         return already
-    try:
-        part = await acquire(in_thread, PartFile.close, PartFile, folder, save_as or name, force, create_folder)
     except OSError as error:
-        raise errors.LocalFileError(path=os.path.join(folder, save_as or name), why=errors.reason(error)) from error
-    transfer = _Transfer(client, name, part, in_thread, progress, stage)
+        raise errors.LocalFileError(path=os.path.join(folder, save_as), why=errors.reason(error)) from error
     try:
-        return await transfer.run()
+        return await _Transfer(target, part, progress).run()
     except OSError as error:
         raise errors.LocalFileError(path=part.path, why=errors.reason(error)) from error
     finally:
         part.close()
 
 
-async def _already(
-    client: ChatFileClient,
-    name: str,
-    folder: str,
-    save_as: str,
-    listed_size: int | None,
-    in_thread: InThread,
-    stage: Callable[[Stage], None],
-) -> Download | None:
-    """The file that is there, if it is the one on the server; None where it is not, or nobody can tell."""
-    try:
-        present = await acquire(in_thread, PresentFile.close, PresentFile, folder, save_as)
-    except OSError:
-        return None
-    try:
-        stage(Stage(Step.CHECKING, 0, present.size))
-        sha256 = await _digest_on_server(client, name, present.size, listed_size)
-        if sha256 is None or sha256 != await _digest_of(present, in_thread, stage):
+class _Target:
+    """Where a download is to be, and what is there."""
+
+    def __init__(
+        self,
+        client: ChatFileClient,
+        name: str,
+        folder: str,
+        save_as: str,
+        in_thread: InThread,
+        stage: Callable[[Stage], None],
+    ) -> None:
+        self.client = client
+        self.name = name
+        self.folder = folder
+        self.save_as = save_as
+        self.in_thread = in_thread
+        self.stage = stage
+        self.was_there = False
+
+    async def check(self, saved: Saved) -> None:
+        """Raise `NameTaken` where the file of another name would be replaced."""
+        try:
+            await self.in_thread(saved.check, self.folder, self.save_as)
+        except OSError as error:
+            path = os.path.join(self.folder, self.save_as)
+            raise errors.LocalFileError(path=path, why=errors.reason(error)) from error
+
+    async def present(self) -> PresentFile | None:
+        """Open what is there; None where there is nothing, or nothing that can be read."""
+        try:
+            return await acquire(self.in_thread, PresentFile.close, PresentFile, self.folder, self.save_as)
+        except OSError:
             return None
-        return Download(name, present.path, present.size, sha256, verified=True, resumed_from=0, already=True)
-    except OSError:
-        return None
-    finally:
-        present.close()
+
+    async def already(self, listed_size: int | None) -> Download | None:
+        """The file that is there, if it is the one on the server; None where it is not, or nobody can tell."""
+        present = await self.present()
+        if present is None:
+            return None
+        self.was_there = True
+        try:
+            self.stage(Stage(Step.CHECKING, 0, present.size))
+            sha256 = await _digest_on_server(self.client, self.name, present.size, listed_size)
+            if sha256 is None or sha256 != await _digest_of(present, self.in_thread, self.stage):
+                return None
+            if present.has_leftovers:
+                await self._drop_leftovers()
+            return self.complete(present, sha256, verified=True)
+        except OSError:
+            return None
+        finally:
+            present.close()
+
+    async def _drop_leftovers(self) -> None:
+        try:
+            await self.in_thread(drop_leftovers, self.folder, self.save_as)
+        except OSError:
+            pass  # the disk hangs; what is left does no harm
+
+    def complete(self, present: PresentFile, sha256: str | None, *, verified: bool) -> Download:
+        """What is there already."""
+        return Download(self.name, present.path, present.size, sha256, verified, resumed_from=0, already=True)
 
 
 async def _digest_on_server(client: ChatFileClient, name: str, size: int, listed_size: int | None) -> str | None:
@@ -147,21 +215,14 @@ async def _digest_of(present: PresentFile, in_thread: InThread, stage: Callable[
 class _Transfer:
     """One download under way: what is here already, then the rest."""
 
-    def __init__(
-        self,
-        client: ChatFileClient,
-        name: str,
-        part: PartFile,
-        in_thread: InThread,
-        progress: Callable[[int], None],
-        stage: Callable[[Stage], None],
-    ) -> None:
-        self._client = client
-        self._name = name
+    def __init__(self, target: _Target, part: PartFile, progress: Callable[[int], None]) -> None:
+        self._target = target
+        self._client = target.client
+        self._name = target.name
         self._part = part
-        self._in_thread = in_thread
+        self._in_thread = target.in_thread
         self._progress = progress
-        self._stage = stage
+        self._stage = target.stage
         self._size = self._missing = 0
 
     async def run(self) -> Download:
@@ -175,9 +236,34 @@ class _Transfer:
         except errors.DigestMismatch:
             await self._in_thread(self._part.discard)
             raise
-        await self._in_thread(self._finish, received)
+        try:
+            await self._in_thread(self._finish, received)
+        except (errors.TargetExists, errors.NotVerified):
+            already = await self._same_there(received)
+            if already is None:
+                raise
+            return already
         size = offset + received.header.size
         return Download(self._name, self._part.path, size, received.sha256, received.verified, offset)
+
+    async def _same_there(self, received: Received) -> Download | None:
+        """What another client has put in our place meanwhile, if it is what we have; None where it is not."""
+        present = await self._target.present()
+        if present is None:
+            return None
+        try:
+            sha256 = received.sha256 or await self._own_digest()
+            if await _digest_of(present, self._in_thread, self._stage) != sha256:
+                return None
+            self._part.drop()
+            return self._target.complete(present, received.sha256, verified=received.verified)
+        finally:
+            present.close()
+
+    async def _own_digest(self) -> str:
+        hasher = hashlib.sha256()
+        await self._hash(hasher.update, await self._in_thread(self._part.size))
+        return hasher.hexdigest()
 
     def _finish(self, received: Received) -> None:
         self._part.finish(received.header.mtime, verified=received.verified)
@@ -199,13 +285,9 @@ class _Transfer:
             self._stage(Stage(Step.VERIFYING, self._size, self._size))
 
     async def _resume(self, noted: Source, offset: int) -> Received | None:
-        """The rest of the file; None where it is not the same file any more."""
-        self._stage(Stage(Step.CHECKING, 0, offset))
-        hasher, hashed = hashlib.sha256(), 0
-        while hashed < offset:
-            hashed = await self._in_thread(self._part.read_slice, hasher.update, hashed, offset)
-            if hashed < offset:
-                self._stage(Stage(Step.CHECKING, hashed, offset))
+        """The rest of the file; None where it is not the same file any more, or nothing shows that it is."""
+        hasher = hashlib.sha256()
+        await self._hash(hasher.update, offset)
         is_same = False
 
         def go_on(header: wire.FileHeader) -> Deferred[int | None]:
@@ -222,4 +304,13 @@ class _Transfer:
             if is_same:
                 raise
             return None
-        return received if is_same else None
+        return received if is_same and received.verified else None
+
+    async def _hash(self, take: Callable[[memoryview], None], end: int) -> None:
+        """Give all that is here up to `end` to `take`."""
+        self._stage(Stage(Step.CHECKING, 0, end))
+        hashed = 0
+        while hashed < end:
+            hashed = await self._in_thread(self._part.read_slice, take, hashed, end)
+            if hashed < end:
+                self._stage(Stage(Step.CHECKING, hashed, end))

@@ -209,6 +209,10 @@ class TargetNotRegular(LocalFileError):
     """ "{path}" exists and is not a regular file; it is left as it is."""
 
 
+class NameTaken(LocalFileError):
+    """ "{path}" is another file's name here: the file system takes the two for one. -o saves it under a third."""
+
+
 class DownloadBusy(LocalFileError):
     """ "{path}" is being downloaded by another client."""
 

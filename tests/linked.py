@@ -32,6 +32,8 @@ class Link:
         self.requests: list[bytes] = []
         self.altered = lambda data: data
         self.cut_after: int | None = None
+        self.held = b""
+        """What was not carried over behind the cut."""
         self.carry()
         at_end(self.cut)
 
@@ -44,6 +46,7 @@ class Link:
         said = self.altered(self.peer.transport.value())
         self.peer.transport.clear()
         if said and self.cut_after is not None:
+            self.held += said[self.cut_after :]
             said, self.cut_after = said[: self.cut_after], max(self.cut_after - len(said), 0)
         if said:
             self.client.dataReceived(said)
@@ -55,6 +58,12 @@ class Link:
         self.requests += said.splitlines()
         self.peer.sends(said)
         return bool(said)
+
+    def go_on(self) -> None:
+        """Carry over what was held back, and all else."""
+        held, self.held, self.cut_after = self.held, b"", None
+        self.client.dataReceived(held)
+        self.carry()
 
     def cut(self) -> None:
         """The connection is lost."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -12,6 +14,7 @@ from twisted.internet.defer import Deferred
 from chatfile import errors
 from chatfile.downloads import Download, Stage, Step, download
 from chatfile.lines import Phase
+from tests.lacking import refuse
 from tests.linked import CONTENT, Link, interrupted_after, names, outcome, serving_a
 from tests.serving import OLD, Server
 from tests.transports import Threads
@@ -214,3 +217,129 @@ def test_the_checking_of_much_tells_how_far_it_is(
 def test_what_is_there_is_checked_and_that_is_all(link: Link, folder: Path) -> None:
     (folder / "a").write_bytes(CONTENT)
     assert told(link) == [Stage(Step.CHECKING, 0, SIZE)]
+
+
+# --- what an earlier download left of it ---
+
+
+def left(folder: Path, name: str = "a") -> Path:
+    """A part file and its note."""
+    (folder / f".{name}.part").write_bytes(CONTENT[:100])
+    (folder / f".{name}.note").write_bytes(b"[%d, %d]" % (SIZE, OLD))
+    return folder / f".{name}.part"
+
+
+@pytest.mark.parametrize("missing", ["", ".part", ".note"])
+def test_it_goes_when_the_file_came_by_another_way(link: Link, folder: Path, missing: str) -> None:
+    left(folder)
+    if missing:
+        (folder / f".a{missing}").unlink()
+    left(folder, "b")
+    (folder / "a").write_bytes(CONTENT)
+    assert outcome(link.get()).already
+    assert names(folder) == [".b.note", ".b.part", "a"]
+
+
+def test_that_of_a_name_that_was_shortened_goes_too(link: Link, server: Server, folder: Path) -> None:
+    name = "n" * 255
+    server.put(name, CONTENT)
+    interrupted_after(server, folder, 100, name)
+    (folder / name).write_bytes(CONTENT)
+    assert outcome(link.get(name)).already
+    assert names(folder) == [name]
+
+
+def test_it_stays_while_it_is_of_use(link: Link, folder: Path) -> None:
+    left(folder)
+    (folder / "a").write_bytes(b"another")
+    assert isinstance(outcome(link.get()), errors.TargetExists)
+    assert names(folder) == [".a.note", ".a.part", "a"]
+    assert outcome(link.get(force=True)).resumed_from == 100
+
+
+def test_it_stays_while_another_client_is_at_it(link: Link, folder: Path) -> None:
+    with left(folder).open("rb") as part:
+        fcntl.flock(part, fcntl.LOCK_EX)
+        (folder / "a").write_bytes(CONTENT)
+        assert outcome(link.get()).already
+        assert names(folder) == [".a.note", ".a.part", "a"]
+
+
+def test_where_nothing_can_be_locked_it_stays(link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, fcntl, "flock", errno.ENOLCK)
+    left(folder)
+    (folder / "a").write_bytes(CONTENT)
+    assert outcome(link.get()).already
+    assert names(folder) == [".a.note", ".a.part", "a"]
+
+
+@pytest.mark.parametrize("planted", ["link", "fifo", "folder"])
+def test_what_is_no_part_file_stays(link: Link, folder: Path, planted: str) -> None:
+    part = folder / ".a.part"
+    (folder / "other").write_bytes(b"mine")
+    {"link": lambda: part.symlink_to("other"), "fifo": lambda: os.mkfifo(part), "folder": part.mkdir}[planted]()
+    (folder / "a").write_bytes(CONTENT)
+    assert outcome(link.get()).already
+    assert names(folder) == [".a.part", "a", "other"]
+    assert (folder / "other").read_bytes() == b"mine"
+
+
+def test_what_can_not_be_removed_is_no_failure(link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left(folder)
+    (folder / "a").write_bytes(CONTENT)
+    refuse(monkeypatch, os, "unlink", errno.EACCES)
+    assert outcome(link.get()).already
+
+
+# --- another client that is faster ---
+
+
+def put_amid(link: Link, folder: Path, content: bytes) -> None:
+    """Let the file appear while it is sent."""
+    link.altered = lambda data: (folder / "a").write_bytes(content) and data
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+def test_who_comes_second_with_the_same_has_it_already(tmp_path: Path, folder: Path, hashing: bool) -> None:
+    (tmp_path / "served").mkdir()
+    server = Server(tmp_path / "served", hashing=hashing)
+    server.put("a", CONTENT)
+    link = Link(server, folder)
+    put_amid(link, folder, CONTENT)
+    saved = outcome(link.get())
+    assert (saved.already, saved.verified, saved.size) == (True, hashing, SIZE)
+    assert (names(folder), (folder / "a").read_bytes()) == (["a"], CONTENT)
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT[::-1], CONTENT + b"x"])
+@pytest.mark.parametrize("hashing", [True, False])
+def test_with_another_it_fails_and_keeps_its_own(tmp_path: Path, folder: Path, content: bytes, hashing: bool) -> None:
+    (tmp_path / "served").mkdir()
+    server = Server(tmp_path / "served", hashing=hashing)
+    server.put("a", CONTENT)
+    link = Link(server, folder)
+    put_amid(link, folder, content)
+    assert isinstance(outcome(link.get()), errors.TargetExists)
+    assert (names(folder), (folder / "a").read_bytes()) == ([".a.note", ".a.part", "a"], content)
+    assert (folder / ".a.part").read_bytes() == CONTENT
+
+
+def test_forced_without_a_digest_it_has_it_already_too(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "served").mkdir()
+    server = Server(tmp_path / "served", hashing=False)
+    server.put("a", CONTENT)
+    (folder / "a").write_bytes(CONTENT)
+    saved = outcome(Link(server, folder).get(force=True))
+    assert (saved.already, saved.verified, names(folder)) == (True, False, ["a"])
+
+
+def test_what_comes_between_two_looks_is_looked_at(link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = os.makedirs
+
+    def come(*arguments: object, **named: object) -> None:
+        make(*arguments, **named)  # type: ignore[arg-type]
+        (folder / "a").write_bytes(CONTENT)
+
+    monkeypatch.setattr(os, "makedirs", come)
+    assert outcome(link.get()).already
+    assert link.requests == [b"Client01", b"list", b"hash a"]

@@ -117,3 +117,59 @@ async def test_names_that_can_not_be_removed_do_not_change_what_is_told(
     monkeypatch.undo()
     assert not (folder / "a").exists()
     assert (folder / ".a.part").stat().st_size == (SIZE if steps is FILE else 0)
+
+
+# --- what belongs to somebody else ---
+
+NOBODY = 65534
+
+
+def give(path: Path) -> None:
+    """Let another user own it."""
+    try:
+        os.chown(path, NOBODY, NOBODY)
+    except PermissionError:
+        pytest.skip("files can't be given to another user here")
+
+
+@pytest.mark.parametrize("begun", [0, 1000, SIZE])
+@pytest.mark.parametrize("force", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_part_file_of_another_user_is_not_taken_over(
+    hostile: Hostile, folder: Path, begun: int, force: bool
+) -> None:
+    for name, content in ((".a.part", CONTENT[:begun]), (".a.note", b"[%d, 1795348800]" % SIZE)):
+        (folder / name).write_bytes(content)
+        give(folder / name)
+    before = tree(folder)
+    server = hostile([*FILE])
+    refused = await get(server, folder, force=force)
+    assert type(refused) is errors.LocalFileError
+    assert "another user" in str(refused)
+    assert tree(folder) == before
+    assert (folder / ".a.part").stat().st_uid == NOBODY
+
+
+@pytest_twisted.ensureDeferred
+async def test_nor_is_it_removed_where_the_file_came_by_another_way(hostile: Hostile, folder: Path) -> None:
+    (folder / ".a.part").write_bytes(CONTENT[:9])
+    give(folder / ".a.part")
+    (folder / "a").write_bytes(CONTENT)
+    digest = hashlib.sha256(CONTENT).hexdigest().encode()
+    said = Send(b"HASH %s %d %s a\n" % (digest, SIZE, TIME))
+    assert (await get(hostile([*GREET, Hear(b"hash a"), said, Do.STALL]), folder, listed_size=SIZE)).already
+    assert (folder / ".a.part").exists()
+
+
+@pytest_twisted.ensureDeferred
+async def test_where_all_files_seem_to_be_another_users_ours_are_ours(
+    hostile: Hostile, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mtime = 1_795_348_800
+    (folder / ".a.part").write_bytes(CONTENT[:1000])
+    (folder / ".a.note").write_bytes(b"[%d, %d]" % (SIZE, mtime))
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
+    rest = Send(b"FILE %d %s a\n" % (SIZE - 1000, TIME) + CONTENT[1000:] + END)
+    saved = await get(hostile([*GREET, Hear(b"resume 1000 a"), rest, Do.STALL]), folder)
+    assert (saved.resumed_from, saved.verified) == (1000, True)
+    assert sorted(tree(folder)) == ["a", "other"]

@@ -21,14 +21,14 @@ from twisted.python.failure import Failure
 from chatfile import descriptors, digests, downloads, errors, repository
 from chatfile.downloads import Download, download
 from chatfile.lines import Phase
-from chatfile.partfile import names, notes, part
+from chatfile.partfile import names, notes, opening, part
 from chatfile.receiving import following, receiver, splicing
 from chatfile.sending import copying, pages, sender, zerocopy
 from tests.joined import InMemory, Joined, OverTcp
 from tests.serving import OLD
 from tests.torture import NOTHING, SHORT, Fault, Seam, done_but_refused, refused
 
-PARTFILE = (part, names, notes)
+PARTFILE = (part, opening, names, notes)
 TRANSFER = (digests, sender, copying, zerocopy, pages, receiver, following, splicing, descriptors)
 PIECE = 32 * 1024
 SMALLER = [

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
 from chatfile.cli.arguments import STDOUT
@@ -31,8 +34,10 @@ class Getting:
     async def run(self) -> Exit:
         """Each name is tried, as long as there is a connection to be had; the code is that of the first failure."""
         if self._arguments.output is None and any(map(is_pattern, self._names)):
-            await self._expand()
-        if len(self._names) > 1:
+            await self._ask_ahead(self._expand())
+        if self._is_over:
+            self._give_up(0)
+        elif len(self._names) > 1:
             await self._get_several()
         elif self._arguments.output == STDOUT:
             await self._get_once(0)  # what has gone out can't be called back, nor gone on with
@@ -40,18 +45,26 @@ class Getting:
             await self._get(0)
         return self._code
 
-    async def _expand(self) -> None:
-        """What the shell left as a pattern may be one of the names on the server."""
+    async def _ask_ahead(self, asking: Coroutine[Deferred[Any], Any, None]) -> None:
+        """Ask for what is not needed, but good to know. A server that lies even there is not asked for files."""
         try:
-            self._names = matching(self._names, await self._session.client.listing())
+            await asking
+        except errors.ProtocolViolation as violation:
+            self._is_over = True
+            self._code = exit_code(violation)
+            self._session.view.error(violation)
         except errors.ChatFileError:
             pass  # whatever it was, it meets the first file as well
 
+    async def _expand(self) -> None:
+        """What the shell left as a pattern may be one of the names on the server."""
+        self._names = matching(self._names, await self._session.client.listing())
+
+    async def _look_up_sizes(self) -> None:
+        self._sizes = await self._session.sizes(self._names)
+
     async def _get_several(self) -> None:
-        try:
-            self._sizes = await self._session.sizes()
-        except errors.ChatFileError:
-            pass  # whatever it was, it meets the first file as well
+        await self._ask_ahead(self._look_up_sizes())
         with self._session.progress.several([self._sizes.get(name, 0) for name in self._names]):
             for number in range(len(self._names)):
                 if not self._is_connected and not await self._connect_again():

@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from chatfile.cli.progress import Progress
 from chatfile.cli.views import KEPT, View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.downloads import Download, Stage, Step, download
+from chatfile.partfile import Saved
 
 Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
 """What gives another connection to the same server. Raises a `ChatFileError`."""
@@ -109,6 +110,7 @@ class Session:
         self.view = view
         self.progress = progress or Progress(client.clock)
         self._arguments = arguments
+        self._saved = Saved()
 
     async def run(self, request: wire.Request) -> None:
         """Carry out one request. Raises a `ChatFileError` where that fails."""
@@ -132,14 +134,15 @@ class Session:
     async def _hash(self, name: str) -> wire.Digest:
         """The digest; a big file is given the time that it takes."""
         try:
-            sizes = await self.sizes()
+            sizes = await self.sizes((name,))
         except errors.Unavailable:
             sizes = {}
         return await self.client.hash(name, size=sizes.get(name, 0))
 
-    async def sizes(self) -> dict[str, int]:
-        """How big each file is."""
-        return {row.name: row.size for row in await self.client.listing()}
+    async def sizes(self, names: Collection[str]) -> dict[str, int]:
+        """How big each of these files is, as far as it is listed."""
+        wanted = frozenset(names)
+        return {row.name: row.size for row in await self.client.listing() if row.name in wanted}
 
     async def download(
         self,
@@ -164,7 +167,8 @@ class Session:
         with self.progress.of(name, number) as gauge:
             saved = await download(
                 self.client, name, folder or ".", save_as=save_as, force=force, create_folder=output is None,
-                listed_size=listed_size, progress=gauge.came, stage=lambda stage: self._tell_of(gauge, stage),
+                listed_size=listed_size, saved=self._saved, progress=gauge.came,
+                stage=lambda stage: self._tell_of(gauge, stage),
             )  # fmt: skip
             shown = saved if output is None else replace(saved, path=output)  # as it was typed, without "./"
             self.view.download(shown, time.monotonic() - began)

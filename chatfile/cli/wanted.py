@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from chatfile import errors, wire
+from chatfile.partfile import is_hidden
 
 UNKNOWN = -1
 """The size of a file that is not listed."""
@@ -46,7 +47,12 @@ def is_pattern(name: str) -> bool:
 
 def _matching(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     exact = [row for row in rows if row.name == wanted]
-    return exact or [row for row in rows if is_pattern(wanted) and fnmatch.fnmatchcase(row.name, wanted)]
+    return exact or ([row for row in rows if _matches(row.name, wanted)] if is_pattern(wanted) else [])
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether it does, and nobody could be surprised by what is saved then: a hidden file is named or not meant."""
+    return not is_hidden(name) and fnmatch.fnmatchcase(name, pattern)
 
 
 def _unlisted(name: str) -> wire.FileRow:

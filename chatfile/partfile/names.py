@@ -10,29 +10,46 @@ SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """How what has a name in the folder is opened: it may be a link or a FIFO that somebody planted."""
 PART, NOTE = ".part", ".note"
 """What the names beside the final one end in."""
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-"""How file systems without hard links refuse one."""
-_LONGEST = 255
-"""Bytes of a file name, in the usual file systems."""
+_FAILING = {errno.EEXIST, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.ETIMEDOUT}
+"""How a link fails where it is not for want of links."""
+_LONGEST, _SHORT = 255, 64
+"""Bytes of a file name, in the usual file systems and in those that take fewer."""
+_DIGEST = 16
+"""Hex digits of one that keeps a shortened name apart from others."""
 
 
-def beside(name: str, suffix: str) -> str:
-    """The hidden name beside `name`, shortened where it would be too long, but still its own."""
+def beside(name: str, suffix: str, longest: int = _LONGEST) -> str:
+    """Return the hidden name beside `name`, shortened where it would be too long, but still its own."""
     hidden = f".{name}{suffix}"
-    if len(os.fsencode(hidden)) <= _LONGEST:
+    if len(os.fsencode(hidden)) <= longest:
         return hidden
-    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    kept = os.fsencode(name)[:200].decode(errors="ignore")
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:_DIGEST]
+    kept = os.fsencode(name)[: longest - 55].decode(errors="ignore")
     return f".{kept}.{digest}{suffix}"
 
 
+def names_beside(folder: int, name: str) -> tuple[str, str]:
+    """Return the names of the part file and the note of `name`, which are not too long for the open `folder`."""
+    try:
+        os.stat(beside(name, PART), dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return beside(name, PART, _SHORT), beside(name, NOTE, _SHORT)
+    return beside(name, PART), beside(name, NOTE)
+
+
 def leads_to(folder: int, name: str, descriptor: int) -> bool:
-    """Whether `name` is that of the open file `descriptor`. Raises OSError where that can't be told."""
+    """Tell whether `name` is certainly that of the open file `descriptor`. Raises OSError."""
     try:
         named = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return os.path.samestat(named, os.fstat(descriptor))
+    return _are_same(named, os.fstat(descriptor))
+
+
+def _are_same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether both are certainly one file: a file system that has no inode numbers gives 0 for all."""
+    return os.path.samestat(one, other) and one.st_ino != 0
 
 
 def remove(folder: int, name: str) -> None:
@@ -44,14 +61,18 @@ def remove(folder: int, name: str) -> None:
 
 
 def drop_twin(folder: int, name: str) -> None:
-    """A download that was interrupted between its final name and the end of its first one has both. Raises OSError."""
+    """Leave a file only its final name.
+
+    A download that was interrupted between its final name and the end of its first one has both. Raises OSError.
+    """
+    part, note = names_beside(folder, name)
     try:
-        part = os.stat(beside(name, PART), dir_fd=folder, follow_symlinks=False)
+        unfinished = os.stat(part, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if os.path.samestat(part, os.stat(name, dir_fd=folder, follow_symlinks=False)):
-        remove(folder, beside(name, PART))
-        remove(folder, beside(name, NOTE))
+    if _are_same(unfinished, os.stat(name, dir_fd=folder, follow_symlinks=False)):
+        remove(folder, part)
+        remove(folder, note)
 
 
 def rename(folder: int, old: str, new: str, descriptor: int, *, replace: bool) -> None:
@@ -83,9 +104,9 @@ def _take(folder: int, old: str, new: str) -> None:
         # A link does not replace what exists, as a rename would.
         os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno in _FAILING:
             raise
-        _take_where_nothing_is(folder, old, new)
+        _take_where_nothing_is(folder, old, new)  # every file system without links has an errno of its own for it
     else:
         remove(folder, old)
 

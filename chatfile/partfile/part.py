@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import threading
-import time
 from collections.abc import Callable
 
 from chatfile import errors
 from chatfile.descriptors import let_go
-from chatfile.partfile.names import NOTE, PART, SAFELY, beside, drop_twin, leads_to, remove, rename
+from chatfile.partfile.names import drop_twin, leads_to, names_beside, remove, rename
 from chatfile.partfile.notes import Source, read_note, write_note
+from chatfile.partfile.opening import create_alone, open_alone
 from chatfile.partfile.slices import read_slice
+from chatfile.partfile.spelling import has_other_spelling
 
-_OPEN = os.O_RDWR | os.O_CREAT | SAFELY
-_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
-"""How file systems without fsync refuse it."""
-_TRIES, _PAUSE = 25, 0.02
-"""How often, and how many seconds apart, a lock is tried again."""
+_NO_SYNC = {
+    *(errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EROFS, errno.ENOTTY),
+    *(errno.EPERM, errno.EACCES),
+}
+"""How file systems without fsync refuse it; all else means that what was written may be lost."""
+_NO_NAME = {errno.EINVAL, errno.EILSEQ}
+"""How file systems refuse a name that holds what they have no place for."""
 
 
 class PartFile:
@@ -33,9 +35,8 @@ class PartFile:
         """
         self.path = os.path.join(folder, name)
         self._name = name
-        self._part = beside(name, PART)
-        self._note = beside(name, NOTE)
         self._force = force
+        self._is_unwanted = False
         self._folder = -1
         self.descriptor = -1
         self._lock = threading.Lock()  # a call in a thread may outlive the wish for it: `close` waits
@@ -44,8 +45,11 @@ class PartFile:
                 _make_folder(folder)
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._check_target()
-            while self.descriptor < 0:
-                self.descriptor = self._open_locked()
+            self._part, self._note = names_beside(self._folder, name)
+            self.descriptor, self._is_told_apart = open_alone(self._folder, self._part)
+        except BlockingIOError:
+            self._close()
+            raise errors.DownloadBusy(path=self.path) from None
         except OSError as error:
             self._close()
             raise self._cannot(error) from error
@@ -54,8 +58,8 @@ class PartFile:
             raise
 
     def _cannot(self, error: OSError) -> errors.LocalFileError:
-        if error.errno == errno.ELOOP:
-            return errors.LocalFileError(path=self.path, why="its part file is not a regular file")
+        if error.errno in _NO_NAME:
+            return errors.LocalFileError(path=self.path, why="its file system has no place for such a name")
         return errors.LocalFileError(path=self.path, why=errors.reason(error))
 
     def _check_target(self) -> None:
@@ -65,45 +69,28 @@ class PartFile:
             return
         if not stat.S_ISREG(mode):
             raise errors.TargetNotRegular(path=self.path)
+        self._check_spelling()
         if not self._force:
             drop_twin(self._folder, self._name)
             raise errors.TargetExists(path=self.path)
 
-    def _open_locked(self) -> int:
-        """The descriptor of the part file; -1 where it was not ours alone and another try is due."""
-        descriptor = os.open(self._part, _OPEN, 0o666, dir_fd=self._folder)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(errno.ELOOP, "not a regular file")
-            _lock(descriptor)
-            if self._is_ours_alone(descriptor):
-                os.set_blocking(descriptor, True)
-                return descriptor
-        except BlockingIOError:
-            let_go(descriptor)
-            raise errors.DownloadBusy(path=self.path) from None
-        except BaseException:
-            let_go(descriptor)
-            raise
-        let_go(descriptor)
-        return -1
-
-    def _is_ours_alone(self, descriptor: int) -> bool:
-        """Whether the name still leads to the locked file, and no other name does.
-
-        Another client may have given it its final name between our open and our lock, and an interruption in the
-        middle of that, or a planted link, leaves two names: what is written would appear under both.
-        """
-        if not self._has_name(descriptor):
-            return False
-        if os.fstat(descriptor).st_nlink > 1:
-            os.unlink(self._part, dir_fd=self._folder)
-            return False
-        return True
+    def _check_spelling(self) -> None:
+        """Raise `NameTaken` where the file of another name would be replaced."""
+        if has_other_spelling(self._folder, self._name):
+            raise errors.NameTaken(path=self.path)
 
     def _has_name(self, descriptor: int) -> bool:
         """Whether the name of the part file leads to it: anybody may have removed or replaced it since."""
-        return leads_to(self._folder, self._part, descriptor)
+        if leads_to(self._folder, self._part, descriptor):
+            return True
+        return not self._is_told_apart and self._looks_alike(descriptor)
+
+    def _looks_alike(self, descriptor: int) -> bool:
+        try:
+            named = os.stat(self._part, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return stat.S_ISREG(named.st_mode) and named.st_size == os.fstat(descriptor).st_size
 
     # --- resumption ---
 
@@ -136,17 +123,32 @@ class PartFile:
         try:
             with self._lock:
                 remove(self._folder, self._note)
-                os.ftruncate(self.descriptor, 0)
+                self._empty()
                 os.lseek(self.descriptor, 0, os.SEEK_SET)
                 self._check_space(source.size)
                 write_note(self._folder, self._note, source)
         except OSError as error:
             raise self._cannot(error) from error
 
+    def _empty(self) -> None:
+        if not self.size():
+            return
+        try:
+            os.ftruncate(self.descriptor, 0)
+        except OSError:  # a file system that can't cut: another file in its place is empty as well
+            remove(self._folder, self._part)
+            descriptor, self.descriptor = self.descriptor, -1
+            let_go(descriptor)
+            self.descriptor, self._is_told_apart = create_alone(self._folder, self._part)
+
     def _check_space(self, size: int) -> None:
-        disk = os.fstatvfs(self.descriptor)
+        """Raise `LocalFileError` for what certainly does not fit."""
+        try:
+            disk = os.fstatvfs(self.descriptor)
+        except OSError:
+            return  # it can't tell
         free = disk.f_bavail * disk.f_frsize
-        if disk.f_blocks and size > free:
+        if disk.f_blocks and 0 < free < size:  # one that can't tell says 0; if it is full, the first write fails
             raise errors.LocalFileError(
                 path=self.path, why=f"it needs {size / 1e6:,.1f} MB and the disk has {free / 1e6:,.1f} MB left"
             )
@@ -165,6 +167,8 @@ class PartFile:
                     raise errors.LocalFileError(path=self.path, why="its part file was replaced meanwhile")
                 self._set_time(mtime)
                 self._sync()
+                if self._force and verified:
+                    self._check_replaced()
                 remove(self._folder, self._note)  # first: behind the rename, it could be another client's
                 rename(self._folder, self._part, self._name, self.descriptor, replace=self._force and verified)
         except OSError as error:
@@ -172,6 +176,14 @@ class PartFile:
             if isinstance(error, FileExistsError):
                 raise (errors.NotVerified if self._force else errors.TargetExists)(path=self.path) from None
             raise self._cannot(error) from error
+
+    def _check_replaced(self) -> None:
+        """What has come under the final name since: raise `NameTaken` where it is the file of another one."""
+        try:
+            os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        self._check_spelling()
 
     def _keep(self, mtime: int) -> None:
         """It could not have its final name: with its note, it need not be fetched again."""
@@ -194,28 +206,30 @@ class PartFile:
             if error.errno not in _NO_SYNC:
                 raise
 
-    def discard(self) -> None:
-        """Keep nothing of it, whatever its names lead to by now: those are for `close`.
+    def drop(self) -> None:
+        """Let `close` remove its names; what else may lead to it stays whole."""
+        self._is_unwanted = True
 
-        Raises `LocalFileError`.
-        """
+    def discard(self) -> None:
+        """Keep nothing of it. Its names, which may lead elsewhere by now, are for `close`."""
+        self.drop()
         try:
             os.ftruncate(self.descriptor, 0)
-        except OSError as error:
-            raise self._cannot(error) from error
+        except OSError:
+            pass  # without its names it is gone as well
 
     def _drop_names(self) -> None:
         remove(self._folder, self._part)
         remove(self._folder, self._note)
 
     def close(self) -> None:
-        """Let go of it; an empty part file is no use to anybody."""
+        """Let go of it; what is empty or not wanted is no use to anybody."""
         with self._lock:
             try:
-                if not self.size() and self._has_name(self.descriptor):
+                if (self._is_unwanted or not self.size()) and self._has_name(self.descriptor):
                     self._drop_names()
             except OSError:
-                pass  # an empty file that can't be removed changes nothing of how the download ended
+                pass  # a file that can't be removed changes nothing of how the download ended
             finally:
                 self._close()
 
@@ -224,22 +238,6 @@ class PartFile:
             if descriptor >= 0:
                 let_go(descriptor)
         self.descriptor = self._folder = -1
-
-
-def _lock(descriptor: int) -> None:
-    """Raises BlockingIOError where another download has it, and does not let go of it in a moment.
-
-    One that was interrupted does: a thread of it may still be in a call. Ours is a thread as well, which can sleep.
-    """
-    for remaining in reversed(range(_TRIES)):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not remaining:
-                raise
-            time.sleep(_PAUSE)
-        else:
-            return
 
 
 def _make_folder(folder: str) -> None:

@@ -23,6 +23,7 @@ from chatfile.cli.wanted import UNKNOWN, expand
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.downloads import download
 from chatfile.lines import Phase
+from chatfile.partfile import Saved
 
 _FRESH = 5.0
 """Seconds in which a listing is as good as a new one, at least."""
@@ -57,6 +58,7 @@ class Carrier:
         self._seconds = seconds
         self._reconnect = reconnect
         self._raw = View(as_json=arguments.json, quiet=arguments.quiet)
+        self._saved = Saved()
         self._due = -math.inf  # when the listing is to be looked at again
 
     async def perform(self, job: Job) -> None:
@@ -158,6 +160,7 @@ class Carrier:
             folder,
             save_as=save_as,
             force=force,
+            saved=self._saved,
             progress=transfer.advance,
             stage=transfer.stage,
         )

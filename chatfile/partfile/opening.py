@@ -1,0 +1,154 @@
+"""Coming by a part file that no other client writes, and that nobody else has put there."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import time
+from typing import NamedTuple
+
+from chatfile.descriptors import let_go
+from chatfile.partfile.names import PART, SAFELY, leads_to, remove
+
+_ATTEMPTS = 5
+"""How often it is looked whether a part file is ours alone: another client may take each away in that moment."""
+_TRIES, _PAUSE = 25, 0.02
+"""How often, and how many seconds apart, a lock is tried again."""
+_PIECE = 1 << 20
+
+
+class Alone(NamedTuple):
+    """A part file that is open and, where the file system can do that, locked."""
+
+    descriptor: int
+    is_told_apart: bool
+    """Whether its name can be seen to lead to it: some file systems have no inode numbers, or ones that change."""
+
+
+def open_alone(folder: int, part: str) -> Alone:
+    """Open the file `part` in the open `folder` for reading and writing, or create it.
+
+    Raises BlockingIOError where another client has it, PermissionError where it is another user's, or OSError.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return create_alone(folder, part)
+        except FileExistsError:
+            alone = _open_existing(folder, part)
+            if alone is not None:
+                return alone
+    remove(folder, part)  # a name that can't be seen to lead to its file, or only beside others
+    return create_alone(folder, part)
+
+
+def create_alone(folder: int, part: str) -> Alone:
+    """Create the file `part`. Raises FileExistsError, BlockingIOError, or another OSError."""
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=folder)
+    try:
+        is_told_apart = leads_to(folder, part, descriptor)
+        lock(descriptor)
+        if is_told_apart and not leads_to(folder, part, descriptor):
+            raise FileExistsError(errno.EEXIST, "another client was faster")
+        os.set_blocking(descriptor, True)
+    except (BlockingIOError, FileExistsError):  # it is another client's by now
+        let_go(descriptor)
+        raise
+    except BaseException:
+        let_go(descriptor)
+        _remove_quietly(folder, part)
+        raise
+    return Alone(descriptor, is_told_apart)
+
+
+def _open_existing(folder: int, part: str) -> Alone | None:
+    """Return None where it is not ours alone and another try is due."""
+    try:
+        check_ours(folder, os.stat(part, dir_fd=folder, follow_symlinks=False))
+        descriptor = os.open(part, os.O_RDWR | SAFELY, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    alone = None
+    try:
+        alone = _take(folder, part, descriptor)
+    finally:
+        if alone is None or alone.descriptor != descriptor:
+            let_go(descriptor)
+    return alone
+
+
+def _take(folder: int, part: str, descriptor: int) -> Alone | None:
+    status = os.fstat(descriptor)
+    check_ours(folder, status)
+    if not lock(descriptor):
+        return _copied(folder, part, descriptor)
+    if not leads_to(folder, part, descriptor):
+        return None
+    if status.st_nlink > 1:
+        # An interruption amid a rename, or a planted link: what is written would appear under both names.
+        os.unlink(part, dir_fd=folder)
+        return None
+    os.set_blocking(descriptor, True)
+    return Alone(descriptor, is_told_apart=True)
+
+
+def _copied(folder: int, part: str, descriptor: int) -> Alone:
+    """Begin a file of our own with what is in that one: without locks, another client may be writing it."""
+    remove(folder, part)
+    alone = create_alone(folder, part)
+    try:
+        at = 0
+        while piece := os.pread(descriptor, _PIECE, at):
+            at += os.write(alone.descriptor, piece)
+    except BaseException:
+        let_go(alone.descriptor)
+        raise
+    return alone
+
+
+def check_ours(folder: int, status: os.stat_result) -> None:
+    """Raise OSError for a part file in the open `folder` that is not a regular file, or is another user's."""
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.ELOOP, "its part file is not a regular file")
+    if status.st_uid != os.geteuid() and status.st_uid != _owner_here(folder):
+        raise PermissionError(errno.EACCES, "its part file belongs to another user; remove it, or save it elsewhere")
+
+
+def _owner_here(folder: int) -> int:
+    """The user who new files of ours belong to: on some file systems not us, but always the same one."""
+    name = f".{secrets.token_hex(8)}{PART}"
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o600, dir_fd=folder)
+    try:
+        return os.fstat(descriptor).st_uid
+    finally:
+        let_go(descriptor)
+        remove(folder, name)
+
+
+def _remove_quietly(folder: int, part: str) -> None:
+    try:
+        remove(folder, part)
+    except OSError:
+        pass  # the failure before is the one to tell of
+
+
+def lock(descriptor: int, tries: int = _TRIES) -> bool:
+    """Lock an open file; the result is False where the file system can't lock.
+
+    Raises BlockingIOError where another download has it, and does not let go of it in a moment. One that was
+    interrupted does: a thread of it may still be in a call. Ours is a thread as well, which can sleep.
+    """
+    for remaining in reversed(range(tries)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not remaining:
+                raise
+            time.sleep(_PAUSE)
+        except OSError:  # every file system without locks has an errno of its own for it
+            return False
+        else:
+            break
+    return True
