@@ -1,12 +1,16 @@
 """What every test has around it."""
 
 import encodings.idna  # noqa: F401 -- or a name that is looked up in a thread has it read amid a test
+import faulthandler
 import gc
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import pytest_timeout
 import pytest_twisted
 from hypothesis import HealthCheck, settings
 from twisted.internet.defer import Deferred
@@ -17,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from tests import leftovers
 from tests.faulty_path import Fault, FaultyPath
 from tests.hostile import HostileServer, Step
+from tests.processes import hear_signals
 from tests.talking import Talk
 
 # How long an example takes says nothing on a busy machine.
@@ -33,6 +38,33 @@ def _is_a(item: pytest.Item, base: type) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Trial spins the reactor itself, which can't be done once pytest-twisted keeps it running: trial goes first."""
     items.sort(key=lambda item: not _is_a(item, TestCase))
+
+
+def pytest_configure() -> None:
+    hear_signals()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> bool:
+    """A test that hangs ends the run: an error that is raised while the reactor waits would be logged there, no more.
+
+    It is a signal, for a thread of ours would not get its turn amid a regular expression.
+    """
+
+    def end(*_: object) -> None:
+        if capture := item.config.pluginmanager.getplugin("capturemanager"):
+            capture.suspend_global_capture(in_=True)
+            sys.stderr.writelines(capture.read_global_capture())
+        faulthandler.dump_traceback()
+        sys.stderr.write(f"\n{item.nodeid} has not ended within {settings.timeout:g} s\n")
+        sys.stderr.flush()
+        leftovers.kill_processes()
+        os._exit(1)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout)
+    item.cancel_timeout = lambda: signal.setitimer(signal.ITIMER_REAL, 0)  # type: ignore[attr-defined]
+    return True
 
 
 def pytest_collection_finish() -> None:

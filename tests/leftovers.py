@@ -1,8 +1,9 @@
-"""What a test must not leave behind: seats, timers, descriptors."""
+"""What a test must not leave behind: seats, timers, descriptors, processes."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,31 @@ def open_descriptors(process: int | str) -> dict[str, str]:
         except FileNotFoundError:
             pass  # that with which the folder was read, or one closed meanwhile
     return found
+
+
+def kill_processes() -> None:
+    """End what this process has started, and what that has; nothing where the system does not tell."""
+    parents = _parents()
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    for pid in ours - {os.getpid()}:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended itself
+
+
+def _parents() -> dict[int, int]:
+    """Of each process of the system."""
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                parents[int(pid)] = int(file.read().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended
+    return parents
 
 
 def _timers() -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -16,8 +17,21 @@ from tests.leftovers import open_descriptors
 
 PATIENCE = 20.0
 """Seconds after which a test gives up; nothing here should take a tenth of it."""
+_OF_THE_INTERPRETER = {signal.SIGPIPE, signal.SIGXFSZ}
+"""It ignores them itself, and gives them back to what it starts."""
 _BIN = Path(sys.executable).parent
 _FAULT = re.compile(r"^.*(?:#error|#critical|Traceback|Unhandled).*$", re.MULTILINE)
+
+
+def hear_signals() -> None:
+    """Let what is started from here on have every signal do what it usually does.
+
+    A shell without job control ignores SIGINT and SIGQUIT for what it starts with `&`, nohup ignores SIGHUP, and what
+    is ignored stays so in children; what is handled does not. We go on ignoring it.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN and number not in _OF_THE_INTERPRETER:
+            signal.signal(number, lambda *_: None)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

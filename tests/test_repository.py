@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from chatfile import errors
 from chatfile.repository import Entry, Repository
 
 OLD_NS = 1_500_000_000_500_000_000
-PATIENCE = 5
+PATIENCE = 20
+pytestmark = pytest.mark.timeout(PATIENCE)  # a call that blocks is a failure
 
 
 @pytest.fixture(autouse=True)
@@ -33,20 +33,6 @@ def _open_paths() -> Iterator[str]:
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the one that lists them
             yield str(descriptor.readlink())
-
-
-@pytest.fixture(autouse=True)
-def nothing_blocks() -> Iterator[None]:
-    """Turn a call that blocks into a failure."""
-
-    def give_up(*_: object) -> None:
-        raise AssertionError("it blocks")
-
-    previous = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(PATIENCE)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.fixture
