@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
@@ -56,7 +57,8 @@ class Closing:
     def end(self) -> None:
         self.client.close()
         self.turn_until(lambda: self.server.phase is Phase.LOST)
-        self.turn_until(lambda port=self._port.stopListening(): port is None or port.called)  # type: ignore[misc]
+        stopped = maybeDeferred(self._port.stopListening)
+        self.turn_until(lambda: stopped.called)
         self._reactor.close()
 
 

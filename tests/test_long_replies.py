@@ -77,6 +77,8 @@ def test_a_farewell_amid_help_is_no_row_of_it(talk: Talk, code: str, amid: bool)
 
 def test_what_looks_like_any_other_error_is_a_text_of_help(talk: Talk) -> None:
     reply = talk.client.help()
-    texts = [f"ERROR {code} is an error." for code in errors.REFUSALS if code not in ("timeout", "shutdown", "internal")]
+    texts = [
+        f"ERROR {code} is an error." for code in errors.REFUSALS if code not in ("timeout", "shutdown", "internal")
+    ]
     talk.server_says(b"HELP %d\n" % len(texts) + "".join(f"{text}\n" for text in texts).encode())
     assert result_of(reply) == texts

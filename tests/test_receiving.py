@@ -322,18 +322,6 @@ def test_the_file_does_not_run_away_from_its_digest(receiving: Any, monkeypatch:
 
 
 @needs_splice
-def test_an_urgent_byte_does_not_keep_a_thread_spinning() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as peer:
-        ours, _ = server.accept()
-        with ours, open(os.devnull, "wb") as nowhere:
-            ours.setblocking(False)
-            peer.send(b"!", socket.MSG_OOB)
-            splice = Splice(ours, nowhere.fileno())
-            assert splice.move(1000).count <= 1
-            splice.close()
-
-
-@needs_splice
 def test_a_peer_that_is_never_idle_does_not_keep_the_thread(receiving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Splice, "LONGEST", 0.0)
     threads = Threads()
@@ -372,16 +360,6 @@ def test_a_stop_ends_the_call_that_is_under_way(receiving: Any) -> None:
     assert splice.move(100_000).count == 0
     splice.close()
     one.receiver.drop(Failure(KeyError()))
-
-
-@needs_splice
-def test_only_regular_files_are_spliced_into() -> None:
-    reading, writing = os.pipe()
-    try:
-        assert not Splice.can_fill(writing, and_read=False)
-    finally:
-        os.close(reading)
-        os.close(writing)
 
 
 @needs_splice
