@@ -16,6 +16,8 @@ from chatfile.lines import Phase
 
 _STDIN = 0
 _CHUNK = 65536
+_TOO_LONG = wire.MAX_REQUEST + len("\r") + 1
+"""Bytes of an unfinished line that are kept: enough to be refused, whatever else comes."""
 
 
 class StandardInput:
@@ -55,6 +57,7 @@ def _lines() -> Iterator[bytes]:
     rest = b""
     while data := _read_some():
         *lines, rest = (rest + data).split(b"\n")
+        rest = rest[:_TOO_LONG]
         yield from lines
     if rest:
         yield rest
