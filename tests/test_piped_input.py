@@ -54,12 +54,20 @@ def test_no_more_is_read_before_every_line_that_came_was_asked_for(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "piece", [b"x" * 65536, "é".encode() * 32768, b"\0" * 65536, b"x" * 5000], ids=["ascii", "other", "binary", "short"]
+    "pieces",
+    [
+        [b"x" * 65536] * 20,
+        ["é".encode() * 32768] * 20,
+        [b"\0" * 65536] * 20,
+        [b"x" * 5000] * 20,
+        [b"x" * wire.MAX_REQUEST + b"\r", b"x"],
+    ],
+    ids=["ascii", "other", "binary", "short", "almost an end"],
 )
 def test_of_a_line_without_end_no_more_is_kept_than_tells_that_it_is_too_long(
-    monkeypatch: pytest.MonkeyPatch, piece: bytes
+    monkeypatch: pytest.MonkeyPatch, pieces: list[bytes]
 ) -> None:
-    first, second = Input([*[piece] * 20, b"\nhello\n"], monkeypatch)
+    first, second = Input([*pieces, b"\nhello\n"], monkeypatch)
     assert isinstance(first, bytes)
     assert len(first) < 2 * 65536
     with pytest.raises(errors.LineTooLong):
