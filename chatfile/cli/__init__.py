@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -17,5 +18,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a text that the locale can't show stands escaped
             stream.reconfigure(errors="backslashreplace")
+            os.set_blocking(stream.fileno(), True)  # otherwise, as another program may have left it, text is lost
     arguments = parse_arguments(sys.argv[1:])
     sys.exit(run(arguments) or Exit.DONE)

@@ -207,7 +207,6 @@ def _open_output() -> int:
     if sys.stdout is None:
         raise OSError(errno.EBADF, "closed")
     sys.stdout.flush()
-    os.set_blocking(sys.stdout.fileno(), True)  # another program may have left it otherwise
     return sys.stdout.fileno()
 
 
