@@ -16,11 +16,12 @@ class Interrupts:
     """Calls `handle` in the reactor when the user interrupts; who can act on it replaces that."""
 
     def __init__(self, reactor: IReactorFromThreads, handle: Callable[[], None]) -> None:
-        """Listen to SIGINT from now on."""
+        """Listen to SIGINT from now on, unless it is ignored: a shell does that for what runs behind a script."""
         self.handle = handle
         self._reactor = reactor
         self._is_handled = True
-        signal.signal(signal.SIGINT, self._signalled)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._signalled)
 
     def _signalled(self, _signal: int, _frame: FrameType | None) -> None:
         if not self._is_handled:
