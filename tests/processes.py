@@ -34,6 +34,11 @@ def hear_signals() -> None:
             signal.signal(number, lambda *_: None)
 
 
+def unmeasured() -> dict[str, str]:
+    """The environment of a program that may not write what coverage has seen of it, and would complain of that."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Look again and again until it is so."""
     deadline = time.monotonic() + PATIENCE

@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.clients_at_once import Job, run_all
 from tests.hostile import GREET, Do, Hear, HostileServer, Send, SendForEver
-from tests.processes import PATIENCE, ServerProcess, client_command
+from tests.processes import PATIENCE, ServerProcess, client_command, unmeasured
 from tests.trees import tree
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(command: list[str], folder: Path, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False, **options
+        command, cwd=folder, env=unmeasured(), capture_output=True, text=True, timeout=PATIENCE, check=False, **options
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from chatfile import errors
 from chatfile.repository import Entry, Repository
+from tests.processes import unmeasured
 
 OLD_NS = 1_500_000_000_500_000_000
 PATIENCE = 20
@@ -297,7 +298,7 @@ def test_what_may_not_be_read_is_unavailable_and_may_be_listed(folder: Path, mod
         each.chmod(0)
     folder.chmod(mode)
     child = [sys.executable, "-c", UNPRIVILEGED, str(folder)]
-    done = subprocess.run(child, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run(child, env=unmeasured(), capture_output=True, text=True, check=False, timeout=PATIENCE)
     folder.chmod(0o755)
     (folder / "sub").chmod(0o755)
     if done.stderr.strip() == "skip":

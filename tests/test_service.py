@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -133,6 +134,7 @@ class ServiceTests(TestCase):
         work_in_a_new_folder(self)
         for number in (signal.SIGINT, signal.SIGTERM):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
 
     def started(self, *arguments: str) -> service.ChatFileService:
         made = makeService(parsed(*arguments))
@@ -158,6 +160,14 @@ class ServiceTests(TestCase):
         self.assertTrue(refused.startswith(b"ERROR full "))
         for number, lines in enumerate(said, 1):
             self.assertTrue(lines.startswith(b"WELCOME Client%02d chatfile/1\nERROR shutdown " % number))
+
+    async def test_a_thread_that_computes_gives_the_interpreter_to_the_reactor_soon(self) -> None:
+        sys.setswitchinterval(0.005)  # Python's own
+        made = self.started("-p", "unix:one")
+        try:
+            self.assertLessEqual(sys.getswitchinterval(), 0.001)
+        finally:
+            await made.stopService()
 
     def test_a_socket_in_no_folder_is_one_line_and_an_exit(self) -> None:
         with self.assertRaises(CannotStart) as raised:
