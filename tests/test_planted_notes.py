@@ -102,3 +102,7 @@ def test_a_disk_that_tells_nothing_of_its_space_is_no_full_disk(
     else:
         assert not is_refused
         assert part.source() == SOURCE
+
+
+def test_a_part_file_is_written_as_any_other_once_it_is_known_to_be_one(part: PartFile) -> None:
+    assert os.get_blocking(part.descriptor)

@@ -61,7 +61,7 @@ def test_the_text_is_the_same_however_the_stream_is_cut(sent: bytes, cuts: list[
 @pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: f"{flood[:5].hex()}, {len(flood)}")
 def test_a_read_full_of_telnet_costs_milliseconds(flood: bytes) -> None:
     read = (flood * (READ // len(flood) + 1))[:READ]
-    assert min(cost(read) for _ in range(5)) < 0.010
+    assert min(cost(read) for _ in range(5)) < 0.020
 
 
 def cost(read: bytes) -> float:
