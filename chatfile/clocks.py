@@ -1,11 +1,14 @@
 """Time limits of a connection: a deadline that is cheap to move, and a watch over what the peer takes.
 
-The clock is always given: the reactor, or a `twisted.internet.task.Clock`.
+The clock is always given: the reactor, or a `twisted.internet.task.Clock`. The reactor's own is the wall clock, until
+`use_monotonic_clock` has replaced it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -13,6 +16,22 @@ from chatfile.transports import acknowledged_bytes, is_reset, outstanding_bytes
 
 _AT_ONCE = 1e-6
 """Seconds: a deadline that has come, where 0 would mean that there is none."""
+
+
+def use_monotonic_clock(reactor: Any) -> None:
+    """Let `reactor` measure by a clock that nobody sets, from now on, all that was or will be scheduled.
+
+    Twisted's own `reactor.seconds` is the wall clock: when somebody sets that back an hour, every timer of the process
+    is an hour late; set forward, all ring at once. After this call `reactor.seconds()` tells no time of day any more.
+    To call it again changes nothing.
+    """
+    if reactor.seconds is time.monotonic:
+        return
+    left = [(call, call.getTime() - reactor.seconds()) for call in reactor.getDelayedCalls()]
+    reactor.seconds = time.monotonic
+    for call, seconds in left:
+        call.seconds = time.monotonic
+        call.reset(seconds)
 
 
 class Alarm:

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IProtocolFactory, IReactorFromThreads, I
 from twisted.logger import Logger
 
 from chatfile.admission import Admission
+from chatfile.clocks import use_monotonic_clock
 from chatfile.digests import Digests
 from chatfile.disk import Disk
 from chatfile.options import OWN_TLS, Options
@@ -125,9 +126,10 @@ def _why_not_listening(description: str, error: CannotListenError | OSError) -> 
 
 
 def makeService(options: Options) -> ChatFileService:
-    """The service that `options` describe."""
+    """The service that `options` describe. From here on the reactor measures by a clock that nobody sets."""
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
+    use_monotonic_clock(reactor)
     admission = Admission(
         time.time,
         limit=options["max-clients"],

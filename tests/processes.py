@@ -206,8 +206,11 @@ def client_command(*arguments: object) -> list[str]:
     return [str(_BIN / "chatfile-client"), *map(str, arguments)]
 
 
-def run_client(folder: Path, *arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def run_client(
+    folder: Path, *arguments: object, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """`chatfile-client` in `folder`, to its end."""
     return subprocess.run(
-        client_command(*arguments), cwd=folder, input=stdin, capture_output=True, timeout=PATIENCE, check=False
-    )
+        client_command(*arguments), cwd=folder, input=stdin, capture_output=True, timeout=PATIENCE, check=False,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip

@@ -55,8 +55,10 @@ HOUSE = {
     "version": set(),
     "completions": set(),
     "options": {"completions", "errors", "server", "tls", "version"},
-    "service": {"admission", "digests", "disk", "options", "repository", "server", "tls"},
-    "cli": {"disk", "errors", "wire", "lines", "tls", "client", "downloads", "partfile", "version", "completions"},
+    "service": {"admission", "clocks", "digests", "disk", "options", "repository", "server", "tls"},
+    "cli": {
+        "disk", "errors", "wire", "clocks", "lines", "tls", "client", "downloads", "partfile", "version", "completions",
+    },
     "__main__": {"options", "wire"},
 }
 # What a room never imports of the world outside.
@@ -102,6 +104,26 @@ def test_imports_point_down(path: Path) -> None:
 def test_the_repository_knows_of_the_wire_what_a_name_is_and_no_more() -> None:
     names = [name for name, _ in imports(ROOT / "chatfile" / "repository.py") if name.startswith("chatfile.wire")]
     assert names == ["chatfile.wire.names.is_servable"]
+
+
+def clocks_read(path: Path) -> Iterator[str]:
+    """What of the wall clock is used, and by whom."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        used = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+        if used in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.datetime.now"):
+            yield used
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            yield from (f"time.{alias.name}" for alias in node.names)
+
+
+def test_the_wall_clock_is_read_where_times_are_shown_or_compared_with_those_of_files() -> None:
+    seen = {str(path.relative_to(ROOT / "chatfile")): list(clocks_read(path)) for path in MODULES}
+    assert {path: clocks for path, clocks in seen.items() if clocks} == {
+        "service.py": ["time.time"] * 2,  # for `status`; for files that have changed just now
+        "cli/watching.py": ["time.time"],
+        "cli/prompt/showing.py": ["time.time"] * 2,
+        "tls/files.py": ["datetime.now"],  # for certificates
+    }
 
 
 def test_every_room_is_in_the_plan() -> None:

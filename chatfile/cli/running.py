@@ -22,6 +22,7 @@ from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, one_command
 from chatfile.cli.views import KEPT, View
 from chatfile.client import ChatFileClient
+from chatfile.clocks import use_monotonic_clock
 
 _SEAT_PATIENCE = 5.0
 """Seconds in which a seat just left must be free again."""
@@ -65,6 +66,7 @@ def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> Exit:
     from twisted.internet import reactor as installed  # noqa: PLC0415 -- importing it installs it
 
     reactor: Any = installed  # it has more than one interface, and `run` takes more than they say
+    use_monotonic_clock(reactor)
     reactor.installNameResolver(Resolver())
     outcome: list[Exit | Failure] = []
     view = View(as_json=arguments.json, quiet=arguments.quiet, output_is_taken=_is_copied_out(arguments))

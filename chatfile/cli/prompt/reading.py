@@ -74,6 +74,8 @@ class Reader:
             input=self._keyboard,
             style=_STYLE,
         )
+        for session in (self._lines, self._questions):
+            session.app.max_render_postpone_time = None  # a busy loop would put it off until the wall clock says so
         self._due: deque[BaseException] = deque()
         self._is_reading = False
         self._kept = ""
