@@ -35,6 +35,8 @@ CLOSING = (errors.Full, errors.IdleTimeout, errors.Shutdown, errors.Internal)
 """Refusals after which the server closes."""
 HASHING_RATE = 20_000_000
 """Bytes a second that a server's hashing is given, at least."""
+LONGEST_HASHING = 86_400.0
+"""Seconds that it is given at most: a server that lies about a size is not waited for until the end of the world."""
 TLS_HINT = "If it speaks TLS, write tls: before its address."
 """For who hears nothing: a server that expects TLS waits for the other side to begin."""
 
@@ -49,7 +51,10 @@ class ChatFileClient(LineProtocol):
     """What the server calls us, from the greeting on."""
 
     def __init__(self, clock: IReactorTime, *, timeout: float = 60.0, in_thread: InThread = disk.in_thread) -> None:
-        """Give up after `timeout` seconds (0: never) in which a reply is due and nothing comes."""
+        """Give up after `timeout` seconds of `clock` (0: never) in which a reply is due and makes no progress.
+
+        Progress is a whole line, or bytes of a file.
+        """
         super().__init__(clock)
         self.closed: Deferred[errors.ChatFileError] = Deferred()
         """Fires, with the reason, when the connection is gone."""
@@ -59,6 +64,7 @@ class ChatFileClient(LineProtocol):
         self._in_thread = in_thread
         self._pending: deque[Pending[Any]] = deque()
         self._silence = Alarm(clock, self._silent_for_too_long)
+        self._progress: object = None  # how far the replies were when the patience began
         self._end: errors.ChatFileError | None = None  # why the connection is about to go
 
     # --- requests ---
@@ -205,12 +211,23 @@ class ChatFileClient(LineProtocol):
         pending.receive_bytes(data)
 
     def inputSettled(self) -> None:
-        """Whatever came or held us, the patience begins anew."""
-        if self._pending and not self.paused and self.phase is Phase.OPEN:
-            extra = self._pending[0].hashing / HASHING_RATE
-            self._silence.set(self.timeout + extra if self.timeout else 0)
-        else:
+        """A whole line, or bytes of a file, begin the patience anew; it stands still while we do not read.
+
+        What comes in trickles is no progress before its line is whole, nor is another request of ours.
+        """
+        if not self._pending or self.phase is not Phase.OPEN:
             self._silence.set(0)
+            return
+        due = self._pending[0]
+        progress = (self.lines, due.came, due.hashing)
+        if progress != self._progress:
+            self._progress = progress
+            extra = min(due.hashing / HASHING_RATE, LONGEST_HASHING)
+            self._silence.set(self.timeout + extra if self.timeout else 0)
+        if self.paused:
+            self._silence.pause()
+        else:
+            self._silence.resume()
 
     def _silent_for_too_long(self) -> None:
         self.violated(errors.ServerSilent(seconds=self.timeout))
@@ -282,6 +299,9 @@ async def connect(
 
     Descriptions are those of Twisted, and `tls:HOST`, `tls:HOST:PORT`, `tls:[::1]:PORT`; `chatfile.tls.client_endpoint`
     makes an endpoint with authorities to trust and a certificate of one's own.
+
+    `timeout` is that of `ChatFileClient`, and holds for connecting too. `clock` is the reactor by default; it has the
+    time of the wall clock until `chatfile.clocks.use_monotonic_clock` was called.
 
     Raises `BadAddress`, `TlsMissing`, `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`.
     """

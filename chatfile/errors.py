@@ -163,7 +163,7 @@ class TransferBroken(ServerClosed):
 
 
 class ServerSilent(ChatFileError):
-    """Nothing came from the server for {seconds:g} seconds."""
+    """The server sent neither a whole line nor bytes of a file for {seconds:g} seconds."""
 
 
 class ProtocolViolation(ChatFileError):

@@ -141,7 +141,7 @@ CASES = [
     Case(
         "where nothing came, nothing is kept", "--timeout 0.5 get b",
         [[*GREET, Hear(b"get b"), Do.STALL], [*GREET, Hear(b"get b"), Do.STALL]],
-        6, said=".*interrupted.*\nchatfile-client: Nothing came.*\n",
+        6, said=".*interrupted.*\nchatfile-client: .* sent neither.*\n",
     ),
     Case(
         "what went to standard output is not tried again", "get b -o -", [[*GREET, *broken(b"b")]], 6,

@@ -38,6 +38,7 @@ class Case:
     left: dict[str, bytes] = field(default_factory=dict)
     stdout: str = ""
     stdin: str = ""
+    transport: str = ""
 
 
 def case(name: str, command: str, *said: bytes | Step, code: int, **more: object) -> Case:
@@ -48,12 +49,19 @@ def case(name: str, command: str, *said: bytes | Step, code: int, **more: object
     return Case(name, command, [*GREET, *heard, *steps, Do.STALL], code, **more)  # type: ignore[arg-type]
 
 
+def trickle(beginning: bytes) -> Send:
+    """A line that goes on and on, a byte now and then, and never ends."""
+    return Send(beginning + bytes(5000), piece=1, pause=0.1)
+
+
 NOTE = b"[512, 1795348800]"
 SAVED = {"a": CONTENT}
 ROWS = b"LIST 2\n1 %s a\n1 %s ../x\n" % (TIME, TIME)
 LISTED: list[Step] = [Hear(b"list"), Send(b"LIST 1\n5 %s b\n" % TIME)]
 CASES = [
     Case("greeting never", "--timeout=0.5 list", [Do.STALL], 3),
+    Case("greeting in a trickle", "--timeout=0.5 list", [trickle(b"WELCOME Client01 chatfile/1")], 3),
+    Case("handshake in a trickle", "--timeout=0.5 list", [trickle(b"\x16\3\3\x20")], 3, transport="tls:"),
     Case("greeting endless", "status", [SendForEver(b"\x1b[2J" * 9999)], 6),
     Case("greeting of a web server", "get a", [Send(b"HTTP/1.1 400 Bad\r\n\r\n"), Do.CLOSE], 6),
     Case("full, with escapes", "send hi", [Send(b"ERROR full %s\n" % ESCAPES), Do.CLOSE], 4),
@@ -70,6 +78,10 @@ CASES = [
     case("an error with escapes", "get a", b"ERROR unavailable %s\n" % ESCAPES, code=5),
     case("another file", "get a", FILE.replace(b"Z a\n", b"Z ../mine\n"), code=6),
     case("a row that stalls", "--timeout=0.5 list", b"LIST 1000000\n1 %s x\n" % TIME, code=6),
+    case("a row in a trickle", "--timeout=0.5 list", b"LIST 1\n", trickle(b"1 %s " % TIME), code=6),
+    case("an END in a trickle", "--timeout=0.5 get a", HEADER + CONTENT, trickle(b"END %s" % SHA256), code=6,
+         left={".a.part": CONTENT, ".a.note": NOTE}),
+    case("an answer in a trickle", "--timeout=0.5 send hi", trickle(b"hi"), code=6),
     case("rows for ever", "list", b"LIST 1000000\n", SendForEver(b"x" * 8000), code=6),
     case("a row too few", "status", b"STATUS 2\nClient01 unix %s - 0 0\n" % TIME, Do.CLOSE, code=6),
     case("a wrong row", "status", b"STATUS 1\nClient01 unix now - 0 0\n", code=6),
@@ -116,7 +128,11 @@ async def test_whatever_a_server_does_the_program_tells_and_touches_nothing_else
     folders = [prepared(tmp_path / str(number)) for number in range(len(CASES))]
     before = tree(folders[0])
     jobs = [
-        Job(str(folder), ["-s", f"127.0.0.1:{hostile(case.steps).port}", *case.command.split()], stdin=case.stdin)
+        Job(
+            str(folder),
+            ["-s", f"{case.transport}127.0.0.1:{hostile(case.steps).port}", *case.command.split()],
+            stdin=case.stdin,
+        )
         for case, folder in zip(CASES, folders, strict=True)
     ]
     ends = await deferToThread(run_all, jobs)

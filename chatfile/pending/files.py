@@ -68,6 +68,11 @@ class FilePending(Pending[Received]):
         assert self._connection is not None  # noqa: S101 -- joined before anything can come
         return self._connection
 
+    @property
+    def came(self) -> int:
+        """Those of this part of the file, whoever read them."""
+        return 0 if self._header is None or self._receiver is None else self._header.size - self._receiver.remaining
+
     def receive(self, line: bytes) -> None:
         """The line before the bytes, or the one behind them."""
         if self._stage is Stage.HEADER:

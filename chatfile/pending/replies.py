@@ -48,6 +48,11 @@ class Pending(Generic[T]):
         self.done: Deferred[T] = Deferred()
         self._connection: Connection | None = None
 
+    @property
+    def came(self) -> int:
+        """Bytes of a file that have come so far."""
+        return 0
+
     def join(self, connection: Connection) -> None:
         """The request goes out on `connection`."""
         self._connection = connection
