@@ -19,8 +19,8 @@ from chatfile.client import ChatFileClient
 from tests.talking import Talk, result_of
 
 
-def row(name: str, sent: int, disconnected: int | None = None) -> wire.ClientRow:
-    return wire.ClientRow(name, "127.0.0.1:5", 0, disconnected, 1, sent)
+def row(name: str, sent: int, disconnected: int | None = None, connected: int = 0) -> wire.ClientRow:
+    return wire.ClientRow(name, "127.0.0.1:5", connected, disconnected, 1, sent)
 
 
 def rates(*looks: tuple[float, list[wire.ClientRow]]) -> list[tuple[str, float]]:
@@ -52,7 +52,36 @@ def test_a_server_that_counts_backwards_or_at_once_is_no_trouble() -> None:
     assert rates((1.0, [row("a", 100)]), (1.0, [row("a", 500)])) == [("a", 0)]
 
 
-SEEN = [Seen(row("Client01", 12_345), 100.0, False), Seen(row("Client02", 0), 0.0, True)]
+def durations(*looks: tuple[float, dict[str, int]]) -> dict[str, float]:
+    """What the last look tells, of looks at clients with the server's times of their coming."""
+    looking, seen = Rates("us"), []
+    for now, came in looks:
+        seen = looking.look([row(name, 0, connected=when) for name, when in came.items()], now)
+    return {each.row.name: each.seconds for each in seen}
+
+
+@pytest.mark.parametrize("server_ahead", [-(10**6), 0, 10**6])
+def test_how_long_somebody_has_been_there_does_not_depend_on_the_clock_of_the_server(server_ahead: int) -> None:
+    came = {"a": server_ahead - 70, "us": server_ahead}
+    assert durations((5.0, came)) == {"a": 70, "us": 0}
+    assert durations((5.0, came), (65.0, came)) == {"a": 130, "us": 60}
+
+
+@pytest.mark.parametrize("step", [-(10**6), 0, 10**6])
+def test_who_comes_later_has_been_there_since_it_was_seen_though_that_clock_was_set(step: int) -> None:
+    before, after = {"us": 1000}, {"us": 1000, "a": 1000 + step}
+    assert durations((5.0, before), (7.0, after), (17.0, after)) == {"us": 12, "a": 10}
+
+
+def test_a_clock_that_was_set_back_before_we_came_tells_nothing_impossible() -> None:
+    assert durations((5.0, {"a": 9000, "us": 1000})) == {"a": 0, "us": 0}
+
+
+def test_a_server_that_does_not_show_us_is_no_trouble() -> None:
+    assert durations((5.0, {"a": 1000}), (8.0, {"a": 1000})) == {"a": 3}
+
+
+SEEN = [Seen(row("Client01", 12_345), 100.0, False, 60.0), Seen(row("Client02", 0), 0.0, True, 60.0)]
 
 
 def test_a_block_of_lines_is_shown_where_something_has_changed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,14 +28,14 @@ class Screen:
 
     def show(self, seen: Sequence[Seen], at: float) -> None:
         """See `Picture`."""
-        self._place.draw(Group(Text(title(seen, at), "bold"), _table(seen, at, self._place.width - MARGIN)))
+        self._place.draw(Group(Text(title(seen, at), "bold"), _table(seen, self._place.width - MARGIN)))
 
     def leave(self) -> None:
         """What was seen last stays."""
         self._place.leave()
 
 
-def _table(seen: Sequence[Seen], at: float, width: int) -> Table:
+def _table(seen: Sequence[Seen], width: int) -> Table:
     table = Table(box=None, width=width, padding=(0, 2 if width >= _WIDE else 1, 0, 0), header_style="dim")
     shown = [number for number, heading in enumerate(HEADINGS) if width >= _ROOM.get(heading, 0)]
     for number in shown:
@@ -43,7 +43,7 @@ def _table(seen: Sequence[Seen], at: float, width: int) -> Table:
         ratio = 1 if HEADINGS[number] == "ADDRESS" else None
         table.add_column(HEADINGS[number], justify=justify, no_wrap=True, overflow="ellipsis", ratio=ratio)
     for each in seen:
-        row = cells(each, at)
+        row = cells(each)
         style = "green" if each.rate else "dim" if each.is_us else ""
         table.add_row(*(Text(wire.printable(row[number])) for number in shown), style=style)
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,30 +25,48 @@ _PAUSE = 1.0
 
 @dataclass(frozen=True)
 class Seen:
-    """A client that is connected, and the bytes a second that it was sent since the look before."""
+    """A client that is connected, and the bytes a second that it was sent since the look before.
+
+    `seconds` is for how long it has been connected, which grows whether anything changes or not.
+    """
 
     row: wire.ClientRow
     rate: float
     is_us: bool
+    seconds: float = field(compare=False)
 
 
 class Rates:
-    """Tells the rates from what `status` counts."""
+    """Tells the rates from what `status` counts, and for how long each client has been there.
+
+    Of the server's times only those at the first look count, and only against each other: its clock may be another than
+    ours, and can be set. Whoever comes later has been there since we saw him.
+    """
 
     def __init__(self, us: str) -> None:
         """`us` is the name of the one who looks."""
         self._us = us
         self._before: dict[str, int] = {}
         self._looked = 0.0
+        self._came: dict[str, float] = {}
 
     def look(self, rows: Sequence[wire.ClientRow], now: float) -> list[Seen]:
         """At the rows as they are `now`; who has just come has been sent all its bytes since the look before."""
         connected = [row for row in rows if row.disconnected is None]
         passed = now - self._looked if self._before else 0
-        seen = [Seen(row, self._rate(row, passed), row.name == self._us) for row in connected]
+        ages = self._ages(connected)
+        self._came = {row.name: self._came.get(row.name, now - ages.get(row.name, 0.0)) for row in connected}
+        seen = [
+            Seen(row, self._rate(row, passed), row.name == self._us, now - self._came[row.name]) for row in connected
+        ]
         self._before = {row.name: row.bytes for row in connected}
         self._looked = now
         return seen
+
+    def _ages(self, rows: Sequence[wire.ClientRow]) -> dict[str, float]:
+        """Of those not seen before: at the first look, by how much they came before us, who have just come."""
+        ours = {row.name: row.connected for row in rows}.get(self._us)
+        return {} if self._came or ours is None else {row.name: max(ours - row.connected, 0) for row in rows}
 
     def _rate(self, row: wire.ClientRow, passed: float) -> float:
         return max(row.bytes - self._before.get(row.name, 0), 0) / passed if passed > 0 else 0.0
@@ -59,14 +77,14 @@ NUMBERS = (2, 3, 4, 5)
 """The columns that are flush right."""
 
 
-def cells(seen: Seen, at: float) -> tuple[str, ...]:
+def cells(seen: Seen) -> tuple[str, ...]:
     """A row below the headings."""
     row = seen.row
     rate = units.rate(seen.rate) if seen.rate else "you" if seen.is_us else "-"
     return (
         row.name,
         row.address,
-        units.duration(max(at - row.connected, 0)),
+        units.duration(seen.seconds),
         str(row.files),
         units.size(row.bytes),
         rate,
@@ -101,7 +119,7 @@ class Blocks:
         """See `Picture`."""
         has_changed, self._before = seen != self._before, seen
         if has_changed or self._view.as_json:
-            table = [HEADINGS, *(cells(each, at) for each in seen)]
+            table = [HEADINGS, *(cells(each) for each in seen)]
             widths = column_widths(table)
             lines = [title(seen, at), *(aligned(row, widths, NUMBERS) for row in table), ""]
             self._view.look(wire.format_time(at), [_as_object(each) for each in seen], lines)
