@@ -82,6 +82,23 @@ def test_who_has_not_read_its_replies_yet_is_not_idle(tmp_path: Path) -> None:
     assert peer.is_closing()
 
 
+@pytest.mark.parametrize(
+    "nothing",
+    [b"\xff\xf1", b"\xff\xfb\x01", b"\xff\xfa\x18\x00\xff\xf0", b"\xff"],
+    ids=["commands", "negotiation", "subnegotiation", "pieces of them"],
+)
+def test_to_negotiate_without_end_is_to_say_nothing(server: Server, nothing: bytes) -> None:
+    peer = server.greeted()
+    for _ in range(298):
+        peer.sends(nothing)
+        server.pass_time(0.1)
+        if nothing == b"\xff":
+            peer.sends(b"\xf1")
+    assert not peer.is_closing()
+    server.pass_time(0.4)
+    assert peer.is_closing()
+
+
 # --- lines ---
 
 
