@@ -19,11 +19,12 @@ _AT_ONCE = 1e-6
 
 
 def use_monotonic_clock(reactor: Any) -> None:
-    """Let `reactor` measure by a clock that nobody sets, from now on, all that was or will be scheduled.
+    """Let `reactor` measure by a clock that nobody sets; to be called at the start of a program.
 
     Twisted's own `reactor.seconds` is the wall clock: when somebody sets that back an hour, every timer of the process
     is an hour late; set forward, all ring at once. After this call `reactor.seconds()` tells no time of day any more.
-    To call it again changes nothing.
+    Calls that are scheduled already stay due when they were; who has taken a time from `reactor.seconds()` before must
+    not compare it with a later one. To call it again changes nothing.
     """
     if reactor.seconds is time.monotonic:
         return

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -183,6 +184,38 @@ def test_a_client_gives_up_in_time(tmp_path: Path, step: int) -> None:
     with mute() as address, taking(LIMIT):
         done = run_client(tmp_path, "-s", address, f"--timeout={LIMIT}", "list", environment=stepping(step))
     assert (done.returncode, done.stdout) == (3, b""), done.stderr
+
+
+AS_A_LIBRARY = """
+import sys
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+from chatfile import errors
+from chatfile.client import connect
+from chatfile.clocks import use_monotonic_clock
+
+async def main():
+    try:
+        await connect("tcp:" + sys.argv[1], timeout=float(sys.argv[2]))
+    except errors.NoGreeting:
+        print("no greeting")
+
+def begin(reactor):
+    use_monotonic_clock(reactor)
+    return Deferred.fromCoroutine(main())
+
+react(begin)
+"""
+
+
+@BACK_AND_SLOWLY_FORTH
+def test_a_program_of_somebody_else_can_have_that_clock_too(tmp_path: Path, step: int) -> None:
+    with mute() as address, taking(LIMIT):
+        done = subprocess.run(
+            [sys.executable, "-c", AS_A_LIBRARY, address, f"{LIMIT}"], cwd=tmp_path, capture_output=True,
+            timeout=PATIENCE, check=False, env={**os.environ, **stepping(step)},
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"no greeting\n"), done.stderr
 
 
 @BACK_AND_SLOWLY_FORTH
