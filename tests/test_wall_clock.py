@@ -153,7 +153,7 @@ def test_who_is_slow_within_the_limits_stays(tmp_path: Path, step: int, reactor:
 
 
 @ON_EVERY_REACTOR
-@BACK_AND_FORTH
+@BACK_AND_SLOWLY_FORTH
 def test_a_drain_has_its_time(tmp_path: Path, step: int, reactor: str) -> None:
     with serving(tmp_path, step, reactor, f"--drain-timeout={LIMIT}") as server, server.greeted() as stuck:
         stuck.ask(b"get big")
@@ -208,7 +208,8 @@ react(begin)
 """
 
 
-@BACK_AND_SLOWLY_FORTH
+@pytest.mark.slow
+@BACK_AND_FORTH
 def test_a_program_of_somebody_else_can_have_that_clock_too(tmp_path: Path, step: int) -> None:
     with mute() as address, taking(LIMIT):
         done = subprocess.run(
@@ -218,7 +219,8 @@ def test_a_program_of_somebody_else_can_have_that_clock_too(tmp_path: Path, step
     assert (done.returncode, done.stdout) == (0, b"no greeting\n"), done.stderr
 
 
-@BACK_AND_SLOWLY_FORTH
+@pytest.mark.slow
+@BACK_AND_FORTH
 def test_a_client_waits_for_a_full_server_as_long_as_it_is_told(tmp_path: Path, step: int) -> None:
     (tmp_path / "served").mkdir()
     with ServerProcess(tmp_path / "served", "-n", "1") as server, server.greeted(), taking(LIMIT):
@@ -227,7 +229,8 @@ def test_a_client_waits_for_a_full_server_as_long_as_it_is_told(tmp_path: Path, 
     assert done.returncode == 4
 
 
-@BACK_AND_SLOWLY_FORTH
+@pytest.mark.slow
+@BACK_AND_FORTH
 @pytest_twisted.ensureDeferred
 async def test_the_rate_that_is_shown_is_the_one_that_is_measured(
     hostile: Callable[..., HostileServer], tmp_path: Path, step: int
@@ -244,7 +247,8 @@ async def test_the_rate_that_is_shown_is_the_one_that_is_measured(
     assert all(100_000 < rate < 10_000_000 for rate in rates), rates
 
 
-@BACK_AND_SLOWLY_FORTH
+@pytest.mark.slow
+@BACK_AND_FORTH
 def test_watch_looks_again_when_it_is_time(tmp_path: Path, step: int) -> None:
     (tmp_path / "served").mkdir()
     with ServerProcess(tmp_path / "served") as server:
