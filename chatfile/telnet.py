@@ -12,9 +12,11 @@ _SB, _SE = b"\xff\xfa", b"\xff\xf0"
 _REACH = len(_SB) + LONGEST
 """So far behind the beginning of a subnegotiation its end begins at the latest."""
 _OPTION = rb"[\xfb-\xfe][^\n]"  # WILL, WONT, DO, DONT; a line's end is nobody's option
-_SEQUENCE = re.compile(rb"\xff(?:%b|[\xf0-\xf9]|\xfa.*?\xff\xf0)|(\xff(?:\xfa.*|[\xfb-\xfe]?)\Z)" % _OPTION, re.DOTALL)
-"""The group is a sequence whose end has not come yet."""
-_SEQUENCE_FAR_FROM_SE = re.compile(rb"\xff(?:%b|[\xf0-\xfa])" % _OPTION)
+_SEQUENCES = re.compile(
+    rb"(?:\xff(?:[\xf0-\xf9]|%b|\xfa.*?\xff\xf0))+|(\xff(?:\xfa.*|[\xfb-\xfe]?)\Z)" % _OPTION, re.DOTALL
+)
+"""Many at once, for each find costs; the group is a sequence whose end has not come yet."""
+_SEQUENCES_FAR_FROM_SE = re.compile(rb"(?:\xff(?:[\xf0-\xfa]|%b))+" % _OPTION)
 
 
 class TelnetFilter:
@@ -47,9 +49,9 @@ class TelnetFilter:
         last_endless = data.rfind(_SB, start, max(0, end - _REACH + 1))
         if last_endless >= 0:
             behind = last_endless + len(_SB)
-            kept.append(_SEQUENCE_FAR_FROM_SE.sub(b"", data[start:behind]))
+            kept.append(_SEQUENCES_FAR_FROM_SE.sub(b"", data[start:behind]))
             start = behind
-        pieces = _SEQUENCE.split(data[start : end + len(_SE)])  # text, group, text, group, ..., text
+        pieces = _SEQUENCES.split(data[start : end + len(_SE)])  # text, group, text, group, ..., text
         kept += pieces[::2]
         self.begun = (pieces[-2] or b"") if len(pieces) > 1 else b""
         return end + len(_SE)
