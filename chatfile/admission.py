@@ -104,6 +104,10 @@ class Admission:
         if len(self._leavers) > self._history:
             del self._visits[self._leavers.popleft()]
 
+    def present(self) -> list[Seat | Visit]:
+        """The cache, in the order of admission: a seat for everyone who is here, a visit for everyone who has left."""
+        return list(self._visits.values())
+
     def visits(self) -> list[Visit]:
         """The cache at this moment, in the order of admission."""
         return [visit.visit() if isinstance(visit, Seat) else visit for visit in self._visits.values()]

@@ -8,8 +8,10 @@ import socket
 import struct
 import sys
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from twisted.internet import tcp
+from twisted.internet import abstract, tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IConsumer,
@@ -60,6 +62,45 @@ def do_not_pace(transport: ILineTransport) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         except OSError:
             pass  # not allowed here, or the connection is gone, which is told elsewhere
+
+
+_TURN = 16 * 1024
+"""Bytes: what costs most of all that can be in so many, telnet's negotiation, takes the reactor some 2 ms."""
+
+
+def take_small_turns(transport: object) -> None:
+    """Read little at once, and have the peer take what was written before much more is: then the others have a turn.
+
+    Twisted's own limit for both is 64 KiB (`FileDescriptor.bufferSize`).
+    """
+    below = getattr(transport, "transport", None)  # over TLS, or behind a proxy
+    while below is not None:
+        transport, below = below, getattr(below, "transport", None)
+    if isinstance(transport, abstract.FileDescriptor):
+        transport.bufferSize = _TURN
+
+
+@contextmanager
+def reset_if_we_die(transport: object) -> Iterator[None]:
+    """Meanwhile the connection ends with a reset should this process end, in whatever way: the system closes it then.
+
+    Nothing else does that where we are killed (socket(7), SO_LINGER). For UNIX sockets there is no such thing.
+    """
+    _set_linger(transport, on=True)
+    try:
+        yield
+    finally:
+        _set_linger(transport, on=False)
+
+
+def _set_linger(transport: object, *, on: bool) -> None:
+    sock = _socket(transport)
+    if sock is None:
+        return
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
+    except OSError:
+        pass  # the connection is gone, which is told elsewhere
 
 
 _PROBES = 3

@@ -10,16 +10,30 @@ import pytest
 from chatfile import wire
 from chatfile.server import Timeouts
 from tests.serving import Server
-from tests.transports import FullTransport
+from tests.transports import FullTransport, MemoryTransport
 
 READ = 64 * 1024
-"""Bytes that the reactor reads at once."""
+"""Bytes that the reactor reads at once where it is not told otherwise."""
+TURN = 16 * 1024
+"""Bytes that it reads at once here, and keeps before it takes no more."""
 E_ACUTE, SOFT_HYPHEN, TAG = "é".encode(), "\N{SOFT HYPHEN}".encode(), "\U000e0041".encode()
 
 ANSWERED = [b"\n", b"hello\n", b"x" * 4095 + b"\n", b"\0\n", b"\xc3\n", E_ACUTE + b"\n\xc3\n", b"x" * 5000 + b"\n"]
 ANSWERED += [b"get\n", b"get x\n", b"hash a\n", b"help\n", b"list\n", b"status\n"]
 COSTLY = [b"\n", b"x", b"\0\n", b"\xc3\n", b"\r\r\n", b"get\n", b"resume x\n", b"help\n", b"hello\n\0\n"]
-COSTLY += [b"\xff\xf1", b"\xff\xfa", b"\xff\xffx\n", E_ACUTE + b"\n\xc3\n", E_ACUTE * 2000 + b"\n\0\n"]
+COSTLY += [
+    b"\xff\xf1",
+    b"\xff\xfa",
+    b"\xff\xf1\n",
+    b"\xff\xfb\x01",
+    b"\xff\xfaa\xff\xf0",
+    b"\r",
+    b"a\n",
+    b"status\n",
+    b"\xff\xffx\n",
+    E_ACUTE + b"\n\xc3\n",
+    E_ACUTE * 2000 + b"\n\0\n",
+]
 COSTLY += [b"resume " + b"9" * 4000 + b" a\n"]
 
 
@@ -49,10 +63,11 @@ def test_who_takes_nothing_is_soon_not_read_either(server: Server, flood: bytes)
 @pytest.mark.parametrize("flood", COSTLY)
 def test_a_read_of_anything_costs_milliseconds_before_the_others_have_their_turn(server: Server, flood: bytes) -> None:
     assert min(cost_of_a_turn(server, a_read_of(flood)) for _ in range(3)) < 0.020
+    assert min(cost_of_a_turn(server, a_read_of(flood)[:TURN]) for _ in range(5)) < 0.005
 
 
-def cost_of_a_turn(server: Server, read: bytes) -> float:
-    peer = server.greeted()
+def cost_of_a_turn(server: Server, read: bytes, transport: MemoryTransport | None = None) -> float:
+    peer = server.greeted(transport)
     began = time.process_time()
     peer.protocol.dataReceived(read)  # no further: the next turn is the clock's
     cost = time.process_time() - began
@@ -85,6 +100,26 @@ def test_the_rows_of_ten_thousand_visits_wait_with_the_server_and_not_in_the_tra
         assert 0 < len(peer.transport.value()) < 2 * READ
         taken += peer.transport.drain()
     assert taken.count(b"STATUS 10001\n") <= 3
+
+
+def test_the_rows_of_a_thousand_who_left_cost_the_others_a_millisecond_at_most(server: Server) -> None:
+    for _ in range(1000):
+        server.admission.admit("127.0.0.1:1", "127.0.0.1").release()
+    turn = min(cost_of_a_turn(server, b"status\n", FullTransport(high_water=TURN)) for _ in range(3))
+    again = min(cost_of_a_turn(server, b"status\n") for _ in range(5))  # all rows in one turn
+    assert turn < 0.003
+    assert again < 0.003
+
+
+def test_the_rows_of_those_who_left_are_kept_for_as_long_as_they_are_shown(tmp_path: Path) -> None:
+    server = Server(tmp_path, history=100)
+    peer = server.greeted()
+    for _ in range(10):
+        for _ in range(100):
+            server.admission.admit("127.0.0.1:1", "127.0.0.1").release()
+        rows = peer.says(b"status")[1:]
+        assert [row.split()[0].decode() for row in rows] == [visit.name for visit in server.admission.visits()]
+        assert len(server.factory._table.visitors._rows) < 3 * len(rows)
 
 
 @pytest.mark.parametrize("request_line", [b"get %b", b"hash %b", b"resume 1 %b", b"%b"])

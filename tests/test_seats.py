@@ -12,7 +12,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from zope.interface import implementer
 
 from chatfile.server import STANDING_ROOM, Timeouts
-from chatfile.server.refusals import RefusalLog
+from chatfile.server.events import SummedLog
 from tests.serving import WELCOME, Peer, Server
 from tests.transports import FullTransport, MemoryTransport, Threads
 
@@ -163,14 +163,26 @@ def test_of_too_many_without_a_seat_the_first_have_to_go(server: Server) -> None
     assert seated[0].says(b"hello") == [b"hello ACK"]
 
 
+def _linger(server: Server) -> Peer:
+    peer = server.greeted()
+    peer.says(b"exit")
+    peer.protocol.writeConnectionLost()
+    return peer
+
+
 def test_who_has_left_its_seat_and_does_not_go_stands_too(server: Server) -> None:
-    lingering = server.greeted()
-    lingering.says(b"exit")
-    lingering.protocol.writeConnectionLost()
+    lingering = [_linger(server) for _ in range(STANDING_ROOM + 1)]
     assert server.connected() == []
-    for _ in range(3 + STANDING_ROOM):
-        server.connect()
-    assert lingering.transport.aborted
+    assert [peer.transport.aborted for peer in lingering] == [True] + [False] * STANDING_ROOM
+
+
+def test_who_was_served_may_take_its_last_bytes_whoever_else_does_not_go(server: Server) -> None:
+    lingering = _linger(server)
+    for _ in range(3):
+        server.greeted()
+    refused = [server.connect() for _ in range(2 * STANDING_ROOM)]
+    assert not lingering.transport.aborted
+    assert refused[0].transport.aborted
 
 
 def test_those_gone_count_no_more(server: Server) -> None:
@@ -206,13 +218,13 @@ def refuse(server: Server, count: int) -> None:
 def test_a_flood_of_refusals_is_no_flood_of_lines(server: Server, refusals: list[int]) -> None:
     seated = [server.greeted() for _ in range(3)]
     refuse(server, 1000)
-    server.clock.advance(RefusalLog.SECONDS)
-    assert refusals == [1] * RefusalLog.ONE_BY_ONE + [1000 - RefusalLog.ONE_BY_ONE]
+    server.clock.advance(SummedLog.SECONDS)
+    assert refusals == [1] * SummedLog.OF_A_CLIENT + [1000 - SummedLog.OF_A_CLIENT]
     refuse(server, 2)
     assert refusals[-2:] == [1, 1]
     for peer in seated:
         peer.vanishes()
-    server.clock.advance(RefusalLog.SECONDS)
+    server.clock.advance(SummedLog.SECONDS)
     assert sum(refusals) == 1002
 
 

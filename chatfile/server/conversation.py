@@ -6,23 +6,25 @@ A message is answered at once. What needs the disk is a coroutine; while it is u
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatfile import errors, wire
-from chatfile.admission import Seat, Visit
+from chatfile.admission import Seat
 from chatfile.digests import Digests, FileChanged
 from chatfile.disk import InThread, acquire, behind
 from chatfile.lines import Hold, LineProtocol, Phase
 from chatfile.repository import OpenFile, Repository
 from chatfile.sending import FileSender, file_sender
+from chatfile.server.events import Events
 from chatfile.server.listings import Listings
+from chatfile.server.visitors import Visitors
+from chatfile.transports import reset_if_we_die
 
 
 class Reply(enum.Enum):
@@ -37,13 +39,9 @@ class Conversation(LineProtocol):
     """One admitted client's requests and their answers."""
 
     __slots__ = (
-        "_answering", "_digests", "_in_thread", "_listings", "_repository", "_room", "_visits", "reply", "seat",
-        "sender",
+        "_answering", "_digests", "_events", "_in_thread", "_listings", "_repository", "_room", "_visitors", "reply",
+        "seat", "sender",
     )  # fmt: skip
-    log = Logger()
-    ROWS = 256
-    """Rows formatted at a time."""
-
     seat: Seat
     why_left = ""
     """Why the connection ends, where we know it before it does."""
@@ -54,10 +52,11 @@ class Conversation(LineProtocol):
         repository: Repository,
         listings: Listings,
         digests: Digests | None,
-        visits: Callable[[], list[Visit]],
+        visitors: Visitors,
+        events: Events,
         in_thread: InThread,
     ) -> None:
-        """Serve the files of `repository` and the cache that `visits()` gives; without `digests`, hash nothing.
+        """Serve the files of `repository` and the rows of `visitors`; without `digests`, hash nothing.
 
         `in_thread` makes the calls of this client that open and read files.
         """
@@ -67,7 +66,8 @@ class Conversation(LineProtocol):
         self._repository = repository
         self._listings = listings
         self._digests = digests
-        self._visits = visits
+        self._visitors = visitors
+        self._events = events
         self._in_thread = in_thread
         self._answering: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
@@ -136,16 +136,16 @@ class Conversation(LineProtocol):
         elif isinstance(error, errors.Refusal):
             self.refuse(error)
         elif not isinstance(error, CancelledError):
-            self.log.failure("Answering {client}", failure, client=self.seat.name)
+            self._events.failed(self.seat, failure)
             self.refuse(errors.Internal())
             self.close()
 
     def _log_cut(self, failure: Failure) -> None:
         expected = (errors.FileShrank, errors.TransferAborted, OSError, CancelledError)
         if failure.check(*expected) is None:
-            self.log.failure("Answering {client}", failure, client=self.seat.name)
+            self._events.failed(self.seat, failure)
         elif not failure.check(errors.TransferAborted, CancelledError):
-            self.log.error("{client} is cut off: {why}", client=self.seat.name, why=failure.getErrorMessage())
+            self._events.cut(self.seat, failure.getErrorMessage())
 
     def stop_answering(self) -> None:
         """Give up what is under way, if anything is."""
@@ -170,19 +170,16 @@ class Conversation(LineProtocol):
 
     async def _say_rows(self, header: wire.Reply, slices: Iterable[bytes]) -> None:
         self.reply = Reply.SENDING
-        self.say(header)
-        for rows in slices:
-            await self._write(rows)
+        with reset_if_we_die(self.transport):
+            self.say(header)
+            for rows in slices:
+                await self._write(rows)
 
     # --- the answers ---
 
     async def _status(self, _: wire.Status) -> None:
-        visits = self._visits()
-        await self._say_rows(wire.StatusHeader(len(visits)), self._format_visits(visits))
-
-    def _format_visits(self, visits: list[Visit]) -> Iterator[bytes]:
-        for start in range(0, len(visits), self.ROWS):
-            yield b"".join(_visit_row(visit) for visit in visits[start : start + self.ROWS])
+        count, rows = self._visitors.rows()
+        await self._say_rows(wire.StatusHeader(count), rows)
 
     async def _list(self, _: wire.List) -> None:
         try:
@@ -224,20 +221,24 @@ class Conversation(LineProtocol):
         try:
             if offset > opened.size:
                 raise errors.BadOffset(name=name, size=opened.size)
-            digest = self._begin_digest(opened)
-            try:
-                await self._stream(opened, offset)
-            except BaseException:
-                digest.addErrback(lambda _: None)
-                digest.cancel()
-                raise
+            with reset_if_we_die(self.transport):
+                await self._send_opened(opened, offset)
         finally:
             self._close(opened)
+
+    async def _send_opened(self, opened: OpenFile, offset: int) -> None:
+        digest = self._begin_digest(opened)
+        try:
+            await self._stream(opened, offset)
+        except BaseException:
+            digest.addErrback(lambda _: None)
+            digest.cancel()
+            raise
         self.reply = Reply.WORKING
         try:
             self.say(wire.End(await digest))
         except (FileChanged, OSError) as error:
-            raise errors.Changed(name=name) from error
+            raise errors.Changed(name=opened.name) from error
         self.seat.count_file()
 
     # --- files ---
@@ -291,16 +292,7 @@ class Conversation(LineProtocol):
         finally:
             self.sender = None
             sent = self.seat.visit().bytes - sent_before
-            self.log.info(
-                "{client} was sent {sent} of {count} bytes of {name} in {seconds:.3f} s",
-                client=self.seat.name,
-                name=wire.printable(opened.name),
-                sent=sent,
-                count=count,
-                seconds=self.clock.seconds() - began,
-                complete=sent == count,
-                event="sent",
-            )
+            self._events.sent(self.seat, opened.name, sent, count, self.clock.seconds() - began)
 
     _ANSWERS: ClassVar[dict[type, Callable[[Conversation, Any], Coroutine[Deferred[Any], Any, None]]]] = {
         wire.Status: _status,
@@ -311,15 +303,3 @@ class Conversation(LineProtocol):
         wire.Get: _get,
         wire.Resume: _resume,
     }
-
-
-def _visit_row(visit: Visit) -> bytes:
-    row = wire.ClientRow(
-        visit.name,
-        visit.address,
-        int(visit.connected),
-        None if visit.disconnected is None else int(visit.disconnected),
-        visit.files,
-        visit.bytes,
-    )
-    return wire.format_reply(row) + b"\n"

@@ -13,10 +13,12 @@ from chatfile.clocks import Alarm
 from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.repository import Repository
+from chatfile.server.events import Events
 from chatfile.server.listings import Listings
 from chatfile.server.protocol import ChatFileProtocol
-from chatfile.server.refusals import RefusalLog
+from chatfile.server.standing import StandingRoom
 from chatfile.server.table import Table, Timeouts
+from chatfile.server.visitors import Visitors
 
 STANDING_ROOM = 64
 """Connections without a seat that are kept at once, unless that is asked for otherwise."""
@@ -45,8 +47,8 @@ class ChatFileFactory(Factory):
         """
         self._clock = clock
         self._table = Table(
-            repository, listings, digests, admission, timeouts or Timeouts(), clock, queue, RefusalLog(clock),
-            standing_room,
+            repository, listings, digests, admission, timeouts or Timeouts(), clock, queue, Visitors(admission),
+            Events(clock), StandingRoom(standing_room),
         )  # fmt: skip
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
@@ -63,7 +65,7 @@ class ChatFileFactory(Factory):
         """
         self._table.draining = True
         drained: Deferred[None] = Deferred()
-        drained.addBoth(lambda _: self._table.refusals.sum_up())
+        drained.addBoth(lambda _: self._table.events.sum_up())
         if not self._table.connections:
             drained.callback(None)
             return drained

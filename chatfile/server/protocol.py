@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -14,8 +15,17 @@ from chatfile import errors, tls
 from chatfile.clocks import Alarm, StallWatch
 from chatfile.lines import Hold, Phase
 from chatfile.server.conversation import Conversation, Reply
+from chatfile.server.standing import Claim
 from chatfile.server.table import Table
-from chatfile.transports import ILineTransport, do_not_pace, is_reset, is_tcp, outstanding_bytes, probe_when_silent
+from chatfile.transports import (
+    ILineTransport,
+    do_not_pace,
+    is_reset,
+    is_tcp,
+    outstanding_bytes,
+    probe_when_silent,
+    take_small_turns,
+)
 
 UNACKNOWLEDGED = 64 * 1024
 """Bytes that a peer may have read to our end without having acknowledged them yet: RFC 1122 lets it wait with less than
@@ -27,7 +37,8 @@ class Place(enum.Enum):
 
     DOOR = "its TLS handshake is under way: it is not let in yet"
     SEAT = "at the table"
-    NONE = "refused, or served and all but gone"
+    REFUSED = "told that there is no seat"
+    SERVED = "served, and all but gone"
 
 
 @implementer(IHandshakeListener)
@@ -41,7 +52,7 @@ class ChatFileProtocol(Conversation):
     def __init__(self, table: Table) -> None:
         """Not connected yet."""
         super().__init__(
-            table.clock, table.repository, table.listings, table.digests, table.admission.visits, table.queue()
+            table.clock, table.repository, table.listings, table.digests, table.visitors, table.events, table.queue()
         )
         self.flush_timeout = table.timeouts.flush
         self._table = table
@@ -69,7 +80,7 @@ class ChatFileProtocol(Conversation):
         self._tune(self.transport)
         self.transport.registerProducer(self, True)
         if ISSLTransport.providedBy(self.transport):
-            self._table.stand(self)
+            self._table.stand(self, describe(self.transport.getPeer())[1])
             self._line.set(self._timeouts.line)
         else:
             self._let_in()
@@ -86,13 +97,13 @@ class ChatFileProtocol(Conversation):
         try:
             self._sit_down(address, host)
         except errors.Refusal as refusal:
-            self._table.refusals.refused(address, str(refusal))
-            self._place = Place.NONE
-            self._table.stand(self)
+            self._events.refused(address, host, str(refusal))
+            self._place = Place.REFUSED
+            self._table.stand(self, host)
             self.refuse(refusal)
             self.close()
             return
-        self.log.info("{client} is admitted from {address}", client=self.seat.name, address=address, event="admitted")
+        self._events.admitted(self.seat)
         self.greet()
         self.inputSettled()
 
@@ -108,6 +119,7 @@ class ChatFileProtocol(Conversation):
         self._place = Place.SEAT
 
     def _tune(self, transport: ILineTransport) -> None:
+        take_small_turns(transport)
         if is_tcp(transport):
             transport.setTcpNoDelay(True)  # the END line must not wait for an acknowledgement
             transport.setTcpKeepAlive(True)
@@ -218,26 +230,24 @@ class ChatFileProtocol(Conversation):
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
         if self._place is Place.DOOR:
-            address, _ = describe(self.transport.getPeer())
-            self._table.refusals.refused(address, tls.why_refused(reason and reason.value))
+            address, host = describe(self.transport.getPeer())
+            self._events.refused(address, host, tls.why_refused(reason and reason.value))
         self._table.forget(self)
 
     def _leave(self, why: str) -> None:
         if self._place is not Place.SEAT:
             return
-        self._place = Place.NONE
+        self._place = Place.SERVED
         self.seat.release()
         if self.phase is not Phase.LOST:
-            self._table.stand(self)
-        visit = self.seat.visit()
-        self.log.info(
-            "{client} left: {why}; files sent: {files}, bytes: {bytes}",
-            client=visit.name,
-            why=self.why_left or why,
-            files=visit.files,
-            bytes=visit.bytes,
-            event="left",
-        )
+            self._table.stand(self, self.seat.host)
+        self._events.left(self.seat, self.why_left or why)
+
+    def claim(self) -> Claim:
+        """What it has to lose while it has no seat."""
+        if self._place is Place.DOOR:
+            return Claim.SHAKING_HANDS if tls.has_begun(self.transport) else Claim.SILENT
+        return Claim.SERVED if self._place is Place.SERVED else Claim.REFUSED
 
     def _stop_clocks(self) -> None:
         self._idle.stop()
@@ -246,9 +256,19 @@ class ChatFileProtocol(Conversation):
 
 
 def describe(address: IAddress) -> tuple[str, str]:
-    """The address as `status` shows it, and the host that it counts for."""
+    """The address as `status` shows it, and the host that it counts for: of IPv6, the network that one host can be in.
+
+    Whoever has one address of IPv6 has 2^64 of them (RFC 4291, section 2.5.4).
+    """
     if isinstance(address, IPv6Address):
-        return f"[{address.host}]:{address.port}", address.host
+        return f"[{address.host}]:{address.port}", _network(address.host)
     if isinstance(address, IPv4Address):
         return f"{address.host}:{address.port}", address.host
     return "unix", "unix"
+
+
+def _network(host: str) -> str:
+    ip = ipaddress.IPv6Address(host.partition("%")[0])
+    if ip.ipv4_mapped is not None:  # at a port for both, IPv4 looks like this
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.IPv6Network((ip, 64), strict=False))

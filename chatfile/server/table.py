@@ -13,8 +13,10 @@ from chatfile.admission import Admission
 from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.repository import Repository
+from chatfile.server.events import Events
 from chatfile.server.listings import Listings
-from chatfile.server.refusals import RefusalLog
+from chatfile.server.standing import StandingRoom
+from chatfile.server.visitors import Visitors
 
 if TYPE_CHECKING:
     from chatfile.server.protocol import ChatFileProtocol
@@ -42,30 +44,23 @@ class Table:
     clock: IReactorTime
     queue: Callable[[], InThread]
     """Gives what makes the calls of one client that open and read files."""
-    refusals: RefusalLog
-    standing_room: int
-    """Connections without a seat that are kept at once: those refused that take their time to go, and those whose TLS
-    handshake is under way. Each has a descriptor, of which everyone else needs some too."""
+    visitors: Visitors
+    events: Events
+    standing: StandingRoom
     draining: bool = False
     connections: set[ChatFileProtocol] = field(default_factory=set)
-    standing: dict[ChatFileProtocol, None] = field(default_factory=dict)
-    """Those without a seat, in the order in which they came to be."""
     leaving: set[ChatFileProtocol] = field(default_factory=set)
     """Those with a seat whose connection is being closed."""
     all_gone: Deferred[None] | None = None
 
-    def stand(self, protocol: ChatFileProtocol) -> None:
-        """It has no seat, or none any more; where too many stand, the first of them has to go."""
+    def stand(self, protocol: ChatFileProtocol, host: str) -> None:
+        """It has no seat, or none any more."""
         self.leaving.discard(protocol)
-        self.standing[protocol] = None
-        if len(self.standing) > self.standing_room:
-            first = next(iter(self.standing))
-            del self.standing[first]
-            first.abort()
+        self.standing.enter(protocol, host)
 
     def sit(self, protocol: ChatFileProtocol) -> None:
         """It has a seat."""
-        self.standing.pop(protocol, None)
+        self.standing.leave(protocol)
 
     def clear(self) -> None:
         """Free the seats of those who have taken everything and are about to go; they need not be waited for."""
@@ -75,7 +70,7 @@ class Table:
     def forget(self, protocol: ChatFileProtocol) -> None:
         """Its connection is gone."""
         self.connections.discard(protocol)
-        self.standing.pop(protocol, None)
+        self.standing.leave(protocol)
         self.leaving.discard(protocol)
         if self.all_gone is not None and not self.connections:
             all_gone, self.all_gone = self.all_gone, None

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from chatfile.tls.accepting import Listening
 
 __all__ = (
-    "Address", "address_endpoint", "client_endpoint", "listening", "parse_address", "why_broken", "why_none",
-    "why_refused",
+    "Address", "address_endpoint", "client_endpoint", "has_begun", "listening", "parse_address", "why_broken",
+    "why_none", "why_refused",
 )  # fmt: skip
 
 
@@ -65,6 +65,16 @@ def listening(certificate: str, *, key: str | None = None, client_ca: str | None
     from chatfile.tls.accepting import Listening  # noqa: PLC0415 -- it needs pyOpenSSL
 
     return Listening(certificate, key, client_ca)
+
+
+_BEFORE = b"before SSL initialization"
+"""OpenSSL's name of the state before a whole ClientHello has come."""
+
+
+def has_begun(transport: object) -> bool:
+    """Whether the peer has begun its handshake at a port that speaks TLS: a few bytes are no beginning."""
+    get_handle = getattr(transport, "getHandle", None)
+    return get_handle is not None and get_handle().get_state_string() != _BEFORE
 
 
 def _require() -> None:

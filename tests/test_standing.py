@@ -1,0 +1,132 @@
+"""Connections without a seat: which of them has to go when there are too many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+
+from chatfile.server.protocol import describe
+from chatfile.server.standing import Claim, Standing, StandingRoom
+
+ROOM = 8
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+@dataclass(eq=False)
+class Somebody:
+    """Without a seat."""
+
+    what: Claim
+    is_gone: bool = False
+
+    def claim(self) -> Claim:
+        return self.what
+
+    def abort(self) -> None:
+        self.is_gone = True
+
+
+def the_first(some: Sequence[Standing]) -> Standing:
+    return some[0]
+
+
+@pytest.fixture
+def room() -> StandingRoom:
+    return StandingRoom(ROOM, the_first)
+
+
+def come(room: StandingRoom, claim: Claim, host: str, count: int = 1) -> list[Somebody]:
+    some = [Somebody(claim) for _ in range(count)]
+    for one in some:
+        room.enter(one, host)
+    return some
+
+
+def gone(some: list[Somebody]) -> list[bool]:
+    return [one.is_gone for one in some]
+
+
+@pytest.mark.parametrize("claim", Claim)
+def test_those_of_one_host_never_push_out_another_s(room: StandingRoom, claim: Claim) -> None:
+    waiting = come(room, Claim.SHAKING_HANDS, HERE) + come(room, Claim.SILENT, HERE) + come(room, Claim.REFUSED, HERE)
+    flood = come(room, claim, THERE, 1000)
+    assert not any(gone(waiting))
+    assert gone(flood).count(False) == ROOM - 3
+
+
+def test_of_one_host_the_first_of_those_who_are_silent_has_to_go(room: StandingRoom) -> None:
+    shaking = come(room, Claim.SHAKING_HANDS, HERE, 2)
+    silent = come(room, Claim.SILENT, HERE, 100)
+    assert not any(gone(shaking))
+    assert gone(silent) == [True] * (100 - ROOM + 2) + [False] * (ROOM - 2)
+
+
+def test_who_was_refused_goes_before_who_may_still_come_in(room: StandingRoom) -> None:
+    silent = come(room, Claim.SILENT, HERE, 2)
+    refused = come(room, Claim.REFUSED, HERE, 100)
+    assert not any(gone(silent))
+    assert gone(refused) == [True] * (100 - ROOM + 2) + [False] * (ROOM - 2)
+
+
+def test_strangers_from_everywhere_do_not_take_from_who_was_served_its_last_bytes(room: StandingRoom) -> None:
+    served = come(room, Claim.SERVED, HERE, ROOM // 2)
+    for number in range(1000):
+        come(room, Claim.REFUSED, f"198.51.100.{number}")
+    assert not any(gone(served))
+
+
+@pytest.mark.parametrize("claim", [claim for claim in Claim if claim is not Claim.SERVED])
+def test_the_served_that_do_not_go_keep_nobody_out(room: StandingRoom, claim: Claim) -> None:
+    served = come(room, Claim.SERVED, HERE, 100)
+    others = come(room, claim, HERE, ROOM // 2)
+    assert not any(gone(others))
+    assert gone(served) == [True] * (100 - ROOM // 2) + [False] * (ROOM // 2)
+
+
+def test_a_flood_of_handshakes_pushes_out_by_chance_who_is_slower(room: StandingRoom) -> None:
+    chances: list[int] = []
+
+    def choose(some: Sequence[Standing]) -> Standing:
+        chances.append(len(some))
+        return some[-2]
+
+    room = StandingRoom(ROOM, choose)
+    slow, *others = come(room, Claim.SHAKING_HANDS, HERE, 100)
+    assert not slow.is_gone
+    assert chances == [ROOM + 1] * (100 - ROOM)
+    assert gone(others).count(False) == ROOM - 1
+
+
+def test_what_somebody_has_to_lose_is_asked_when_one_has_to_go(room: StandingRoom) -> None:
+    one, *others = come(room, Claim.SILENT, HERE, ROOM)
+    one.what = Claim.SHAKING_HANDS
+    come(room, Claim.SILENT, HERE)
+    assert gone([one, *others[:2]]) == [False, True, False]
+
+
+def test_who_has_got_a_seat_or_gone_stands_no_more(room: StandingRoom) -> None:
+    for _ in range(100):
+        (one,) = come(room, Claim.SILENT, HERE)
+        room.leave(one)
+        assert not one.is_gone
+    assert not any(gone(come(room, Claim.SILENT, HERE, ROOM)))
+
+
+@pytest.mark.parametrize(
+    ("address", "shown", "host"),
+    [
+        (IPv4Address("TCP", HERE, 1), f"{HERE}:1", HERE),
+        (IPv6Address("TCP", "2001:db8:1:2:3:4:5:6", 1), "[2001:db8:1:2:3:4:5:6]:1", "2001:db8:1:2::/64"),
+        (IPv6Address("TCP", "2001:db8:1:2::9", 1), "[2001:db8:1:2::9]:1", "2001:db8:1:2::/64"),
+        (IPv6Address("TCP", "2001:db8:1:3::9", 1), "[2001:db8:1:3::9]:1", "2001:db8:1:3::/64"),
+        (IPv6Address("TCP", f"::ffff:{HERE}", 1), f"[::ffff:{HERE}]:1", HERE),
+        (IPv6Address("TCP", "fe80::1%lo", 1), "[fe80::1%lo]:1", "fe80::/64"),
+        (UNIXAddress(b"path"), "unix", "unix"),
+        (UNIXAddress(None), "unix", "unix"),
+    ],
+)
+def test_of_ipv6_a_host_is_a_network(address: IPv4Address, shown: str, host: str) -> None:
+    assert describe(address) == (shown, host)
