@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import gc
 import re
-import signal
 import sys
 import time
-from types import FrameType
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from twisted.application import service, strports
@@ -21,9 +20,11 @@ from chatfile.admission import Admission
 from chatfile.clocks import use_monotonic_clock
 from chatfile.digests import Digests
 from chatfile.disk import Disk
+from chatfile.listening import Roomy, unix_path, vacated
 from chatfile.options import OWN_TLS, Options
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Listings, Timeouts
+from chatfile.signals import at_next_end, ignore_strays
 
 if TYPE_CHECKING:
     from chatfile.tls.accepting import Listening
@@ -71,7 +72,8 @@ class ChatFileService(service.MultiService):
         self._drain_timeout = drain_timeout
         self._encrypted = encrypted
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
-        for _, listener in self._listeners:
+        for description, listener in self._listeners:
+            listener.endpoint = Roomy(listener.endpoint, description)
             listener.setServiceParent(self)
 
     def _factory_for(self, description: str) -> IProtocolFactory:
@@ -82,9 +84,14 @@ class ChatFileService(service.MultiService):
 
     def privilegedStartService(self) -> None:
         """Bind, while twistd may still have the privileges for it."""
+        from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
+
+        ignore_strays(IReactorFromThreads(reactor))
         for description, listener in self._listeners:
+            path = unix_path(description)
             try:
-                listener.privilegedStartService()
+                with nullcontext() if path is None else vacated(path):
+                    listener.privilegedStartService()
             except (CannotListenError, OSError) as error:
                 raise CannotStart(_why_not_listening(description, error)) from None
 
@@ -99,7 +106,9 @@ class ChatFileService(service.MultiService):
 
     def stopService(self) -> Deferred[None]:
         """No new clients; then let the present ones finish, or reset them at a second signal."""
-        self._hurry_at_next_signal()
+        from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
+
+        at_next_end(IReactorFromThreads(reactor), self._factory.reset)
         self.log.info(
             "Going down: transfers have {seconds:g} seconds more (0: no limit), unless there is a second signal",
             seconds=self._drain_timeout,
@@ -107,15 +116,6 @@ class ChatFileService(service.MultiService):
         )
         stopping = maybeDeferred(super().stopService)
         return stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
-
-    def _hurry_at_next_signal(self) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
-
-        def hurry(_signal: int, _frame: FrameType | None) -> None:
-            IReactorFromThreads(reactor).callFromThread(self._factory.reset)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, hurry)
 
 
 def _why_not_listening(description: str, error: CannotListenError | OSError) -> str:

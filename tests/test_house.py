@@ -55,7 +55,11 @@ HOUSE = {
     "version": set(),
     "completions": set(),
     "options": {"completions", "errors", "server", "tls", "version"},
-    "service": {"admission", "clocks", "digests", "disk", "options", "repository", "server", "tls"},
+    "listening": set(),
+    "signals": set(),
+    "service": {
+        "admission", "clocks", "digests", "disk", "listening", "options", "repository", "server", "signals", "tls",
+    },
     "cli": {
         "disk", "errors", "wire", "clocks", "lines", "tls", "client", "downloads", "partfile", "version", "completions",
     },

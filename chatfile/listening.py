@@ -1,0 +1,134 @@
+"""Where the server listens: room for many who come at once, and sockets of the file system that nobody uses."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.logger import Logger
+from zope.interface import implementer
+
+P = TypeVar("P", bound=IListeningPort)
+
+BACKLOG = 1024
+"""Connections that the system keeps until they are accepted, unless that is asked for otherwise. Linux takes no more
+than `net.core.somaxconn`, and lets those beyond it try again, after a second, and another two."""
+_TWISTEDS_BACKLOG = 50
+
+_UNIX = re.compile(r"(?:haproxy:)?unix:(.*)", re.DOTALL)
+_ARGUMENT = re.compile(r"(?:[^:\\]|\\.)*", re.DOTALL)
+
+_log = Logger()
+
+
+@implementer(IStreamServerEndpoint)
+class Roomy:
+    """An endpoint at which many can wait to be accepted, where its description says nothing of that."""
+
+    def __init__(self, endpoint: IStreamServerEndpoint, description: str) -> None:
+        """`description` is that of `endpoint`."""
+        self._endpoint = endpoint
+        self._says_how_many = "backlog=" in description
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Listen, as the endpoint does."""
+        listening: Deferred[IListeningPort] = self._endpoint.listen(factory)
+        return listening if self._says_how_many else listening.addCallback(_make_room)
+
+
+def _make_room(port: P) -> P:
+    if isinstance(port, tcp.Port) and port.backlog == _TWISTEDS_BACKLOG:
+        port.socket.listen(BACKLOG)  # the system takes the latest number
+    return port
+
+
+def unix_path(description: str) -> str | None:
+    """The path of a socket of the file system that is described and locked; None where it is anything else."""
+    match = _UNIX.fullmatch(description)
+    if match is None:
+        return None
+    arguments = [re.sub(r"\\(.)", r"\1", each, flags=re.DOTALL) for each in _ARGUMENT.findall(match[1])]
+    named = dict(each.split("=", 1) for each in arguments if "=" in each)
+    path = named.get("address", arguments[0])
+    return None if path.startswith("\0") or named.get("lockfile") == "0" else path
+
+
+@contextmanager
+def vacated(path: str) -> Iterator[None]:
+    """Remove the socket at `path`, and the lock beside it, if nobody listens there; let nobody else do so meanwhile.
+
+    The lock of Twisted's ports is a link to a process's number, which may be another's by now, as in a container where
+    everyone is number 1. Whether somebody listens, the system knows.
+
+    Raises OSError where somebody does, or something else is in the way.
+    """
+    with _alone_in(os.path.dirname(path) or "."):
+        if _is_listened_at(path):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        _remove(path, "socket", stat.S_IFSOCK)
+        _remove(f"{path}.lock", "lock", stat.S_IFLNK)
+        yield
+
+
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Be the only server that begins to listen in `folder`: between bind and listen, one looks as if it were gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield  # it is not there, or may not be read: what can be done without will be done
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(errno.EADDRINUSE, "another server is just starting there") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_listened_at(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return False
+        except BlockingIOError:
+            pass  # more wait there already than can
+        except OSError as error:
+            if error.errno != errno.EPROTOTYPE:  # a socket of another kind, in use
+                raise
+    return True
+
+
+def _remove(path: str, what: str, kind: int) -> None:
+    """Remove the `what` at `path`, which nobody uses; raises OSError where it can't be removed, or is none."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_IFMT(mode) != kind:
+        raise OSError(errno.EEXIST, f'there is something else at "{path}", and no {what}')
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return  # it has gone by itself
+    except OSError as error:
+        raise OSError(
+            error.errno, f'the {what} "{path}" is of no use, and can\'t be removed: {error.strerror}'
+        ) from error
+    _log.info("Removed the {what} {path}: nobody listens there", what=what, path=path, event="stale")
