@@ -14,9 +14,11 @@ from chatfile.admission import Admission
 from tests.serving import Server
 from tests.transports import MemoryTransport
 
-VISITORS = 300
+VISITORS = 1500
 FEW = 30
-"""Bytes for each of them that may be found, where a single entry in a dict would be over a hundred."""
+"""Bytes for each of them that may be found, where a single entry in a dict would be over a hundred.
+
+The log keeps a few hundred entries of the latest of them, however many there were."""
 
 
 def bytes_kept(visit: Callable[[int], object]) -> int:

@@ -93,7 +93,7 @@ def plant(kind: str, note: Path, elsewhere: Path) -> None:
 def test_a_disk_that_tells_nothing_of_its_space_is_no_full_disk(
     part: PartFile, monkeypatch: pytest.MonkeyPatch, blocks: int, is_refused: bool
 ) -> None:
-    disk = SimpleNamespace(f_blocks=blocks, f_bavail=0, f_frsize=4096)
+    disk = SimpleNamespace(f_blocks=blocks, f_bavail=bool(blocks), f_frsize=1)
     monkeypatch.setattr(os, "fstatvfs", lambda _: disk)
     try:
         part.begin(SOURCE)

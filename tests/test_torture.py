@@ -182,6 +182,7 @@ class Torture:
         self._joined.disconnect()
         self._other.vanishes()
         self._joined.close()
+        self._joined.server.factory.drain(0)  # what was not told yet is told now
         self._expect(not self._joined.server.clock.getDelayedCalls(), "a call is delayed")
 
 
