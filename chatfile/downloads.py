@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
-from chatfile.disk import InThread, acquire
+from chatfile.disk import InThread, acquire, behind
 from chatfile.partfile import PartFile, PresentFile, Saved, Source, drop_leftovers, is_unfinished
 from chatfile.pending import Received
 
@@ -118,10 +118,14 @@ async def _fetch(
         raise errors.LocalFileError(path=os.path.join(folder, save_as), why=errors.reason(error)) from error
     try:
         return await _Transfer(target, part, progress).run()
-    except OSError as error:
-        raise errors.LocalFileError(path=part.path, why=errors.reason(error)) from error
-    finally:
-        part.close()
+    except CancelledError:
+        behind(in_thread, part.close)  # in its own time: a call that is under way may hang
+        raise
+    except BaseException as error:
+        await in_thread(part.close, insist=True)
+        if isinstance(error, OSError):
+            raise errors.LocalFileError(path=part.path, why=errors.reason(error)) from error
+        raise
 
 
 class _Target:
@@ -176,7 +180,7 @@ class _Target:
         except OSError:
             return None
         finally:
-            present.close()
+            behind(self.in_thread, present.close)
 
     async def _drop_leftovers(self) -> None:
         try:
@@ -256,9 +260,10 @@ class _Transfer:
             if await _digest_of(present, self._in_thread, self._stage) != sha256:
                 return None
             self._part.drop()
+            await self._in_thread(self._part.close, insist=True)
             return self._target.complete(present, received.sha256, verified=received.verified)
         finally:
-            present.close()
+            behind(self._in_thread, present.close)
 
     async def _own_digest(self) -> str:
         hasher = hashlib.sha256()
@@ -267,6 +272,7 @@ class _Transfer:
 
     def _finish(self, received: Received) -> None:
         self._part.finish(received.header.mtime, verified=received.verified)
+        self._part.close()
 
     def _start_anew(self, header: wire.FileHeader) -> Deferred[int | None]:
         source = Source(header.size, header.mtime)

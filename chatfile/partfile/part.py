@@ -225,6 +225,8 @@ class PartFile:
     def close(self) -> None:
         """Let go of it; what is empty or not wanted is no use to anybody."""
         with self._lock:
+            if self.descriptor < 0:
+                return
             try:
                 if (self._is_unwanted or not self.size()) and self._has_name(self.descriptor):
                     self._drop_names()
