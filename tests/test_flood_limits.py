@@ -60,6 +60,7 @@ def test_who_takes_nothing_is_soon_not_read_either(server: Server, flood: bytes)
     assert len(peer.protocol.clearLineBuffer()) < 2 * READ
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("flood", COSTLY)
 def test_a_read_of_anything_costs_milliseconds_before_the_others_have_their_turn(server: Server, flood: bytes) -> None:
     assert min(cost_of_a_turn(server, a_read_of(flood)) for _ in range(3)) < 0.020
@@ -102,6 +103,7 @@ def test_the_rows_of_ten_thousand_visits_wait_with_the_server_and_not_in_the_tra
     assert taken.count(b"STATUS 10001\n") <= 3
 
 
+@pytest.mark.no_cover
 def test_the_rows_of_a_thousand_who_left_cost_the_others_a_millisecond_at_most(server: Server) -> None:
     for _ in range(1000):
         server.admission.admit("127.0.0.1:1", "127.0.0.1").release()

@@ -103,6 +103,7 @@ def test_bytes_become_lines(sent: bytes, seen: list[bytes | str]) -> None:
         assert lines_of(*(bytes([byte]) for byte in sent)) == seen
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("line", [b"\xff\xfa" * 4096, b"\xff\xf0" + b"\xff\xfa" * 4095, b"\xff" * 8192])
 def test_no_line_takes_long_to_look_at(line: bytes) -> None:
     protocol, _, _ = connected()

@@ -41,6 +41,11 @@ def objects(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def results(text: str) -> list[dict[str, object]]:
+    """Without the progress, which is told where it is slow."""
+    return [each for each in objects(text) if each.get("event") != "progress"]
+
+
 @pytest.fixture(scope="module")
 def ends(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """What the program said where, at once: to start it takes long."""
@@ -63,7 +68,7 @@ def ends(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def test_each_file_is_a_result_or_an_error(ends: dict[str, Ended]) -> None:
-    came, missing, already = objects(ends["several"].stdout)
+    came, missing, already = results(ends["several"].stdout)
     assert isinstance(came.pop("seconds"), float)
     assert came == {
         "name": "a", "path": "client_downloads/a", "size": 7, "sha256": sha256(CONTENT).decode(), "verified": True,
@@ -82,24 +87,24 @@ def test_what_is_there_already_is_no_failure(ends: dict[str, Ended]) -> None:
 
 
 def test_what_is_there_and_differs_is_one(ends: dict[str, Ended]) -> None:
-    (failure,) = objects(ends["another"].stdout)
+    (failure,) = results(ends["another"].stdout)
     assert (ends["another"].status, failure["code"], failure["exit"]) == (8, "target-exists", 8)
 
 
 def test_objects_make_room_for_a_file_on_standard_output(ends: dict[str, Ended]) -> None:
-    (came,) = objects(ends["copied"].stderr)
+    (came,) = results(ends["copied"].stderr)
     assert (ends["copied"].status, ends["copied"].stdout.encode()) == (0, CONTENT)
     assert (came["path"], came["verified"]) == ("-", True)
 
 
 def test_a_failure_without_a_file_is_an_object_too(ends: dict[str, Ended]) -> None:
-    (failure,) = objects(ends["nobody"].stdout)
+    (failure,) = results(ends["nobody"].stdout)
     assert (ends["nobody"].status, failure["code"], failure["exit"]) == (3, "no-connection", 3)
     assert len(ends["nobody"].stderr.splitlines()) == 1
 
 
 def test_the_failure_of_a_digest_names_its_file(ends: dict[str, Ended]) -> None:
-    (failure,) = objects(ends["hashed"].stdout)
+    (failure,) = results(ends["hashed"].stdout)
     assert (ends["hashed"].status, failure["code"], failure["name"]) == (5, "no-such-file", "missing")
 
 

@@ -58,6 +58,7 @@ def test_the_text_is_the_same_however_the_stream_is_cut(sent: bytes, cuts: list[
         assert (text, telnet.begun) == one_at_a_time(sent[:stop])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: f"{flood[:5].hex()}, {len(flood)}")
 def test_a_read_full_of_telnet_costs_milliseconds(flood: bytes) -> None:
     read = (flood * (READ // len(flood) + 1))[:READ]
