@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, unmeasured
 
 ROOT = Path(__file__).parent.parent
 HANGING = """
@@ -45,7 +45,9 @@ def test_a_test_that_hangs_ends_the_run_which_names_it_and_leaves_no_process(tmp
     how = ["-qs", "-p", "tests.conftest", "-p", "no:cacheprovider", "--timeout=1", "-c", ROOT / "pyproject.toml"]
     command = [sys.executable, "-m", "pytest", *how, tmp_path / "test_it.py"]
     # Its output ends when the last process that has it does.
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=unmeasured(), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 1, done.stdout
     assert "test_that_hangs has not ended" in done.stderr
 
