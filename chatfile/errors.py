@@ -7,7 +7,11 @@ A `Refusal` has a `code` as well, the word that stands for it on the wire (desig
 from __future__ import annotations
 
 import os
+from functools import cache
 from inspect import cleandoc
+
+_cleandoc = cache(cleandoc)
+"""A flood of bad lines asks for the same few, again and again."""
 
 
 class ChatFileError(Exception):
@@ -16,7 +20,7 @@ class ChatFileError(Exception):
     def __init__(self, sentence: str | None = None, /, **named: object) -> None:
         """Say `sentence`, or else the docstring of the class with `named` filled in."""
         # Docstrings are gone under `python -OO`; the name of the class must do then.
-        super().__init__(sentence or cleandoc(self.__doc__ or type(self).__name__).format(**named))
+        super().__init__(sentence or _cleandoc(self.__doc__ or type(self).__name__).format(**named))
 
 
 # --- what a server answers instead of a result ---------------------------------------------------------------------

@@ -80,6 +80,17 @@ def take_small_turns(transport: object) -> None:
         transport.bufferSize = _TURN
 
 
+def write_now(transport: object) -> None:
+    """Hand to the system what was written, and our end behind it, before the reactor's turn to write comes.
+
+    Where nothing is between the transport and its socket: elsewhere it goes out in its time, as all else does.
+    """
+    if plain_socket(transport) is None or not isinstance(transport, abstract.FileDescriptor):
+        return
+    if transport.doWrite() is not None:
+        transport.startWriting()  # that it is at an end is for the reactor to hear
+
+
 @contextmanager
 def reset_if_we_die(transport: object) -> Iterator[None]:
     """Meanwhile the connection ends with a reset should this process end, in whatever way: the system closes it then.

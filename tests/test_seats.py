@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from twisted.internet import tcp
 from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.testing import MemoryReactor
 from twisted.logger import LogEvent, globalLogPublisher
 from zope.interface import implementer
 
@@ -171,18 +174,77 @@ def _linger(server: Server) -> Peer:
 
 
 def test_who_has_left_its_seat_and_does_not_go_stands_too(server: Server) -> None:
-    lingering = [_linger(server) for _ in range(STANDING_ROOM + 1)]
+    half = STANDING_ROOM // 2
+    lingering = [_linger(server) for _ in range(half + 1)]
     assert server.connected() == []
-    assert [peer.transport.aborted for peer in lingering] == [True] + [False] * STANDING_ROOM
+    assert [peer.transport.aborted for peer in lingering] == [True] + [False] * half
 
 
-def test_who_was_served_may_take_its_last_bytes_whoever_else_does_not_go(server: Server) -> None:
-    lingering = _linger(server)
+class SlowTransport(MemoryTransport):
+    """With a socket of which the peer has not taken everything, until it reads from `peer`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.socket, self.peer = socket.socketpair()
+        self.socket.send(b"the last of it")
+
+
+@pytest.fixture
+def slow(server: Server) -> Iterator[Callable[[], Peer]]:
+    """A client that leaves, and has not taken everything by then."""
+    left: list[SlowTransport] = []
+
+    def leave() -> Peer:
+        left.append(SlowTransport())
+        peer = server.greeted(left[-1])
+        peer.says(b"exit")
+        peer.protocol.writeConnectionLost()
+        return peer
+
+    yield leave
+    for transport in left:
+        transport.socket.close()
+        transport.peer.close()
+
+
+def test_who_was_served_and_has_not_taken_everything_is_reset_by_no_stranger(
+    server: Server, slow: Callable[[], Peer]
+) -> None:
+    lingering = slow()
+    assert server.connected() == []
+    for _ in range(3 + 2 * STANDING_ROOM):
+        server.connect()
+    assert not lingering.transport.aborted
+    assert sum(peer.transport.aborted for peer in server.peers) == STANDING_ROOM + 1
+
+
+def test_where_too_many_such_linger_the_next_keeps_its_seat_until_it_has_everything(
+    server: Server, slow: Callable[[], Peer]
+) -> None:
+    lingering = [slow() for _ in range(STANDING_ROOM // 2)]
+    assert server.connected() == []
+    last = slow()
+    assert len(server.connected()) == 1
+    assert [server.connect().transport.lines()[0][:5] for _ in range(3)] == [b"WELCO", b"WELCO", b"ERROR"]
+    last.transport.peer.recv(100)
+    server.clock.advance(last.protocol.LINGER)
+    last.vanishes()
+    assert server.connect().transport.lines()[0].startswith(b"WELCOME ")
+    assert not any(peer.transport.aborted for peer in lingering)
+
+
+def test_who_is_refused_has_that_in_writing_before_the_reactor_turns(server: Server) -> None:
     for _ in range(3):
         server.greeted()
-    refused = [server.connect() for _ in range(2 * STANDING_ROOM)]
-    assert not lingering.transport.aborted
-    assert refused[0].transport.aborted
+    with socket.create_server(("127.0.0.1", 0)) as port, socket.create_connection(port.getsockname()) as client:
+        accepted, address = port.accept()
+        with accepted:
+            transport = tcp.Server(accepted, None, address, None, 0, MemoryReactor())
+            transport.protocol = server.factory.buildProtocol(transport.getPeer())
+            transport.protocol.makeConnection(transport)
+            assert client.recv(1000).startswith(b"ERROR full ")
+            assert client.recv(1000) == b""
+            transport.protocol.connectionLost()
 
 
 def test_those_gone_count_no_more(server: Server) -> None:

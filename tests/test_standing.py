@@ -64,26 +64,61 @@ def test_of_one_host_the_first_of_those_who_are_silent_has_to_go(room: StandingR
     assert gone(silent) == [True] * (100 - ROOM + 2) + [False] * (ROOM - 2)
 
 
-def test_who_was_refused_goes_before_who_may_still_come_in(room: StandingRoom) -> None:
+def test_who_has_its_refusal_in_writing_goes_before_who_may_still_come_in(room: StandingRoom) -> None:
     silent = come(room, Claim.SILENT, HERE, 2)
-    refused = come(room, Claim.REFUSED, HERE, 100)
+    told = come(room, Claim.NOTHING, HERE, 100)
     assert not any(gone(silent))
-    assert gone(refused) == [True] * (100 - ROOM + 2) + [False] * (ROOM - 2)
+    assert gone(told) == [True] * (100 - ROOM + 2) + [False] * (ROOM - 2)
 
 
-def test_strangers_from_everywhere_do_not_take_from_who_was_served_its_last_bytes(room: StandingRoom) -> None:
-    served = come(room, Claim.SERVED, HERE, ROOM // 2)
+def test_who_was_refused_and_may_not_have_heard_it_outlasts_the_silent(room: StandingRoom) -> None:
+    refused = come(room, Claim.REFUSED, HERE, 2)
+    come(room, Claim.SILENT, HERE, 100)
+    assert not any(gone(refused))
+
+
+@pytest.mark.parametrize("crowd", Claim)
+def test_who_has_only_just_come_is_not_judged_by_its_silence(room: StandingRoom, crowd: Claim) -> None:
+    come(room, crowd, HERE, ROOM)
+    newest = come(room, Claim.SILENT, HERE, ROOM // StandingRoom.NOT_JUDGED)
+    assert not any(gone(newest))
+
+
+def stay(room: StandingRoom, claim: Claim, count: int = 1) -> list[Somebody]:
+    """Those who were served, and kept; who is not has its seat still."""
+    some = [Somebody(claim) for _ in range(count)]
+    return [one for one in some if room.keeps(one)]
+
+
+@pytest.mark.parametrize("has", [Claim.NOTHING, Claim.REFUSED])
+def test_strangers_from_everywhere_do_not_take_from_who_was_served_its_last_bytes(
+    room: StandingRoom, has: Claim
+) -> None:
+    served = stay(room, has, ROOM // 2)
+    assert len(served) == ROOM // 2
     for number in range(1000):
-        come(room, Claim.REFUSED, f"198.51.100.{number}")
+        come(room, Claim.SHAKING_HANDS, f"198.51.100.{number}")
+        come(room, Claim.SILENT, HERE)
     assert not any(gone(served))
 
 
-@pytest.mark.parametrize("claim", [claim for claim in Claim if claim is not Claim.SERVED])
+def test_the_served_do_not_take_from_each_other_either(room: StandingRoom) -> None:
+    served = stay(room, Claim.REFUSED, 100)
+    assert len(served) == ROOM // 2
+    served[1].what = Claim.NOTHING  # it has everything now
+    assert len(stay(room, Claim.REFUSED)) == 1
+    assert gone(served) == [False, True, False, False]
+    room.leave(served[0])
+    assert len(stay(room, Claim.REFUSED)) == 1
+
+
+@pytest.mark.parametrize("claim", Claim)
 def test_the_served_that_do_not_go_keep_nobody_out(room: StandingRoom, claim: Claim) -> None:
-    served = come(room, Claim.SERVED, HERE, 100)
     others = come(room, claim, HERE, ROOM // 2)
+    stay(room, Claim.REFUSED, 100)
     assert not any(gone(others))
-    assert gone(served) == [True] * (100 - ROOM // 2) + [False] * (ROOM // 2)
+    more = come(room, claim, THERE, ROOM // 2)
+    assert gone(others + more).count(True) == ROOM // 2
 
 
 def test_a_flood_of_handshakes_pushes_out_by_chance_who_is_slower(room: StandingRoom) -> None:
@@ -96,7 +131,7 @@ def test_a_flood_of_handshakes_pushes_out_by_chance_who_is_slower(room: Standing
     room = StandingRoom(ROOM, choose)
     slow, *others = come(room, Claim.SHAKING_HANDS, HERE, 100)
     assert not slow.is_gone
-    assert chances == [ROOM + 1] * (100 - ROOM)
+    assert chances == [ROOM + 1 - (ROOM + 1) // StandingRoom.NOT_JUDGED] * (100 - ROOM)
     assert gone(others).count(False) == ROOM - 1
 
 

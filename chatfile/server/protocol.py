@@ -25,6 +25,7 @@ from chatfile.transports import (
     outstanding_bytes,
     probe_when_silent,
     take_small_turns,
+    write_now,
 )
 
 UNACKNOWLEDGED = 64 * 1024
@@ -99,9 +100,10 @@ class ChatFileProtocol(Conversation):
         except errors.Refusal as refusal:
             self._events.refused(address, host, str(refusal))
             self._place = Place.REFUSED
-            self._table.stand(self, host)
             self.refuse(refusal)
             self.close()
+            write_now(self.transport)
+            self._table.stand(self, host)
             return
         self._events.admitted(self.seat)
         self.greet()
@@ -219,7 +221,9 @@ class ChatFileProtocol(Conversation):
 
     def clear_seat(self) -> None:
         """Free the seat if the peer has all but taken everything: until then it is served, however slowly."""
-        if self.phase is Phase.LINGERING and (outstanding_bytes(self.transport) or 0) <= UNACKNOWLEDGED:
+        if self._place is not Place.SEAT or self.phase is not Phase.LINGERING:
+            return
+        if (outstanding_bytes(self.transport) or 0) <= UNACKNOWLEDGED and self._table.standing.keeps(self):
             self._leave("closed")
 
     def connectionLost(self, reason: Failure | None = None) -> None:
@@ -239,15 +243,15 @@ class ChatFileProtocol(Conversation):
             return
         self._place = Place.SERVED
         self.seat.release()
-        if self.phase is not Phase.LOST:
-            self._table.stand(self, self.seat.host)
+        self._table.leaving.discard(self)
         self._events.left(self.seat, self.why_left or why)
 
     def claim(self) -> Claim:
         """What it has to lose while it has no seat."""
         if self._place is Place.DOOR:
             return Claim.SHAKING_HANDS if tls.has_begun(self.transport) else Claim.SILENT
-        return Claim.SERVED if self._place is Place.SERVED else Claim.REFUSED
+        has_all = self.phase is Phase.LINGERING and not outstanding_bytes(self.transport)
+        return Claim.NOTHING if has_all else Claim.REFUSED
 
     def _stop_clocks(self) -> None:
         self._idle.stop()

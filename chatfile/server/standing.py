@@ -12,14 +12,14 @@ from typing import Protocol
 class Claim(enum.IntEnum):
     """What a connection without a seat has to lose; who has the least goes first."""
 
-    REFUSED = 0
-    """It was told so, and takes its time to go."""
+    NOTHING = 0
+    """It was refused or served, and has all that was said to it."""
     SILENT = 1
     """Its TLS handshake has not begun."""
-    SHAKING_HANDS = 2
-    """It is in the midst of it."""
-    SERVED = 3
-    """It was served, and may not have the last of its replies yet."""
+    REFUSED = 2
+    """It was told so, and may not have heard it yet."""
+    SHAKING_HANDS = 3
+    """It is in the midst of its TLS handshake."""
 
 
 class Standing(Protocol):
@@ -35,37 +35,59 @@ class Standing(Protocol):
 class StandingRoom:
     """At most `room` connections without a seat. Each has a descriptor, of which everyone else needs some too."""
 
+    NOT_JUDGED = 4
+    """One part in so many, those who have just come, are not judged yet: what they have to say is on its way."""
+
     def __init__(self, room: int, choose: Callable[[Sequence[Standing]], Standing] = random.choice) -> None:
         """`choose` takes one of many that have the same claim, by chance."""
         self._room = room
         self._choose = choose
         self._hosts: dict[Standing, str] = {}  # in the order in which they came to have no seat
+        self._served: dict[Standing, None] = {}  # likewise
 
     def enter(self, who: Standing, host: str) -> None:
-        """It has no seat, or none any more; where too many stand, one of them has to go."""
-        self._hosts[who] = host
-        if len(self._hosts) > self._room:
-            one = self._one_who_has_to_go()
-            del self._hosts[one]
-            one.abort()
+        """It has no seat; where too many stand, one of them has to go."""
+        self._hosts.setdefault(who, host)
+        self._make_room()
+
+    def keeps(self, who: Standing) -> bool:
+        """Let `who`, that was served, stand here until it has the last of it; False where there is no room for that.
+
+        Those who were served have half of the room: neither does a flood at the door take from them what is theirs, nor
+        can they keep everyone else out. Among themselves, only one who has everything makes way.
+        """
+        if len(self._served) >= self._room // 2:
+            one = next((one for one in self._served if one.claim() is Claim.NOTHING), None)
+            if one is None:
+                return False
+            self._turn_out(one)
+        self._served[who] = None
+        self._make_room()
+        return True
 
     def leave(self, who: Standing) -> None:
         """It has a seat now, or its connection is gone."""
         self._hosts.pop(who, None)
+        self._served.pop(who, None)
+
+    def _make_room(self) -> None:
+        if len(self._hosts) + len(self._served) > self._room:
+            self._turn_out(self._one_who_has_to_go())
+
+    def _turn_out(self, who: Standing) -> None:
+        self.leave(who)
+        who.abort()
 
     def _one_who_has_to_go(self) -> Standing:
         """Take one of the host that has most here, so that no host can push out another, with the least to lose.
 
-        Those who were served count by themselves, and are safe up to half of the room: neither does a flood at the
-        door take from them what is theirs, nor can they keep everyone else out. Of those in the midst of a handshake
-        any may have to go: if it were always the first, a flood of them would never let in who is slower than it.
+        Of those in the midst of a handshake any may have to go: if it were always the first, a flood of them would
+        never let in who is slower than it.
         """
-        claims = {who: who.claim() for who in self._hosts}
-        served = [who for who, claim in claims.items() if claim is Claim.SERVED]
-        some = served if len(served) > self._room // 2 else [who for who in claims if claims[who] is not Claim.SERVED]
-        count = Counter(self._hosts[who] for who in some)
+        count = Counter(self._hosts.values())
         most = max(count.values())
-        some = [who for who in some if count[self._hosts[who]] == most]
-        least = min(claims[who] for who in some)
-        some = [who for who in some if claims[who] is least]
+        some = [who for who, host in self._hosts.items() if count[host] == most]
+        claims = {who: who.claim() for who in some[: len(some) - len(some) // self.NOT_JUDGED]}
+        least = min(claims.values())
+        some = [who for who, claim in claims.items() if claim is least]
         return self._choose(some) if least is Claim.SHAKING_HANDS else some[0]

@@ -54,8 +54,7 @@ class Table:
     all_gone: Deferred[None] | None = None
 
     def stand(self, protocol: ChatFileProtocol, host: str) -> None:
-        """It has no seat, or none any more."""
-        self.leaving.discard(protocol)
+        """It has no seat."""
         self.standing.enter(protocol, host)
 
     def sit(self, protocol: ChatFileProtocol) -> None:
