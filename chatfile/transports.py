@@ -78,6 +78,25 @@ def take_small_turns(transport: object) -> None:
         transport, below = below, getattr(below, "transport", None)
     if isinstance(transport, abstract.FileDescriptor):
         transport.bufferSize = _TURN
+    port = getattr(transport, "server", None)
+    if isinstance(port, tcp.Port):
+        port.numberAccepts = 0  # not what was accepted in this turn: then Twisted accepts no more in the next
+
+
+def has_heard(transport: object) -> bool:
+    """Whether anything has come from the peer, read or not; so it is taken to be where the system does not tell."""
+    sock = _socket(transport)
+    if sock is None or sys.platform != "linux":
+        return True
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_SEGMENTS_IN.size)
+        return bool(_DATA_SEGMENTS_IN.unpack(info)[0])
+    except (OSError, struct.error):
+        return True  # no TCP, closed under our hands, or an older system
+
+
+# tcpi_data_segs_in of struct tcp_info, since Linux 4.6.
+_DATA_SEGMENTS_IN = struct.Struct("=152xI")
 
 
 def write_now(transport: object) -> None:

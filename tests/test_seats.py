@@ -14,6 +14,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.logger import LogEvent, globalLogPublisher
 from zope.interface import implementer
 
+from chatfile.listening import _accept_one_at_a_time
 from chatfile.server import STANDING_ROOM, Timeouts
 from chatfile.server.events import SummedLog
 from tests.serving import WELCOME, Peer, Server
@@ -245,6 +246,21 @@ def test_who_is_refused_has_that_in_writing_before_the_reactor_turns(server: Ser
             assert client.recv(1000).startswith(b"ERROR full ")
             assert client.recv(1000) == b""
             transport.protocol.connectionLost()
+
+
+def test_a_turn_of_the_reactor_accepts_one_of_a_burst(server: Server) -> None:
+    port = tcp.Port(0, server.factory, interface="127.0.0.1", reactor=MemoryReactor())
+    port.startListening()
+    _accept_one_at_a_time(port)
+    clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(5)]
+    for accepted in range(1, 6):
+        port.doRead()
+        assert len(server.factory._table.connections) == accepted
+    for each in list(server.factory._table.connections):
+        each.transport.socket.close()
+        each.connectionLost()
+    for client in [*clients, port.socket]:
+        client.close()
 
 
 def test_those_gone_count_no_more(server: Server) -> None:

@@ -20,6 +20,7 @@ from chatfile.server.table import Table
 from chatfile.transports import (
     ILineTransport,
     do_not_pace,
+    has_heard,
     is_reset,
     is_tcp,
     outstanding_bytes,
@@ -249,7 +250,9 @@ class ChatFileProtocol(Conversation):
     def claim(self) -> Claim:
         """What it has to lose while it has no seat."""
         if self._place is Place.DOOR:
-            return Claim.SHAKING_HANDS if tls.has_begun(self.transport) else Claim.SILENT
+            if tls.has_begun(self.transport):
+                return Claim.SHAKING_HANDS
+            return Claim.BEGINNING if has_heard(self.transport) else Claim.SILENT
         has_all = self.phase is Phase.LINGERING and not outstanding_bytes(self.transport)
         return Claim.NOTHING if has_all else Claim.REFUSED
 

@@ -15,10 +15,12 @@ class Claim(enum.IntEnum):
     NOTHING = 0
     """It was refused or served, and has all that was said to it."""
     SILENT = 1
-    """Its TLS handshake has not begun."""
-    REFUSED = 2
+    """Its TLS handshake has not begun: nothing has come of it."""
+    BEGINNING = 2
+    """Something has come that is no beginning yet, or was not read."""
+    REFUSED = 3
     """It was told so, and may not have heard it yet."""
-    SHAKING_HANDS = 3
+    SHAKING_HANDS = 4
     """It is in the midst of its TLS handshake."""
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.bench import peers
@@ -16,6 +17,7 @@ from tests.bench.peers import Absent, Peer
 from tests.bench.registry import at_most, benchmark
 from tests.bench.session import DATA, GIB, MIB, Session, keep_digest, talk, write_random
 from tests.bench.transfers import chatfile_sink
+from tests.processes import RawClient
 
 PAUSE = 1000
 """Microseconds between two probes."""
@@ -23,6 +25,8 @@ SEATS = 8
 FLOOD = 100_000
 """Lines that are sent at a time."""
 FILES = 100_000
+HISTORY = 1000
+"""Rows of `status`, unless a server is told otherwise."""
 SLOW_DISK = Path(__file__).parent.parent / "slow_disk.c"
 CONTENT = b"ten bytes\n"
 GOAL = at_most(20, "ms")
@@ -173,6 +177,25 @@ def p99_list_hash(session: Session) -> Figures:
     """Which is not known."""
     with _listings(session) as server, _fresh(session.scratch / "many" / "0.txt"):
         return _probe(session, server, "hash 0.txt")
+
+
+@benchmark("p99-status", "a message while two clients ask for a status of 1,000 rows again and again", GOAL)
+def p99_status(session: Session) -> Figures:
+    """The rows are of clients that have left, and are read at once."""
+    with peers.chatfile(session.scratch, session.folder, "-n", SEATS) as server, ExitStack() as stack:
+        for _ in range(HISTORY):
+            with talk(server.port) as client:
+                client.send(b"exit\n")
+                client.rest()
+        for client in [stack.enter_context(talk(server.port)) for _ in range(2)]:
+            stack.enter_context(_repeating(partial(_read_status, client)))
+        return _probe(session, server)
+
+
+def _read_status(client: RawClient) -> None:
+    count = int(client.ask(b"status").split()[1])
+    if count < HISTORY or not all(client.line() for _ in range(count)):
+        raise RuntimeError(f"{count} rows, or fewer")
 
 
 @contextmanager
