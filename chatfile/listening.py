@@ -33,31 +33,28 @@ _log = Logger()
 
 @implementer(IStreamServerEndpoint)
 class Roomy:
-    """An endpoint at which many can wait to be accepted, where its description says nothing of that."""
+    """An endpoint at which many can wait to be accepted, unless its description says how many."""
 
-    def __init__(self, endpoint: IStreamServerEndpoint, description: str) -> None:
-        """`description` is that of `endpoint`."""
+    def __init__(self, endpoint: IStreamServerEndpoint, description: str, *, is_encrypted: bool) -> None:
+        """`description` is that of `endpoint`, at which everyone begins with a TLS handshake if it `is_encrypted`."""
         self._endpoint = endpoint
         self._says_how_many = "backlog=" in description
+        self._is_encrypted = is_encrypted
 
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen, as the endpoint does."""
         listening: Deferred[IListeningPort] = self._endpoint.listen(factory)
-        listening.addCallback(_accept_one_at_a_time)
-        return listening if self._says_how_many else listening.addCallback(_make_room)
+        return listening.addCallback(self._prepare)
 
-
-def _accept_one_at_a_time(port: P) -> P:
-    """In a turn: a burst of TLS connections, of which Twisted would take 100, costs the others a millisecond each."""
-    if isinstance(port, tcp.Port):
-        port.numberAccepts = 1
-    return port
-
-
-def _make_room(port: P) -> P:
-    if isinstance(port, tcp.Port) and port.backlog == _TWISTEDS_BACKLOG:
-        port.socket.listen(BACKLOG)  # the system takes the latest number
-    return port
+    def _prepare(self, port: P) -> P:
+        if isinstance(port, tcp.Port):
+            port.numberAccepts = 1  # of 100 TLS connections in one turn, each would cost the others a millisecond
+            if port.backlog == _TWISTEDS_BACKLOG and not self._says_how_many:
+                port.socket.listen(BACKLOG)  # the system takes the latest number
+            if self._is_encrypted and hasattr(socket, "TCP_DEFER_ACCEPT"):
+                # Who says nothing stays with the system for a second or so, and pushes nobody out here (tcp(7)).
+                port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+        return port
 
 
 def unix_path(description: str) -> str | None:

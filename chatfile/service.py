@@ -73,7 +73,8 @@ class ChatFileService(service.MultiService):
         self._encrypted = encrypted
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
-            listener.endpoint = Roomy(listener.endpoint, description)
+            is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
+            listener.endpoint = Roomy(listener.endpoint, description, is_encrypted=is_encrypted)
             listener.setServiceParent(self)
 
     def _factory_for(self, description: str) -> IProtocolFactory:

@@ -66,7 +66,7 @@ def test_who_is_busy_does_not_hide_what_another_does(server: Server, told: list[
     other.sends(b"get a\n")
     assert [event["client"] for event in told if event["event"] == "sent"] == ["Client01"] * FEW + ["Client02"]
     server.clock.advance(SummedLog.SECONDS)
-    other.sends(b"get a\n")
+    busy.sends(b"get a\n")
     assert counts(told, "sent")[-2:] == [1000 - FEW, 1]
 
 

@@ -63,7 +63,7 @@ def wait_in_line(family: socket.AddressFamily, address: object, count: int) -> i
         pytest.param("tcp:0:interface=127.0.0.1", True, BURST, marks=pytest.mark.slow),
         ("unix:socket", False, BURST),
         pytest.param("tcp:0:interface=127.0.0.1:backlog=20", False, 21, marks=pytest.mark.slow),
-        pytest.param("unix:socket:backlog=20", False, 21, marks=pytest.mark.slow),
+        pytest.param("unix:socket:backlog=50", False, 51, marks=pytest.mark.slow),
     ],
 )
 def test_who_comes_in_a_burst_waits_for_a_server_that_is_busy(folder: Path, port: str, tls: bool, waiting: int) -> None:

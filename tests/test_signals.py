@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from chatfile.signals import STRAY
 from tests.processes import PATIENCE, RawClient, ServerProcess, wait_until
 from tests.started import Started, program, said
 
 BIG = 30_000_000
 """Bytes of a file that no socket buffer holds."""
+STRAY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 MURDER = (signal.SIGKILL, signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV)
 TWISTD = (program("twistd"), "-n", "--pidfile=", "chatfile")
 
