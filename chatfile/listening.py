@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -48,13 +48,24 @@ class Roomy:
 
     def _prepare(self, port: P) -> P:
         if isinstance(port, tcp.Port):
-            port.numberAccepts = 1  # of 100 TLS connections in one turn, each would cost the others a millisecond
+            _accept_one_at_a_time(port)
             if port.backlog == _TWISTEDS_BACKLOG and not self._says_how_many:
                 port.socket.listen(BACKLOG)  # the system takes the latest number
             if self._is_encrypted and hasattr(socket, "TCP_DEFER_ACCEPT"):
                 # Who says nothing stays with the system for a second or so, and pushes nobody out here (tcp(7)).
                 port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         return port
+
+
+def _accept_one_at_a_time(port: tcp.Port) -> None:
+    """In a turn: a burst of TLS connections, of which Twisted would take 100, costs the others a millisecond each."""
+    accept: Callable[[], object] = port.doRead
+
+    def accept_one() -> None:
+        port.numberAccepts = 1  # Twisted's own number grows with each burst
+        accept()
+
+    port.doRead = accept_one  # type: ignore[method-assign]
 
 
 def unix_path(description: str) -> str | None:
