@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+from collections.abc import MutableMapping
 
 
 def server() -> None:
     """Run the service in the foreground; for tools that expose only our own scripts, and no twistd."""
+    _name_sockets(os.environ)
     from twisted.python.usage import UsageError  # noqa: PLC0415 -- the reactor is installed by what is imported here
     from twisted.scripts.twistd import run  # noqa: PLC0415
 
@@ -20,6 +24,16 @@ def server() -> None:
         sys.exit(f'chatfile-server: {printable(str(error))}\n"chatfile-server --help" shows the options.')
     sys.argv[1:1] = ["--nodaemon", "--pidfile=", "chatfile"]
     run()
+
+
+def _name_sockets(environment: MutableMapping[str, str]) -> None:
+    """Give sockets that were handed on without names that which systemd gives them, sd_listen_fds_with_names(3).
+
+    Twisted forgets all of them otherwise, and looks as soon as it is imported.
+    """
+    count = environment.get("LISTEN_FDS", "")
+    if re.fullmatch("[0-9]{1,4}", count) and not environment.get("LISTEN_FDNAMES"):
+        environment["LISTEN_FDNAMES"] = ":".join(["unknown"] * int(count))
 
 
 if __name__ == "__main__":

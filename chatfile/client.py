@@ -15,19 +15,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from chatfile import disk, errors, tls, wire
+from chatfile import disk, errors, wire
 from chatfile.clocks import Alarm
 from chatfile.disk import InThread
+from chatfile.endpoints import connect_to, parse_server
 from chatfile.lines import LineProtocol, Phase
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
-from chatfile.reasons import why_lost, why_not
+from chatfile.reasons import why_lost
 from chatfile.receiving import Hasher
 from chatfile.transports import is_tcp
 
@@ -264,23 +263,6 @@ def parse_refusal(line: bytes) -> errors.Refusal | None:
     return refusal
 
 
-def _too_late(_: object, seconds: float) -> Failure:
-    return Failure(TimeoutError(f"no answer for {seconds:g} s"))
-
-
-def _endpoint(reactor: object, description: str) -> IStreamClientEndpoint:
-    try:
-        address = tls.parse_address(description)
-        if address is not None:
-            return tls.address_endpoint(address, reactor=reactor)
-        endpoint: IStreamClientEndpoint = clientFromString(reactor, description)
-    except errors.ChatFileError:
-        raise
-    except Exception as error:  # each kind of endpoint has errors of its own, TypeError among them
-        raise errors.BadAddress(server=description, why=str(error).rstrip(".") or type(error).__name__) from error
-    return endpoint
-
-
 def _hint(client: ChatFileClient, error: errors.ChatFileError) -> str:
     may_be_tls = is_tcp(client.transport) and not ISSLTransport.providedBy(client.transport)
     if may_be_tls and isinstance(error, errors.ServerClosed | errors.ServerSilent):
@@ -308,19 +290,9 @@ async def connect(
     from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
 
     clock = clock or IReactorTime(reactor)
-    endpoint = _endpoint(reactor, server) if isinstance(server, str) else server
+    endpoint = parse_server(reactor, server) if isinstance(server, str) else server
     client = ChatFileClient(clock, timeout=timeout, in_thread=in_thread)
-    connecting = endpoint.connect(Factory.forProtocol(lambda: client))
-    if timeout:
-        connecting.addTimeout(timeout, clock, _too_late)
-    try:
-        await connecting
-    except ConnectingCancelledError as error:  # an endpoint's own word for it
-        raise CancelledError from error
-    except CancelledError:
-        raise
-    except Exception as error:  # each kind of endpoint has errors of its own
-        raise errors.NoConnection(server=server, why=why_not(error)) from error
+    await connect_to(server, endpoint, Factory.forProtocol(lambda: client), timeout, clock)
     try:
         await client.greeted
     except errors.TlsFailed as error:

@@ -127,6 +127,11 @@ class FileShrank(ChatFileError):
 class BadAddress(ChatFileError):
     """ "{server}" is not the address of a server: {why}."""
 
+    def __init__(self, sentence: str | None = None, /, *, server: object = "", why: str = "") -> None:
+        """`why` can be asked for, to tell it again of a server in other words."""
+        super().__init__(sentence, server=server, why=why)
+        self.why = why
+
 
 class NoConnection(ChatFileError):
     """No connection to {server}: {why}."""

@@ -141,6 +141,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is opened."""
+        _check_working_directory(self)
         for option, least in (("max-clients", 1), ("max-per-address", 0), ("history", 0)):
             self[option] = _whole(option, self[option], least)
         for clock in ("idle", "line", "stall", "flush", "disk", "drain"):
@@ -201,7 +202,10 @@ def _why_no_endpoint(description: str, error: Exception) -> str:
     if isinstance(error, ImportError):
         return f"needs what is not installed ({error.name}); for TLS, install chatfile[tls]"
     if isinstance(error, LookupError) and description.startswith("systemd:"):
-        return "is a socket that systemd has not passed to this process; start it by way of its socket unit"
+        return (
+            "is no socket that this process was handed, as systemd does it (with LISTEN_PID, LISTEN_FDS and "
+            "LISTEN_FDNAMES in the environment); start it by way of its socket unit"
+        )
     return f"is not a port number or endpoint description: {error}"
 
 
@@ -223,6 +227,9 @@ def _checked_tls(options: Options) -> Listening | None:
     An empty name is a file that is not there, not an option that was not given: nobody is let in by a slip of a script.
     """
     certificate, key, client_ca = (options[option] for option in ("certificate", "key", "client-ca"))
+    for option in ("certificate", "key", "client-ca"):
+        if options[option] == "":
+            raise usage.UsageError(f"--{option}: it needs the name of a file")
     if certificate is None:
         for option in ("key", "client-ca"):
             if options[option] is not None:
@@ -239,12 +246,21 @@ def _checked_tls(options: Options) -> Listening | None:
         raise usage.UsageError(str(error)) from error
 
 
+def _check_working_directory(options: Options) -> None:
+    """Twistd asks for it, where it is to write a pidfile, and would end with a traceback."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        if options.parent is not None and options.parent["pidfile"]:
+            raise usage.UsageError("the working directory is gone; start from another, or with --pidfile=") from error
+
+
 def _checked_folder(folder: str) -> str:
     """The absolute path: twistd may change its working directory later on."""
-    path = os.path.realpath(folder)
     try:
         if not folder:
             raise FileNotFoundError(errno.ENOENT, "no name")
+        path = os.path.realpath(folder)  # which fails where the working directory is gone
         if folder == DEFAULT_FILES:
             os.makedirs(path, exist_ok=True)
         os.listdir(path)

@@ -12,7 +12,7 @@ from chatfile import errors, tls
 def why_not(error: Exception) -> str:
     """What an attempt to connect failed with, as the end of a sentence."""
     number = getattr(error, "osError", None)
-    if isinstance(number, int):
+    if isinstance(number, int) and number > 0:  # below are those of looking up a host, which are others
         return errors.reason(OSError(number, ""))
     if isinstance(error, TimedOut):  # what it says is of no use to a person
         return "no answer"

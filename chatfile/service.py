@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import re
 import sys
 import time
@@ -25,6 +26,7 @@ from chatfile.options import OWN_TLS, Options
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Listings, Timeouts
 from chatfile.signals import at_next_end, ignore_strays
+from chatfile.wire import printable
 
 if TYPE_CHECKING:
     from chatfile.tls.accepting import Listening
@@ -93,7 +95,7 @@ class ChatFileService(service.MultiService):
             try:
                 with nullcontext() if path is None else vacated(path):
                     listener.privilegedStartService()
-            except (CannotListenError, OSError) as error:
+            except Exception as error:  # each kind of endpoint has errors of its own
                 raise CannotStart(_why_not_listening(description, error)) from None
 
     def startService(self) -> None:
@@ -119,17 +121,44 @@ class ChatFileService(service.MultiService):
         return stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
 
 
-def _why_not_listening(description: str, error: CannotListenError | OSError) -> str:
+def _why_not_listening(description: str, error: Exception) -> str:
     cause = error.socketError if isinstance(error, CannotListenError) else error
-    reason = getattr(cause, "strerror", None) or str(cause)
+    reason = getattr(cause, "strerror", None) or str(cause).rstrip(".") or type(cause).__name__
     advice = "Another program has it; choose" if getattr(cause, "errno", 0) == errno.EADDRINUSE else "Choose"
-    return f"chatfile: can't listen on {description}: {reason}. {advice} another with --port."
+    return f"chatfile: can't listen on {printable(description)}: {printable(reason)}. {advice} another with --port."
+
+
+def _check_twistd(options: Options) -> None:
+    """Find out whether twistd can write its own files: it would end with a traceback. Raises `CannotStart`."""
+    twistd = options.parent
+    if twistd is None or twistd["chroot"]:
+        return
+    pidfile, logfile = twistd["pidfile"], twistd["logfile"]
+    if logfile is None and not (twistd["nodaemon"] or twistd["syslog"]):
+        logfile = "twistd.log"
+    if pidfile and (why := _why_not_writable(os.path.join(twistd["rundir"], pidfile))):
+        raise CannotStart(f"chatfile: can't write {printable(pidfile)}: {why}. Name another, or none: --pidfile=")
+    if logfile not in (None, "", "-") and (why := _why_not_writable(logfile)):
+        raise CannotStart(f"chatfile: can't write {printable(logfile)}: {why}. Name another with --logfile=FILE")
+
+
+def _why_not_writable(path: str) -> str | None:
+    """None where it can be, or where nobody reads it yet; nothing stays that was not there before."""
+    is_new = not os.path.lexists(path)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
+        if is_new:
+            os.unlink(path)
+    except OSError as error:
+        return None if error.errno == errno.ENXIO else os.strerror(error.errno or 0)
+    return None
 
 
 def makeService(options: Options) -> ChatFileService:
     """The service that `options` describe. From here on the reactor measures by a clock that nobody sets."""
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
+    _check_twistd(options)
     use_monotonic_clock(reactor)
     admission = Admission(
         time.time,

@@ -48,6 +48,11 @@ def test_an_address_stands_for_an_endpoint(address: str, description: str) -> No
         "--lis",
         "-d= list",
         "watch --interval 0.05",
+        "get a -o=",
+        "--cafile= list",
+        "--cert= list",
+        "--key= list",
+        "-s tls:h:1:trustRoots= list",
     ],
 )
 def test_what_makes_no_sense_is_usage(typed: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,12 +42,14 @@ def listening() -> Iterator[socket.socket]:
 
 
 @contextmanager
-def activated(listening: socket.socket, served: Path) -> Iterator[subprocess.Popen[bytes]]:
+def activated(
+    listening: socket.socket, served: Path, names: str = "chatfile.socket"
+) -> Iterator[subprocess.Popen[bytes]]:
     """The command of the unit, with the socket handed on as systemd does: as descriptor 3, to this very process."""
     _, *options = shlex.split(unit("chatfile.service")["Service"]["ExecStart"])
     options[options.index("/srv/chatfile")] = str(served)
     start = ["sh", "-c", 'LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null', "sh", program("chatfile-server"), *options]
-    environment = os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "chatfile.socket"}
+    environment = os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": names}
     with subprocess.Popen(start, stdin=listening, stdout=subprocess.PIPE, env=environment, cwd="/") as process:
         try:
             yield process
@@ -67,6 +69,11 @@ def test_the_unit_serves_at_the_socket_that_it_is_given(listening: socket.socket
     assert row.split()[1] == address.encode()
 
 
+def test_a_socket_without_a_name_is_served_at(listening: socket.socket, tmp_path: Path) -> None:
+    with RawClient(listening.getsockname()[1]) as client, activated(listening, tmp_path, names=""):
+        assert client.line() == b"WELCOME Client01 chatfile/1"
+
+
 @pytest.mark.slow
 def test_who_comes_during_a_restart_is_not_refused(listening: socket.socket, tmp_path: Path) -> None:
     port = listening.getsockname()[1]
@@ -84,7 +91,7 @@ def refusal(*arguments: str) -> str:
 
 def test_without_a_socket_from_systemd_it_says_so() -> None:
     for which in ("index=0", "name=chatfile.socket"):
-        assert "socket unit" in refusal("-p", f"systemd:domain=INET:{which}")
+        assert "LISTEN_FDNAMES" in refusal("-p", f"systemd:domain=INET:{which}")
 
 
 def test_a_socket_of_another_family_would_have_made_up_addresses_and_is_refused(

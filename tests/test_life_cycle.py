@@ -101,6 +101,52 @@ def test_a_daemon_leaves_its_number_and_takes_it_away_at_its_end(tmp_path: Path)
     assert "Traceback" not in (tmp_path / "twistd.log").read_text()
 
 
+@pytest.mark.parametrize(
+    "port", ["tcp:99999", "tcp:0:backlog=99999999999999", "tcp:0:interface=\udcff", "unix:socket:mode=7777777777777"]
+)
+def test_what_can_not_be_listened_on_is_one_line_whatever_it_raises(tmp_path: Path, port: str) -> None:
+    done = run(tmp_path, TWISTD, "-n", "--pidfile=", "chatfile", "-p", port)
+    assert (done.returncode, len(done.stderr.splitlines()), b"Traceback" in done.stdout) == (1, 1, False), done
+    assert port[:8].encode() in done.stderr
+    assert b"--port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        (("-n", "--pidfile=nowhere/pid"), b"--pidfile="),
+        (("--pidfile=nowhere/pid",), b"--pidfile="),
+        (("-n", "--pidfile=", "--logfile=nowhere/log"), b"--logfile="),
+    ],
+)
+def test_files_of_twistd_that_can_not_be_written_are_one_line(
+    tmp_path: Path, options: tuple[str, ...], advice: bytes
+) -> None:
+    done = run(tmp_path, TWISTD, *options, "chatfile", "-p", "unix:socket")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, b"", 1), done.stderr
+    assert b"nowhere/" in done.stderr
+    assert advice in done.stderr
+    assert os.listdir(tmp_path) == ["server_files"]
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        ((TWISTD, "-n", "chatfile", "-f", "/usr"), b"--pidfile="),
+        ((TWISTD, "-n", "--pidfile=", "chatfile"), b"--files"),
+        ((sys.executable, "-m", "chatfile"), b"--files"),
+    ],
+)
+def test_a_working_directory_that_is_gone_is_told_in_a_line(
+    tmp_path: Path, command: tuple[str, ...], advice: bytes
+) -> None:
+    (tmp_path / "gone").mkdir()
+    done = run(tmp_path, "sh", "-c", 'cd gone; rmdir ../gone; exec "$@" -p unix:/dev/null/x', "sh", *command)
+    said = done.stdout + done.stderr
+    assert (done.returncode, b"Traceback" in said) == (1, False), said
+    assert advice in said.splitlines()[-1] + said.splitlines()[-2]
+
+
 def test_a_daemon_that_can_not_listen_says_so_and_leaves_no_number(tmp_path: Path) -> None:
     done = run(tmp_path, TWISTD, "chatfile", "-p", "unix:nowhere/socket")
     assert done.returncode == 1

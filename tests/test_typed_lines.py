@@ -12,7 +12,7 @@ from prompt_toolkit.document import Document
 from chatfile import errors, wire
 from chatfile.cli.prompt.commands import Command, Fetch, Listing, Raw, ShowHelp, Sum, mistaken, parse
 from chatfile.cli.prompt.completion import MOST, Completions
-from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path
+from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path, kept_history
 from chatfile.cli.wanted import expand
 
 
@@ -259,3 +259,13 @@ def test_the_history_has_its_place_in_the_home(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("XDG_STATE_HOME", state)
     monkeypatch.setenv("HOME", "/h")
     assert history_path() == Path(base, "chatfile", "history")
+
+
+def test_a_user_without_a_home_has_a_history_for_this_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    monkeypatch.chdir(tmp_path)
+    history = kept_history()
+    history.append_string("line")
+    assert (history.get_strings(), list(tmp_path.iterdir())) == (["line"], [])

@@ -81,6 +81,12 @@ def _folder(text: str) -> str:
     return text
 
 
+def _file(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it needs the name of a file")
+    return text
+
+
 def _utf8(argument: str) -> str:
     """What its bytes say as UTF-8, whatever the locale took them for: a locale may lack most characters."""
     return argument.encode(errors="surrogateescape").decode(errors="surrogateescape")
@@ -130,14 +136,17 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
         help="where the server is full, keep trying for so long [0]",
     )  # fmt: skip
     add(
-        "--cafile", metavar="FILE", default=default(None),
+        "--cafile", type=_file, metavar="FILE", default=default(None),
         help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",
     )  # fmt: skip
     add(
-        "--cert", metavar="FILE", default=default(None),
+        "--cert", type=_file, metavar="FILE", default=default(None),
         help="behind tls:, your own certificate (PEM), for a server that wants one",
     )  # fmt: skip
-    add("--key", metavar="FILE", default=default(None), help="its key (PEM), if that is not in the same file")
+    add(
+        "--key", type=_file, metavar="FILE", default=default(None),
+        help="its key (PEM), if that is not in the same file",
+    )  # fmt: skip
     add("--json", action="store_true", default=default(False), help="machine-readable output, one JSON object a line")
     add(
         "-q", "--quiet", action="store_true", default=default(False),
@@ -185,7 +194,7 @@ def command_line() -> argparse.ArgumentParser:
     digest.add_argument("name", metavar="NAME", type=_checked(_check_requested))
     get = command("get", "download files, verified and resumed; what is here already is not sent again", " NAME...")
     get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested))
-    get.add_argument("-o", "--output", metavar="FILE", help="save under this name; - for standard output")
+    get.add_argument("-o", "--output", type=_file, metavar="FILE", help="save under this name; - for standard output")
     get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
     watch = command("watch", "show who is connected and how fast they are sent files, again and again until Ctrl-C")
     watch.add_argument(
@@ -234,6 +243,4 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
             parser.error(str(error))
     if parsed.command == "get" and parsed.output is not None and len(parsed.names) > 1:
         parser.error("-o goes with a single name")
-    if parsed.command == "get" and parsed.output == "":
-        parser.error("-o needs a file name")
     return parsed

@@ -57,5 +57,10 @@ async def _resolve(
     for family, _, _, _, address in found:
         kind: Any = _ADDRESSES.get(family)
         if kind is not None and (wanted is None or kind in wanted):
-            receiver.addressResolved(kind("TCP", *address))
+            receiver.addressResolved(kind("TCP", _with_zone(*address), *address[1:]))
     receiver.resolutionComplete()
+
+
+def _with_zone(host: str, _port: int, _flow: int = 0, zone: int = 0) -> str:
+    """Whoever connects looks at nothing but the host, and a link-local one is nowhere without its zone."""
+    return f"{host}%{zone}" if zone and "%" not in host else host

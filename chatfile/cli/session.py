@@ -26,6 +26,7 @@ from chatfile.cli.progress import Progress
 from chatfile.cli.views import KEPT, View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.downloads import Download, Stage, Step, download
+from chatfile.endpoints import Checking
 from chatfile.partfile import Saved
 
 Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
@@ -71,15 +72,17 @@ def _server(arguments: argparse.Namespace) -> str | IStreamClientEndpoint:
         return description if description == arguments.server else f"{description}:timeout={patience}"
     if "timeout" not in dict(address.arguments):
         address = replace(address, arguments=(*address.arguments, ("timeout", str(patience))))
-    return tls.address_endpoint(address, cafile=arguments.cafile, certificate=arguments.cert, key=arguments.key)
+    return tls.address_endpoint(
+        address, cafile=arguments.cafile, certificate=arguments.cert, key=arguments.key, reactor=Checking()
+    )
 
 
 async def _connected(arguments: argparse.Namespace, clock: IReactorTime, view: View) -> ChatFileClient:
     late = clock.callLater(_LONG_PAUSE, _tell_of_silence, arguments, view)
     try:
         return await connect(_server(arguments), timeout=arguments.timeout)
-    except errors.NoConnection as error:
-        raise errors.NoConnection(server=arguments.server, why=error.why) from error
+    except (errors.NoConnection, errors.BadAddress) as error:
+        raise type(error)(server=arguments.server, why=error.why) from error
     finally:
         if late.active():
             late.cancel()

@@ -52,6 +52,8 @@ def _field(text: str, otherwise: str) -> tuple[str, str]:
 def _named(name: str, value: str) -> dict[str, str]:
     if name not in _ARGUMENTS:
         raise ValueError(f"{name} is nothing that it can hold")
+    if not value:
+        raise ValueError(f"its {name} is empty")
     return {name: value}
 
 

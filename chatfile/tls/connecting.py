@@ -11,7 +11,13 @@ from service_identity import VerificationError
 from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
 from service_identity.pyopenssl import extract_patterns
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    clientFromString,
+    wrapClientTLS,
+)
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -39,9 +45,10 @@ def endpoint(
     own = None if certificate is None else read_identity(certificate, key).options()
     trusted = None if cafile is None else trust(cafile)
     try:
-        creator = Verifying(address.host, optionsForClientTLS(address.host, trusted, extraCertificateOptions=own))
+        host = address.host.partition("%")[0]  # the zone is our own name of the way there, and in no certificate
+        creator = Verifying(host, optionsForClientTLS(host, trusted, extraCertificateOptions=own))
         return wrapClientTLS(creator, _plain(reactor, address, arguments))
-    except (TypeError, ValueError) as error:  # what no host is called, or no endpoint either
+    except Exception as error:  # what no host is called, or no endpoint either, and each kind has errors of its own
         raise errors.BadAddress(server=address.host, why=str(error).rstrip(".")) from error
 
 
@@ -52,6 +59,10 @@ def _plain(reactor: Any, address: Address, arguments: dict[str, str]) -> IStream
         return beneath
     timeout = float(arguments.get("timeout", "30"))
     bind_address = (arguments["bindAddress"], 0) if "bindAddress" in arguments else None
+    if isIPAddress(address.host):
+        return TCP4ClientEndpoint(reactor, address.host, address.port, timeout, bind_address)
+    if isIPv6Address(address.host):  # looked up as if it were a name, it would lose its zone
+        return TCP6ClientEndpoint(reactor, address.host, address.port, timeout, bind_address)
     return HostnameEndpoint(reactor, address.host, address.port, timeout, bind_address)
 
 

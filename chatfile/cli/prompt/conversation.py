@@ -24,7 +24,7 @@ from chatfile.cli.prompt.carrying import Carrier, is_lost
 from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.connection import Connection
-from chatfile.cli.prompt.history import KeptHistory, history_path
+from chatfile.cli.prompt.history import kept_history
 from chatfile.cli.prompt.jobs import Job, Jobs
 from chatfile.cli.prompt.keyboard import Interrupted
 from chatfile.cli.prompt.plain import PlainReader
@@ -75,9 +75,7 @@ class Conversation:
         self._carrier = Carrier(session, arguments, self._clock.seconds, self._replace_connection)
         completions = Completions(lambda: self._carrier.files, self._refresh_listing)
         self._reader: Reader | PlainReader = (
-            PlainReader()
-            if self._is_dumb
-            else Reader(self._clock, KeptHistory(history_path()), completions, self._toolbar)
+            PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
         self._jobs = Jobs(self._carry_out, self._reader.interject)
         self._asked_about: Job | None = None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from prompt_toolkit.history import History
+from prompt_toolkit.history import History, InMemoryHistory
 
 KEPT = 1000
 """Lines that outlive a run."""
@@ -14,11 +14,17 @@ _LONGEST = 1 << 20
 """Bytes that are read at the start, the last ones: a file that grew beyond all measure delays nobody."""
 
 
-def history_path() -> Path:
-    """Where it is kept (XDG base directories)."""
+def history_path() -> Path | None:
+    """Where it is kept (XDG base directories); None for a user without a home."""
     state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
-    return base / "chatfile" / "history"
+    base = state if os.path.isabs(state) else os.path.expanduser("~/.local/state")  # left as it is where nobody knows
+    return Path(base) / "chatfile" / "history" if os.path.isabs(base) else None
+
+
+def kept_history() -> History:
+    """That of earlier runs, where there is a place for it."""
+    path = history_path()
+    return InMemoryHistory() if path is None else KeptHistory(path)
 
 
 class KeptHistory(History):

@@ -1,0 +1,131 @@
+"""From the address of a server to a connection; whatever an endpoint does on the way, its failure arrives."""
+
+from __future__ import annotations
+
+import math
+import socket
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IProtocolFactory,
+    IReactorPluggableNameResolver,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatfile import errors, tls
+from chatfile.reasons import why_not
+
+_LAST_PORT = 65535
+_LONGEST_TIMEOUT = 10**9
+"""Seconds: thirty years, and few enough for any clock."""
+
+
+def parse_server(reactor: Any, description: str) -> IStreamClientEndpoint:
+    """Make the endpoint that `description` describes. Raises `BadAddress`, `TlsMissing`, `BadCertificate`."""
+    try:
+        address = tls.parse_address(description)
+        if address is not None:
+            return tls.address_endpoint(address, reactor=Checking(reactor))
+        endpoint: IStreamClientEndpoint = clientFromString(Checking(reactor), description)
+    except errors.ChatFileError:
+        raise
+    except Exception as error:  # each kind of endpoint has errors of its own, TypeError among them
+        raise errors.BadAddress(server=description, why=str(error).rstrip(".") or type(error).__name__) from error
+    return endpoint
+
+
+async def connect_to(
+    server: object, endpoint: IStreamClientEndpoint, factory: IProtocolFactory, timeout: float, clock: IReactorTime
+) -> None:
+    """Connect within `timeout` seconds, 0 for no limit; an endpoint may fail when it is called, too, or later on.
+
+    `server` is what it is called in an error. Raises `BadAddress`, `NoConnection`.
+    """
+    connecting: Deferred[Any] = maybeDeferred(endpoint.connect, factory)
+    if timeout:
+        connecting.addTimeout(timeout, clock, _too_late)
+    try:
+        await connecting
+    except ConnectingCancelledError as error:  # an endpoint's own word for it
+        raise CancelledError from error
+    except (CancelledError, errors.ChatFileError):
+        raise
+    except Exception as error:  # each kind of endpoint has errors of its own
+        raise errors.NoConnection(server=server, why=why_not(error)) from error
+
+
+def _too_late(_: object, seconds: float) -> Failure:
+    return Failure(TimeoutError(f"no answer for {seconds:g} s"))
+
+
+@implementer(IReactorPluggableNameResolver)
+class Checking:
+    """Refuses at once what the reactor would fail at later on, when nobody hears of it.
+
+    Where a reactor's timed call, or the answer of a thread, raises an error (a host that is no name, a path that is too
+    long for a socket), that is logged, and the connection is waited for in vain.
+    """
+
+    def __init__(self, reactor: Any = None) -> None:
+        """All else is what `reactor` does, by default the one that was chosen."""
+        if reactor is None:
+            from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
+        self._reactor = reactor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        """See `IReactorPluggableNameResolver`."""
+        previous: IHostnameResolver = self._reactor.installNameResolver(resolver)
+        return previous
+
+    def connectTCP(
+        self, host: str, port: int, factory: object, timeout: float = 30, bindAddress: tuple[str, int] | None = None
+    ) -> Any:
+        """See `IReactorTCP`. Raises `BadAddress`."""
+        for each, number in filter(None, ((host, port), bindAddress)):
+            _check_host(each)
+            if not 0 <= number <= _LAST_PORT:
+                raise errors.BadAddress(server=f"{each}:{number}", why=f"there is no port {number}")
+        _check_timeout(timeout)
+        return self._reactor.connectTCP(host, port, factory, timeout, bindAddress)
+
+    def connectUNIX(self, address: str, factory: object, timeout: float = 30, checkPID: bool = False) -> Any:
+        """See `IReactorUNIX`. Raises `BadAddress`."""
+        _check_path(address)
+        _check_timeout(timeout)
+        return self._reactor.connectUNIX(address, factory, timeout, checkPID)
+
+
+def _check_host(host: str | bytes) -> None:
+    name = host if isinstance(host, str) else host.decode("latin-1")
+    try:
+        is_sound = "\0" not in name and bool(name.encode("idna"))
+    except UnicodeError:
+        is_sound = False
+    if name and not is_sound:
+        raise errors.BadAddress(server=name, why="no host can be called so")
+
+
+def _check_path(path: str) -> None:
+    """As the system judges it: connecting for datagrams says nothing to anybody."""
+    try:
+        if "\0" in path[1:]:  # only at the beginning it means something; elsewhere the path would end there
+            raise ValueError("no path holds a NUL character")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            probe.connect_ex(path)
+    except (OSError, ValueError) as error:  # it does not fit into an address, or is no path
+        raise errors.BadAddress(server=path, why=str(error)) from error
+
+
+def _check_timeout(seconds: float) -> None:
+    if math.isnan(seconds) or not 0 <= seconds <= _LONGEST_TIMEOUT:
+        raise errors.BadAddress(server=f"timeout={seconds}", why="that is no number of seconds")
