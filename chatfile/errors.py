@@ -191,6 +191,10 @@ class IsCommand(ChatFileError):
     """ "{text}" is a command, not a message: a server would carry it out."""
 
 
+class NotUtf8(ChatFileError):
+    """Standard input is UTF-16, where UTF-8 is wanted; "iconv -f UTF-16 -t UTF-8" makes it that."""
+
+
 class NoThreads(ChatFileError):
     """Standard input can't be read: the system gives no more threads. End other programs, or raise "ulimit -u"."""
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = "5000"
 LAST_PORT = 65535
+UNREAD = 141
+"""The status where nobody reads what was asked for, as of a program that SIGPIPE ends."""
 DEFAULT_FILES = "server_files"
 RESERVED_DESCRIPTORS = 32
 """Descriptors that the process needs beside its clients' sockets; where they run out, a file is `unavailable`."""
@@ -58,6 +60,8 @@ def _show(text: str) -> NoReturn:
     except OSError as error:
         if sys.stdout is not None:  # nor is it to be tried again by the interpreter on its way out
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            sys.exit(UNREAD)
         raise usage.UsageError(f"can't write to standard output: {os.strerror(error.errno or 0)}") from error
     sys.exit(0)
 

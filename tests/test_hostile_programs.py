@@ -24,6 +24,8 @@ HEADER = b"FILE %d %s a\n" % (len(CONTENT), TIME)
 FILE = HEADER + CONTENT + b"END %s\n" % SHA256
 ESCAPES = "\x1b[2J\x1b]52;c;eA==\x07 \x9b31m \u202etxt\u2066 \r \x7f".encode()
 PLAIN = re.compile(r"[\n -~]*")
+UNBROKEN = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]*")
+"""On a pipe, what it says of names is to the letter."""
 """What may be shown of text that a server made up."""
 
 
@@ -118,7 +120,7 @@ def deviation(case: Case, folder: Path, before: dict[str, bytes | str], ended: E
         return f"{ended}, {seen}"
     if len(ended.stderr.splitlines()) > 3 or "Traceback" in ended.stderr or not PLAIN.fullmatch(ended.stderr):
         return ended.stderr
-    return "" if PLAIN.fullmatch(ended.stdout) else ended.stdout
+    return "" if UNBROKEN.fullmatch(ended.stdout) else ended.stdout
 
 
 @pytest_twisted.ensureDeferred

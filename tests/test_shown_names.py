@@ -39,6 +39,11 @@ def assert_harmless(shown: bytes) -> None:
     assert [c for c in text if category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\u200c\u200d"] == []
 
 
+def assert_unbroken(piped: bytes) -> None:
+    """For a program: to the letter, but nothing that no line of the protocol may hold."""
+    assert [c for c in piped.decode() if category(c) in ("Cc", "Zl", "Zp") and c not in "\n\t"] == []
+
+
 # --- a hostile server ---
 
 
@@ -79,7 +84,7 @@ def hostile() -> Iterator[HostileServer]:
 @pytest.mark.parametrize("option", ["-q", "--json"])
 def test_what_a_hostile_server_says_is_shown_escaped(hostile: HostileServer, tmp_path: Path, option: str) -> None:
     done = run_client(tmp_path, "-s", hostile.address, option, stdin="\n".join(REPLIES).encode())
-    assert_harmless(done.stdout)
+    assert_unbroken(done.stdout)
     assert_harmless(done.stderr)
     shown = 6 if option == "--json" else 3  # errors are objects as well
     assert (done.returncode, len(done.stdout.splitlines()), len(done.stderr.splitlines())) == (5, shown, 3)
@@ -146,7 +151,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     ],
     ids=["ascii output", "ascii arguments", "ascii names of files"],
 )
-def test_foreign_names_are_saved_as_they_are_and_shown_escaped_in_any_locale(
+def test_foreign_names_are_saved_and_told_as_they_are_in_any_locale(
     server: ServerProcess,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -158,7 +163,8 @@ def test_foreign_names_are_saved_as_they_are_and_shown_escaped_in_any_locale(
         monkeypatch.setenv(variable, value)
     done = run_client(tmp_path, "-s", f"127.0.0.1:{server.port}", *arguments, stdin=piped.encode())
     assert done.returncode == 0, done.stderr
-    assert_harmless(done.stdout + done.stderr)
+    assert_harmless(done.stderr)
+    assert set(NAMES) <= set(done.stdout.decode().replace("client_downloads/", "").splitlines())
     saved = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "client_downloads").iterdir()}
     assert saved == {name: name for name in NAMES}
 

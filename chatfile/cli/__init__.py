@@ -13,11 +13,12 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is more to interrupt: no traceback of an import
     from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
     from chatfile.cli.exits import Exit  # noqa: PLC0415
-    from chatfile.cli.running import run  # noqa: PLC0415
+    from chatfile.cli.running import asked_for, run  # noqa: PLC0415
+    from chatfile.cli.streams import prepare  # noqa: PLC0415
 
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a text that the locale can't show stands escaped
-            stream.reconfigure(errors="backslashreplace")
-            os.set_blocking(stream.fileno(), True)  # otherwise, as another program may have left it, text is lost
-    arguments = parse_arguments(sys.argv[1:])
+    prepare()
+    try:
+        arguments = parse_arguments(sys.argv[1:])
+    except SystemExit as end:
+        sys.exit(end.code or asked_for())
     sys.exit(run(arguments) or Exit.DONE)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ipaddress
 import math
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from chatfile import errors, tls, wire
 from chatfile.cli.intermixed import options_first
@@ -159,6 +160,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         super().error(wire.printable(message))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Of a stream that nobody reads, the exit code tells."""
+        with contextlib.suppress(OSError):
+            super()._print_message(message, file)
 
 
 def command_line() -> argparse.ArgumentParser:

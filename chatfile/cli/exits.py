@@ -20,6 +20,7 @@ class Exit(enum.IntEnum):
     MISMATCH = 7
     LOCAL_FILE = 8
     INTERRUPTED = 130
+    UNREAD = 141
 
 
 # The first that fits counts: the special cases come before the general ones.
@@ -39,6 +40,7 @@ _CODES: tuple[tuple[type[errors.ChatFileError], Exit], ...] = (
     (errors.LocalFileError, Exit.LOCAL_FILE),
     (errors.NoThreads, Exit.LOCAL_FILE),
     (errors.BadName, Exit.USAGE),
+    (errors.NotUtf8, Exit.USAGE),
     (errors.IsCommand, Exit.USAGE),
     (errors.ChatFileError, Exit.BROKEN),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import threading
 from collections.abc import Iterator
+from itertools import chain
 
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
@@ -18,6 +20,7 @@ _STDIN = 0
 _CHUNK = 65536
 _TOO_LONG = wire.MAX_REQUEST + len("\r") + 1
 """Bytes of an unfinished line that are kept: enough to be refused, whatever else comes."""
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class StandardInput:
@@ -46,21 +49,34 @@ class StandardInput:
         self._events.put(error)
 
     def _read(self) -> None:
-        for line in _lines():
-            self._wanted.acquire()
-            self._reactor.callFromThread(self._events.put, line)
+        try:
+            for line in _lines():
+                self._wanted.acquire()
+                self._reactor.callFromThread(self._events.put, line)
+        except errors.NotUtf8 as error:
+            self._reactor.callFromThread(self._events.put, error)
         self._reactor.callFromThread(self._events.put, None)
 
 
 def _lines() -> Iterator[bytes]:
     # os.read, not sys.stdin: the interpreter can't end while a daemon thread is inside a buffered reader.
     rest = b""
-    while data := _read_some():
+    for data in chain([_beginning()], iter(_read_some, b"")):
         *lines, rest = (rest + data).split(b"\n")
         rest = rest[:_TOO_LONG]
         yield from lines
     if rest:
         yield rest
+
+
+def _beginning() -> bytes:
+    """What stands first, behind a byte order mark. Raises `NotUtf8` where that is one of another encoding."""
+    data = b""
+    while any(mark.startswith(data) and mark != data for mark in _MARKS) and (more := _read_some()):
+        data += more
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise errors.NotUtf8
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def _read_some() -> bytes:

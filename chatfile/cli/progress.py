@@ -138,4 +138,9 @@ class Bars:
 
 def is_drawable(stream: TextIO | None) -> bool:
     """Whether what is on `stream` can be drawn anew: it is a terminal that can move its cursor."""
-    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    return stream is not None and stream.isatty() and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether nobody knows of a terminal that it could draw."""
+    return os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")

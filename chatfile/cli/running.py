@@ -20,6 +20,7 @@ from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.progress import Bars, Display, Progress, is_drawable
 from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, one_command
+from chatfile.cli.streams import A_MOMENT, forget_output, is_unread
 from chatfile.cli.views import KEPT, View
 from chatfile.client import ChatFileClient
 from chatfile.clocks import use_monotonic_clock
@@ -49,12 +50,32 @@ def _show_completion(shell: str) -> Exit:
     from chatfile.completions import script  # noqa: PLC0415
 
     view = View(as_json=False, quiet=False)
+    outcome: Exit | Failure = Exit.DONE
     try:
         view.script(script(described(command_line()), shell))
     except (BrokenPipeError, errors.LocalFileError):
-        _forget_output()
-        return _exit_of(Failure(), view)
-    return Exit.DONE
+        outcome = Failure()
+    return _concluded(_exit_of(outcome, view))
+
+
+def asked_for() -> Exit:
+    """The exit code behind what was to be shown instead of doing anything, such as the help."""
+    view = View(as_json=False, quiet=False)
+    outcome: Exit | Failure = Exit.DONE
+    try:
+        view.flush()
+    except (BrokenPipeError, errors.LocalFileError):
+        outcome = Failure()
+    return _concluded(_exit_of(outcome, view))
+
+
+def _concluded(code: Exit) -> Exit:
+    """The exit code, where something was to be read from standard output; the same, however late its reader went."""
+    if is_unread(sys.stdout, A_MOMENT):
+        code = Exit.UNREAD
+    if code in (Exit.UNREAD, Exit.LOCAL_FILE):
+        forget_output()
+    return code
 
 
 def _is_at_a_terminal() -> bool:
@@ -87,8 +108,9 @@ def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> Exit:
     reactor.run(installSignalHandlers=False)
     code = _exit_of(outcome[0], view) if outcome else Exit.INTERRUPTED
     if code is Exit.LOCAL_FILE:
-        _forget_output()
-    return code
+        forget_output()
+    is_meant_for_others = code is Exit.DONE if _is_copied_out(arguments) else view.has_written
+    return _concluded(code) if is_meant_for_others or code is Exit.UNREAD else code
 
 
 def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: View, progress: Progress) -> Failure:
@@ -111,17 +133,11 @@ def _is_copied_out(arguments: argparse.Namespace) -> bool:
     return bool(arguments.command == "get" and arguments.output == STDOUT)
 
 
-def _forget_output() -> None:
-    """What could not be written is not tried again by the interpreter on its way out, which would complain."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
     if isinstance(outcome, Exit):
         return outcome
     if outcome.check(BrokenPipeError):
-        return Exit.LOCAL_FILE
+        return Exit.UNREAD
     if isinstance(outcome.value, errors.ChatFileError):
         view.error(outcome.value)
         return exit_code(outcome.value)

@@ -187,6 +187,8 @@ class Session:
         with self.progress.of(name) as gauge:
             try:
                 received = await self.client.get(name, _standard_output(gauge), progress=gauge.came)
+            except BrokenPipeError:
+                raise
             except OSError as error:
                 raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
             except errors.DigestMismatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from chatfile import errors, wire
 from chatfile.cli import units
 from chatfile.cli.exits import Exit, error_word, exit_code
+from chatfile.cli.streams import is_unread
 from chatfile.downloads import Download
 
 Row = TypeVar("Row")
@@ -33,8 +35,11 @@ class View:
         """
         self.as_json = as_json
         """Whether programs read it."""
+        self.has_written = False
+        """Whether a result went to standard output, or was meant to."""
         self._quiet = quiet
         self._output_is_taken = output_is_taken
+        self._shown = wire.printable if sys.stdout is not None and sys.stdout.isatty() else wire.exact
         self.aside: Callable[[], AbstractContextManager[None]] = nullcontext
         """What is around everything that is written: a display makes room for it."""
 
@@ -79,11 +84,11 @@ class View:
 
     def ack(self, text: str, reply: str) -> None:
         """The answer to a message."""
-        self._show({"message": text, "reply": reply}, wire.printable(reply))
+        self._show({"message": text, "reply": reply}, self._shown(reply))
 
     def clients(self, rows: Sequence[wire.ClientRow]) -> None:
         """The cache of the server."""
-        widths = column_widths([] if self.as_json else map(_client_cells, rows))
+        widths = column_widths([] if self.as_json else map(_client_cells, rows), self._shown)
         self._table(rows, _client_object, _client_cells, widths, right=(4, 5))
 
     def files(self, rows: Sequence[wire.FileRow]) -> None:
@@ -104,27 +109,32 @@ class View:
             if self.as_json:
                 self._show(as_object(row), "")
             else:
-                self._show({}, aligned(cells(row), widths, right))
+                self._show({}, aligned(cells(row), widths, right, self._shown))
 
     def help(self, rows: Iterable[str]) -> None:
         """The server's own words."""
         for row in rows:
-            self._show({"help": row}, wire.printable(row))
+            self._show({"help": row}, self._shown(row))
 
     def script(self, text: str) -> None:
         """What a shell is to read."""
         self._show({}, text.rstrip("\n"))
 
+    def flush(self) -> None:
+        """See that what others have shown is written. Raises BrokenPipeError, `LocalFileError`."""
+        self._show({}, "", end="")
+
     def digest(self, digest: wire.Digest) -> None:
         """As `sha256sum` writes it, so that it can check it."""
         shown = dataclasses.asdict(digest) | {"mtime": _time(digest.mtime)}
-        self._show(shown, f"{digest.sha256 or '-'}  {wire.printable(digest.name)}")
+        name = "./-" if digest.name == "-" else digest.name  # alone it would be its standard input
+        self._show(shown, f"{digest.sha256 or '-'}  {self._shown(name)}")
 
     def download(self, download: Download, seconds: float) -> None:
         """A file that has arrived."""
         shown = dataclasses.asdict(download) | {"seconds": round(seconds, 3)}
         with self.aside():
-            self._show(shown, wire.printable(download.path))
+            self._show(shown, self._shown(_as_utf8(download.path)))
             self.note(f"{wire.printable(download.name)}: {_how_it_came(download, seconds)}")
 
     def copied(self, copy: Download, seconds: float) -> None:
@@ -138,24 +148,30 @@ class View:
         """Who is connected, and what they are sent."""
         self._show({"event": "look", "time": at, "clients": clients}, "\n".join(lines))
 
+    def look_for_readers(self) -> None:
+        """Raise BrokenPipeError where nobody would read what there is nothing of just now."""
+        if is_unread(sys.stdout):
+            raise BrokenPipeError
+
     def goodbye(self) -> None:
         """The session is over."""
         self.note("Bye.")
 
-    def _show(self, as_object: dict[str, Any], text: str) -> None:
+    def _show(self, as_object: dict[str, Any], text: str, end: str = "\n") -> None:
         try:
-            self._print(as_object, text)
-        except BrokenPipeError:
-            raise
+            self._print(as_object, text, end)
+        except ConnectionError as error:  # a pipe's, or a socket's
+            raise BrokenPipeError from error
         except OSError as error:
             raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
 
-    def _print(self, as_object: dict[str, Any], text: str) -> None:
+    def _print(self, as_object: dict[str, Any], text: str, end: str = "\n") -> None:
         stream = sys.stderr if self._output_is_taken else sys.stdout
         if stream is None:
             raise OSError(errno.EBADF, "closed")
+        self.has_written = self.has_written or stream is sys.stdout
         with self.aside():
-            print(json.dumps(as_object) if self.as_json else text, file=stream, flush=True)
+            print(json.dumps(as_object) if self.as_json else text, end=end, file=stream, flush=True)
 
 
 def _how_it_came(download: Download, seconds: float) -> str:
@@ -187,22 +203,32 @@ def _file_cells(row: wire.FileRow) -> tuple[str, ...]:
     return str(row.size), _time(row.mtime), row.name
 
 
-def column_widths(table: Iterable[tuple[str, ...]]) -> list[int]:
+def _as_utf8(path: str) -> str:
+    """What the bytes of `path` say, whatever the locale took them for."""
+    return os.fsencode(path).decode(errors="surrogateescape")
+
+
+def column_widths(table: Iterable[tuple[str, ...]], shown: Callable[[str], str] = wire.printable) -> list[int]:
     """Tell how wide each column of a table is, in characters."""
     widths: list[int] = []
     for row in table:
-        found = [min(len(wire.printable(cell)), _WIDEST) for cell in row]
+        found = [min(len(shown(cell)), _WIDEST) for cell in row]
         widths = list(map(max, widths, found)) if widths else found
     return widths
 
 
-def aligned(row: tuple[str, ...], widths: Sequence[int], right: tuple[int, ...]) -> str:
+def aligned(
+    row: tuple[str, ...],
+    widths: Sequence[int],
+    right: tuple[int, ...],
+    shown: Callable[[str], str] = wire.printable,
+) -> str:
     """Write a row in columns of these widths, those in `right` flush right.
 
     The last one, and what is too wide, is as long as it is.
     """
     cells = [
         cell.rjust(width) if at in right else cell if at == len(row) - 1 else cell.ljust(width)
-        for at, (cell, width) in enumerate(zip(map(wire.printable, row), widths, strict=True))
+        for at, (cell, width) in enumerate(zip(map(shown, row), widths, strict=True))
     ]
     return "  ".join(cells)

@@ -123,6 +123,8 @@ class Blocks:
             widths = column_widths(table)
             lines = [title(seen, at), *(aligned(row, widths, NUMBERS) for row in table), ""]
             self._view.look(wire.format_time(at), [_as_object(each) for each in seen], lines)
+        else:
+            self._view.look_for_readers()
 
     def leave(self) -> None:
         """Nothing is left open."""

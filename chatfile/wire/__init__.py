@@ -7,7 +7,7 @@ either a value or exactly one error. Lines are handled here without their end.
 from chatfile.wire.bursts import acknowledge
 from chatfile.wire.limits import MAX_NUMBER, MAX_REPLY, MAX_REQUEST, MAX_ROWS, MAX_ROWS_BYTES, VERSION
 from chatfile.wire.names import is_servable
-from chatfile.wire.printable import printable
+from chatfile.wire.printable import exact, printable
 from chatfile.wire.replies import (
     GRAMMAR,
     Ack,
@@ -49,6 +49,6 @@ __all__ = [
     "GRAMMAR", "HELP", "MAX_NUMBER", "MAX_REPLY", "MAX_REQUEST", "MAX_ROWS", "MAX_ROWS_BYTES", "VERSION",
     "Ack", "Bye", "ClientRow", "Digest", "End", "Error", "Exit", "FileHeader", "FileRow", "Get", "Hash", "Help",
     "HelpHeader", "List", "ListHeader", "Message", "Reply", "Request", "Resume", "Rows", "Status", "StatusHeader",
-    "Welcome", "acknowledge", "check_servable", "format_reply", "format_request", "format_time", "is_command",
-    "is_servable", "parse_listed", "parse_reply", "parse_request", "parse_time", "printable",
+    "Welcome", "acknowledge", "check_servable", "exact", "format_reply", "format_request", "format_time",
+    "is_command", "is_servable", "parse_listed", "parse_reply", "parse_request", "parse_time", "printable",
 ]  # fmt: skip

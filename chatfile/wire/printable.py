@@ -15,6 +15,19 @@ def printable(text: str) -> str:
     return "".join(_escaped(character) for character in text)
 
 
+def exact(text: str) -> str:
+    """Return `text` to the letter, as one line for a program; what no name may hold, and would end a line, escaped."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_unbroken(character) for character in text)
+
+
+def _unbroken(character: str) -> str:
+    if character == "\t" or unicodedata.category(character) not in ("Cc", "Zl", "Zp"):
+        return character
+    return _escaped(character)
+
+
 def _escaped(character: str) -> str:
     if character in _JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
         return character

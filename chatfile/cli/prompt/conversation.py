@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from typing import Any
 
 from prompt_toolkit.application import get_app_session
-from prompt_toolkit.utils import is_dumb_terminal
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
@@ -19,6 +18,7 @@ from twisted.internet.task import LoopingCall
 from chatfile import errors, wire
 from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.progress import is_dumb
 from chatfile.cli.prompt.above import streams_above
 from chatfile.cli.prompt.carrying import Carrier, is_lost
 from chatfile.cli.prompt.commands import parse
@@ -63,7 +63,7 @@ class Conversation:
         self._clock: IReactorTime = reactor
         self._interrupts = interrupts
         self._output = get_app_session().output
-        self._is_dumb = is_dumb_terminal()
+        self._is_dumb = is_dumb()
         self._server = wire.printable(cut(arguments.server, _LONGEST_SERVER))
         if not arguments.json:
             session.view = HumanView(

@@ -13,8 +13,9 @@ from types import FrameType
 
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.output.plain_text import PlainTextOutput
-from prompt_toolkit.utils import is_dumb_terminal
 from twisted.internet import asyncioreactor
+
+from chatfile.cli.progress import is_dumb
 
 _UNDO = b"\x1b[J\x1b[?2004l\x1b[0m\x1b[?25h\r\n"
 """What is below goes, pastes are not marked any more, no colour, and a cursor (ECMA-48 and xterm's own)."""
@@ -28,9 +29,9 @@ def prepared() -> Iterator[None]:
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    is_dumb = is_dumb_terminal()
-    with create_app_session(output=PlainTextOutput(sys.stdout) if is_dumb else None):
-        _obey_signals(b"\r\n" if is_dumb else _UNDO)
+    is_plain = is_dumb()
+    with create_app_session(output=PlainTextOutput(sys.stdout) if is_plain else None):
+        _obey_signals(b"\r\n" if is_plain else _UNDO)
         asyncioreactor.install(loop)
         yield
 

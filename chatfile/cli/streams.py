@@ -1,0 +1,49 @@
+"""Standard input, output and error as the program finds them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import stat
+import sys
+from typing import TextIO
+
+_STANDARD = (0, 1, 2)
+A_MOMENT = 0.05
+"""Seconds in which a program that has read all it wants, as `head -1`, is gone."""
+
+
+def prepare() -> None:
+    """Make the standard streams fit for any text, and those that are closed no place for a file of ours."""
+    for descriptor in _STANDARD:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for stream in (sys.stdout, sys.stderr):
+        if not hasattr(stream, "reconfigure"):
+            continue
+        os.set_blocking(stream.fileno(), True)  # otherwise, as another program may have left it, text is lost
+        if stream is sys.stdout and not stream.isatty():  # for programs: names byte for byte
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+        else:  # a text that the locale can't show stands escaped
+            stream.reconfigure(errors="backslashreplace")
+
+
+def is_unread(stream: TextIO | None, patience: float = 0) -> bool:
+    """Return whether it is a pipe, or a socket, that nobody reads any more, or not after `patience` seconds."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # it is closed, or none of the system
+        descriptor = stream.fileno()  # type: ignore[union-attr]
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+            poll = select.poll()
+            poll.register(descriptor, 0)  # an error, or a hang-up, is always told
+            return bool(poll.poll(patience * 1000))
+    return False
+
+
+def forget_output() -> None:
+    """Let what could not be written not be tried again by the interpreter on its way out, which would complain."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
