@@ -55,6 +55,14 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
+    def stand_still(self) -> None:
+        """Take no output any more, as after a Ctrl-S."""
+        termios.tcflow(self._slave, termios.TCOOFF)
+
+    def go_on(self) -> None:
+        """Take output again."""
+        termios.tcflow(self._slave, termios.TCOON)
+
     def is_heard(self) -> bool:
         """Whether the program has read every whole line: a Ctrl-C that is a signal drops what it has not."""
         return struct.unpack("i", fcntl.ioctl(self._slave, termios.FIONREAD, bytes(4))) == (0,)

@@ -24,9 +24,9 @@ HEADER = b"FILE %d %s a\n" % (len(CONTENT), TIME)
 FILE = HEADER + CONTENT + b"END %s\n" % SHA256
 ESCAPES = "\x1b[2J\x1b]52;c;eA==\x07 \x9b31m \u202etxt\u2066 \r \x7f".encode()
 PLAIN = re.compile(r"[\n -~]*")
+"""What may be shown of text that a server made up."""
 UNBROKEN = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]*")
 """On a pipe, what it says of names is to the letter."""
-"""What may be shown of text that a server made up."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 
@@ -13,6 +12,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is more to interrupt: no traceback of an import
     from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
     from chatfile.cli.exits import Exit  # noqa: PLC0415
+    from chatfile.cli.outlets import installed  # noqa: PLC0415
     from chatfile.cli.running import asked_for, run  # noqa: PLC0415
     from chatfile.cli.streams import prepare  # noqa: PLC0415
 
@@ -21,4 +21,6 @@ def main() -> None:
         arguments = parse_arguments(sys.argv[1:])
     except SystemExit as end:
         sys.exit(end.code or asked_for())
-    sys.exit(run(arguments) or Exit.DONE)
+    with installed():
+        code = run(arguments)
+    sys.exit(code or Exit.DONE)

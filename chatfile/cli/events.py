@@ -18,7 +18,7 @@ class Events:
 
     def draw(self, current: Gauge | None, overall: Overall | None) -> None:
         """See `Display`."""
-        if current is not None:
+        if current is not None and self._view.is_free:
             several = {} if overall is None else {"overall": _overall(overall)}
             self._view.event("progress", **_progress(current), **several)
 

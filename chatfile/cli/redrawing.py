@@ -7,6 +7,8 @@ from typing import TextIO
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from chatfile.cli.outlets import is_free
+
 MARGIN = 3
 """Columns that stay free at the end of a line: what the terminal shows of a Ctrl-C must not begin another."""
 
@@ -24,6 +26,7 @@ class Redrawn:
 
     def __init__(self, stream: TextIO) -> None:
         """Nothing is shown yet."""
+        self._stream = stream
         self._console = _Console(file=stream, force_terminal=True, force_interactive=True, highlight=False)
         self._live: Live | None = None
 
@@ -33,7 +36,9 @@ class Redrawn:
         return self._console.width
 
     def draw(self, what: RenderableType) -> None:
-        """Show it, instead of what was shown before."""
+        """Show it, instead of what was shown before; not where that is still being written: it may stand still."""
+        if not is_free(self._stream):
+            return
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
             self._live.start()

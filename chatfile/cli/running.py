@@ -17,6 +17,7 @@ from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.gauges import Gauge
 from chatfile.cli.getting import Getting
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.outlets import drain
 from chatfile.cli.progress import Bars, Display, Progress, is_drawable
 from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, one_command
@@ -27,6 +28,8 @@ from chatfile.clocks import use_monotonic_clock
 
 _SEAT_PATIENCE = 5.0
 """Seconds in which a seat just left must be free again."""
+_SHORT = 1.0
+"""Seconds for which a terminal that stands still keeps the program after a Ctrl-C, which sets it going."""
 _WATCH_PATIENCE = 60.0
 """Seconds for which somebody who watches waits for a server that is restarted, and may drain before."""
 _NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
@@ -119,6 +122,7 @@ def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: Vi
         try:
             view.interrupted(_what_came(arguments, unfinished), unfinished.name if unfinished else None)
         finally:
+            drain(_SHORT)
             os._exit(Exit.INTERRUPTED)  # at once: a thread may be stuck in a write that nobody reads
     return failure
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from chatfile import errors, wire
 from chatfile.cli import units
 from chatfile.cli.exits import Exit, error_word, exit_code
+from chatfile.cli.outlets import is_free
 from chatfile.cli.streams import is_unread
 from chatfile.downloads import Download
 
@@ -147,6 +148,11 @@ class View:
     def look(self, at: str, clients: list[dict[str, object]], lines: Sequence[str]) -> None:
         """Who is connected, and what they are sent."""
         self._show({"event": "look", "time": at, "clients": clients}, "\n".join(lines))
+
+    @property
+    def is_free(self) -> bool:
+        """Whether an event can be written without waiting for whoever reads them."""
+        return is_free(sys.stderr if self._output_is_taken else sys.stdout)
 
     def look_for_readers(self) -> None:
         """Raise BrokenPipeError where nobody would read what there is nothing of just now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from typing import Any
@@ -18,6 +19,7 @@ from twisted.internet.task import LoopingCall
 from chatfile import errors, wire
 from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.outlets import is_free
 from chatfile.cli.progress import is_dumb
 from chatfile.cli.prompt.above import streams_above
 from chatfile.cli.prompt.carrying import Carrier, is_lost
@@ -63,6 +65,7 @@ class Conversation:
         self._clock: IReactorTime = reactor
         self._interrupts = interrupts
         self._output = get_app_session().output
+        self._terminal = sys.stdout
         self._is_dumb = is_dumb()
         self._server = wire.printable(cut(arguments.server, _LONGEST_SERVER))
         if not arguments.json:
@@ -84,7 +87,7 @@ class Conversation:
 
     async def run(self) -> Exit:
         """Until the person leaves; the result is the exit code."""
-        redrawing = LoopingCall(self._reader.redraw)
+        redrawing = LoopingCall(self._redraw)
         redrawing.clock = self._clock
         self._interrupts.handle = self._signalled
         with nullcontext() if self._is_dumb else streams_above(self._output) as above:
@@ -207,6 +210,10 @@ class Conversation:
         if job.transfer is not None and job.transfer.left:
             return toolbar(job.transfer.progress(), waiting, width)
         return cut(f"{wire.printable(job.line)}: waiting for the server", width)
+
+    def _redraw(self) -> None:
+        if is_free(self._terminal):  # one that stands still shows it later on, as it is then
+            self._reader.redraw()
 
     # --- Ctrl-C, Ctrl-D ---
 
