@@ -137,7 +137,7 @@ def test_talk_is_no_mistake(text: str) -> None:
 
 
 def test_an_endless_name_pushes_no_size_out_of_the_menu() -> None:
-    completions = Completions(lambda: listing("n" * 200), lambda: None)
+    completions = Completions(lambda: listing("n" * 200), lambda: None, lambda _: None)
     (completion,) = completions.get_completions(Document("get n"), CompleteEvent())
     assert (len(completion.display_text), completion.text) == (48, "n" * 200)
 
@@ -147,7 +147,7 @@ def test_an_endless_name_pushes_no_size_out_of_the_menu() -> None:
 
 def completed(line: str, *names: str) -> list[tuple[str, str]]:
     """What the line becomes with each completion, and what stands beside it."""
-    completions = Completions(lambda: listing(*names), lambda: None)
+    completions = Completions(lambda: listing(*names), lambda: None, lambda _: None)
     found = completions.get_completions(Document(line), CompleteEvent())
     return [(line[: len(line) + c.start_position] + c.text, c.display_meta_text.strip()) for c in found]
 
@@ -164,7 +164,7 @@ def test_tab_completes_names_with_their_sizes() -> None:
 
 def test_the_sizes_in_the_menu_stand_under_each_other() -> None:
     files = [wire.FileRow(size, 0, "name") for size in (7, 99_900)]
-    found = Completions(lambda: files, lambda: None).get_completions(Document("get "), CompleteEvent())
+    found = Completions(lambda: files, lambda: None, lambda _: None).get_completions(Document("get "), CompleteEvent())
     assert [completion.display_meta_text for completion in found] == ["    7 B", "99.9 kB"]
 
 

@@ -59,6 +59,8 @@ class Carrier:
         self._reconnect = reconnect
         self._raw = View(as_json=arguments.json, quiet=arguments.quiet)
         self._saved = Saved()
+        self._asked = 0  # listings under way
+        self._wanting: list[Callable[[], object]] = []
         self._due = -math.inf  # when the listing is to be looked at again
 
     async def perform(self, job: Job) -> None:
@@ -96,9 +98,21 @@ class Carrier:
         listing = Deferred.fromCoroutine(self._listing())
         listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # it is told elsewhere
 
+    def when_listed(self, then: Callable[[], object]) -> None:
+        """Call `then` when the listing that is under way has come; not at all where there is none, or it fails."""
+        if self._asked:
+            self._wanting.append(then)
+
     async def _listing(self) -> Sequence[wire.FileRow]:
         began = self._seconds()
-        self.files = await self._session.client.listing()
+        self._asked += 1
+        try:
+            self.files = await self._session.client.listing()
+        finally:
+            self._asked -= 1
+            wanting, self._wanting = self._wanting, []
+        for then in wanting:
+            then()
         took = self._seconds() - began
         self._due = self._seconds() + max(_FRESH, took * _SHARE)
         return self.files

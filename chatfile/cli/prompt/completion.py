@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, get_common_complete_suffix
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import is_searching
@@ -25,8 +27,14 @@ _WIDEST = 48
 class Completions(Completer):
     """What may come behind what stands there; `refresh` is asked for a newer listing, for the next time."""
 
-    def __init__(self, files: Callable[[], Sequence[wire.FileRow]], refresh: Callable[[], object]) -> None:
-        """`files` is the listing as it was last seen."""
+    def __init__(
+        self,
+        files: Callable[[], Sequence[wire.FileRow]],
+        refresh: Callable[[], object],
+        when_listed: Callable[[Callable[[], object]], object],
+    ) -> None:
+        """`files` is the listing as it was last seen; `when_listed` calls what it is given when another one comes."""
+        self.when_listed = when_listed
         self._files = files
         self._refresh = refresh
 
@@ -41,9 +49,21 @@ class Completions(Completer):
             yield from _names(name, self._files())
 
 
-def tab(completer: Completer) -> KeyBindings:
-    """The key: what can only be meant stands in the line before the next key is looked at, which may be Enter."""
+def tab(completer: Completions) -> KeyBindings:
+    """The key: what can only be meant stands in the line before the next key is looked at, which may be Enter.
+
+    Where nothing is found and a listing is under way, it is completed when that comes, if the line is still the same.
+    """
     keys = KeyBindings()
+
+    def complete_now(buffer: Buffer) -> bool:
+        found = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+        if len(found) == 1:
+            buffer.apply_completion(found[0])
+        elif found:
+            buffer.insert_text(get_common_complete_suffix(buffer.document, found))
+            buffer.start_completion()
+        return bool(found)
 
     @keys.add("tab", filter=~is_searching)
     def complete(event: KeyPressEvent) -> None:
@@ -51,12 +71,15 @@ def tab(completer: Completer) -> KeyBindings:
         if buffer.complete_state is not None:
             buffer.complete_next()
             return
-        found = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
-        if len(found) == 1:
-            buffer.apply_completion(found[0])
-        else:
-            buffer.insert_text(get_common_complete_suffix(buffer.document, found))
-            buffer.start_completion()
+        app, asked = event.app, buffer.document
+
+        def complete_later() -> None:
+            if app.is_running and app.current_buffer is buffer and buffer.document == asked and complete_now(buffer):
+                app.invalidate()
+
+        if not complete_now(buffer):
+            context = contextvars.copy_context()  # what comes from the network knows nothing of the prompt
+            completer.when_listed(lambda: context.run(complete_later))
 
     return keys
 

@@ -76,7 +76,7 @@ class Conversation:
                 is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
             )
         self._carrier = Carrier(session, arguments, self._clock.seconds, self._replace_connection)
-        completions = Completions(lambda: self._carrier.files, self._refresh_listing)
+        completions = Completions(lambda: self._carrier.files, self._refresh_listing, self._carrier.when_listed)
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )

@@ -11,7 +11,6 @@ from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app_session
-from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import DummyHistory, History
 from prompt_toolkit.key_binding import merge_key_bindings
@@ -19,7 +18,7 @@ from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from chatfile.cli.prompt.completion import tab
+from chatfile.cli.prompt.completion import Completions, tab
 from chatfile.cli.prompt.keyboard import Interrupted, Keyboard, own_keys
 
 _STYLE = Style.from_dict(
@@ -52,7 +51,7 @@ class Reader:
     """Reads from the terminal, until something is more important."""
 
     def __init__(
-        self, clock: IReactorTime, history: History, completer: Completer, toolbar: Callable[[], str | None]
+        self, clock: IReactorTime, history: History, completer: Completions, toolbar: Callable[[], str | None]
     ) -> None:
         """`toolbar` gives the text below the line; None where there is nothing to tell."""
         self._clock = clock
