@@ -27,6 +27,7 @@ FLOOD = 100_000
 VISITS = 1000
 TELNET = b"\xff\xf1" * 32 * 1024
 FILES = 100_000
+TELNET = b"\xff\xf1" * 32 * 1024
 HISTORY = 1000
 """Rows of `status`, unless a server is told otherwise."""
 SLOW_DISK = Path(__file__).parent.parent / "slow_disk.c"
@@ -213,6 +214,19 @@ def p99_list_hash(session: Session) -> Figures:
     """Which is not known."""
     with _listings(session) as server, _fresh(session.scratch / "many" / "0.txt"):
         return _probe(session, server, "hash 0.txt")
+
+
+@benchmark("p99-telnet", "a message while two other clients send telnet commands without an end", GOAL)
+def p99_telnet(session: Session) -> Figures:
+    """Nothing of it is a line, and nothing is answered."""
+    with peers.chatfile(session.scratch, session.folder, "-n", SEATS) as server, ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(_repeating(partial(_send, stack.enter_context(talk(server.port)), TELNET)))
+        return _probe(session, server)
+
+
+def _send(client: RawClient, data: bytes) -> None:
+    client.send(data)
 
 
 @benchmark("p99-status", "a message while two clients ask for a status of 1,000 rows again and again", GOAL)
