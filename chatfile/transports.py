@@ -8,8 +8,6 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from twisted.internet import abstract, tcp
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -17,6 +15,7 @@ from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableDescriptor,
     IPushProducer,
+    IReactorFDSet,
     ISSLTransport,
     ITCPTransport,
 )
@@ -73,12 +72,10 @@ def take_small_turns(transport: object) -> None:
 
     Twisted's own limit for both is 64 KiB (`FileDescriptor.bufferSize`).
     """
-    below = getattr(transport, "transport", None)  # over TLS, or behind a proxy
-    while below is not None:
-        transport, below = below, getattr(below, "transport", None)
-    if isinstance(transport, abstract.FileDescriptor):
-        transport.bufferSize = _TURN
-    port = getattr(transport, "server", None)
+    lowest = _lowest(transport)
+    if isinstance(lowest, abstract.FileDescriptor):
+        lowest.bufferSize = _TURN
+    port = getattr(lowest, "server", None)
     if isinstance(port, tcp.Port):
         port.numberAccepts = 0  # not what was accepted in this turn: then Twisted accepts no more in the next
 
@@ -110,20 +107,18 @@ def write_now(transport: object) -> None:
         transport.startWriting()  # that it is at an end is for the reactor to hear
 
 
-@contextmanager
-def reset_if_we_die(transport: object) -> Iterator[None]:
-    """Meanwhile the connection ends with a reset should this process end, in whatever way: the system closes it then.
+def has_unwritten(transport: object) -> bool:
+    """Whether something that was written to `transport` waits in this process until the system can take it."""
+    lowest = _lowest(transport)
+    reactor = getattr(lowest, "reactor", None)
+    return IReactorFDSet.providedBy(reactor) and lowest in reactor.getWriters()
+
+
+def reset_on_close(transport: object, *, on: bool) -> None:
+    """Have a close end the connection with a reset, or as usual again: also the close that is the end of this process.
 
     Nothing else does that where we are killed (socket(7), SO_LINGER). For UNIX sockets there is no such thing.
     """
-    _set_linger(transport, on=True)
-    try:
-        yield
-    finally:
-        _set_linger(transport, on=False)
-
-
-def _set_linger(transport: object, *, on: bool) -> None:
     sock = _socket(transport)
     if sock is None:
         return
@@ -131,6 +126,13 @@ def _set_linger(transport: object, *, on: bool) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
     except OSError:
         pass  # the connection is gone, which is told elsewhere
+
+
+def _lowest(transport: object) -> object:
+    """The transport that has the socket: there is another one above it over TLS, or behind a proxy."""
+    while (below := getattr(transport, "transport", None)) is not None:
+        transport = below
+    return transport
 
 
 _PROBES = 3

@@ -40,6 +40,7 @@ HOUSE = {
         "wire",
         "lines",
         "clocks",
+        "descriptors",
         "transports",
         "disk",
         "admission",

@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chatfile.server.promised import PromisedSize
 from tests.processes import PATIENCE, RawClient, ServerProcess, wait_until
 from tests.started import Started, program, said
 
@@ -111,6 +113,8 @@ def behind_a_file(server: ServerProcess) -> RawClient:
     client = server.greeted()
     assert client.ask(b"get small").startswith(b"FILE ")
     assert client.line().startswith(b"smallEND ")
+    until = time.monotonic() + 10 * PromisedSize.LOOK
+    wait_until(lambda: client.ask(b"hello") == b"hello ACK" and time.monotonic() > until)
     return client
 
 

@@ -23,8 +23,8 @@ from chatfile.repository import OpenFile, Repository
 from chatfile.sending import FileSender, file_sender
 from chatfile.server.events import Events
 from chatfile.server.listings import Listings
+from chatfile.server.promised import PromisedSize
 from chatfile.server.visitors import Visitors
-from chatfile.transports import reset_if_we_die
 
 
 class Reply(enum.Enum):
@@ -39,8 +39,8 @@ class Conversation(LineProtocol):
     """One admitted client's requests and their answers."""
 
     __slots__ = (
-        "_answering", "_digests", "_events", "_in_thread", "_listings", "_repository", "_room", "_visitors", "reply",
-        "seat", "sender",
+        "_answering", "_digests", "_events", "_in_thread", "_listings", "_promised", "_repository", "_room",
+        "_visitors", "reply", "seat", "sender",
     )  # fmt: skip
     TURN = 32
     """Lines; each costs some 20 microseconds where it is a bad one."""
@@ -74,6 +74,7 @@ class Conversation(LineProtocol):
         self._in_thread = in_thread
         self._answering: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
+        self._promised = PromisedSize(clock)
 
     # --- one line, one answer ---
 
@@ -121,6 +122,7 @@ class Conversation(LineProtocol):
 
     def _end_reply(self, _: None) -> None:
         self._answering = None
+        self._promised.end()
         self.reply = Reply.NONE
         self.replied()
         self.release(Hold.REPLY)
@@ -173,10 +175,10 @@ class Conversation(LineProtocol):
 
     async def _say_rows(self, header: wire.Reply, slices: Iterable[bytes]) -> None:
         self.reply = Reply.SENDING
-        with reset_if_we_die(self.transport):
-            self.say(header)
-            for rows in slices:
-                await self._write(rows)
+        self._promised.begin(self.transport)
+        self.say(header)
+        for rows in slices:
+            await self._write(rows)
 
     # --- the answers ---
 
@@ -192,6 +194,7 @@ class Conversation(LineProtocol):
         await self._say_rows(wire.ListHeader(listing.count), listing.pieces)
 
     async def _help(self, _: wire.Help) -> None:
+        self._promised.begin(self.transport)
         self.transport.write(_HELP)
 
     async def _exit(self, _: wire.Exit) -> None:
@@ -222,8 +225,7 @@ class Conversation(LineProtocol):
         try:
             if offset > opened.size:
                 raise errors.BadOffset(name=name, size=opened.size)
-            with reset_if_we_die(self.transport):
-                await self._send_opened(opened, offset)
+            await self._send_opened(opened, offset)
         finally:
             self._close(opened)
 
@@ -276,6 +278,7 @@ class Conversation(LineProtocol):
         count = opened.size - offset
         began, sent_before = self.clock.seconds(), self.seat.visit().bytes
         self.reply = Reply.SENDING
+        self._promised.begin(self.transport)
         self.say(wire.FileHeader(count, opened.mtime, opened.name))
         self.transport.unregisterProducer()
         self.release(Hold.OUTPUT)  # if the header was too much for the transport, it is the sender's turn to wait

@@ -7,12 +7,14 @@ import ipaddress
 
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IHandshakeListener, ISSLTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile import errors, tls
 from chatfile.clocks import Alarm, StallWatch
+from chatfile.descriptors import let_go
+from chatfile.disk import behind
 from chatfile.lines import Hold, Phase
 from chatfile.server.conversation import Conversation, Reply
 from chatfile.server.standing import Claim
@@ -43,7 +45,7 @@ class Place(enum.Enum):
     SERVED = "served, and all but gone"
 
 
-@implementer(IHandshakeListener)
+@implementer(IHandshakeListener, IFileDescriptorReceiver)
 class ChatFileProtocol(Conversation):
     """One connection: admitted with a seat and a name, or refused."""
 
@@ -176,6 +178,16 @@ class ChatFileProtocol(Conversation):
         self.why_left = "reset" if is_reset(self.transport) else "stalled"
         self.abort()
 
+    def fileDescriptorReceived(self, descriptor: int) -> None:
+        """Give back what nobody asked for, which can come by a UNIX socket, and reset who has passed it.
+
+        In a thread: a close takes as long as the owner of the file wants (a file system of its own, a socket that
+        lingers). Without this method, Twisted makes it here, and a line in the log of each.
+        """
+        behind(self._in_thread, let_go, descriptor)
+        self.why_left = "it passed descriptors"
+        self.abort()
+
     # --- going ---
 
     def _send_away(self, refusal: errors.Refusal, why: str) -> None:
@@ -187,6 +199,7 @@ class ChatFileProtocol(Conversation):
         """Say no more; let what was said arrive."""
         if self.phase is Phase.OPEN:
             self._stop_clocks()
+            self._promised.take_back()
             self.transport.unregisterProducer()  # a paused push producer would keep the transport open for ever
             if self._place is Place.SEAT:
                 self._table.leaving.add(self)
@@ -231,6 +244,7 @@ class ChatFileProtocol(Conversation):
         """However it went, the seat is free now."""
         super().connectionLost(reason)
         self._stop_clocks()
+        self._promised.take_back()
         self.stop_answering()
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
