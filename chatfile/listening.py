@@ -8,7 +8,8 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -24,6 +25,9 @@ BACKLOG = 1024
 """Connections that the system keeps until they are accepted, unless that is asked for otherwise. Linux takes no more
 than `net.core.somaxconn`, and lets those beyond it try again, after a second, and another two."""
 _TWISTEDS_BACKLOG = 50
+PATIENCE = 1.0
+"""Seconds in which another server that is just starting gets to where it listens, or is gone."""
+_PAUSE = 0.01
 
 _UNIX = re.compile(r"(?:haproxy:)?unix:(.*)", re.DOTALL)
 _ARGUMENT = re.compile(r"(?:[^:\\]|\\.)*", re.DOTALL)
@@ -48,24 +52,13 @@ class Roomy:
 
     def _prepare(self, port: P) -> P:
         if isinstance(port, tcp.Port):
-            _accept_one_at_a_time(port)
+            port.numberAccepts = 1  # in the first turn; what is accepted then sees to it that it stays so
             if port.backlog == _TWISTEDS_BACKLOG and not self._says_how_many:
                 port.socket.listen(BACKLOG)  # the system takes the latest number
             if self._is_encrypted and hasattr(socket, "TCP_DEFER_ACCEPT"):
                 # Who says nothing stays with the system for a second or so, and pushes nobody out here (tcp(7)).
                 port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         return port
-
-
-def _accept_one_at_a_time(port: tcp.Port) -> None:
-    """In a turn: a burst of TLS connections, of which Twisted would take 100, costs the others a millisecond each."""
-    accept: Callable[[], object] = port.doRead
-
-    def accept_one() -> None:
-        port.numberAccepts = 1  # Twisted's own number grows with each burst
-        accept()
-
-    port.doRead = accept_one  # type: ignore[method-assign]
 
 
 def unix_path(description: str) -> str | None:
@@ -98,22 +91,34 @@ def vacated(path: str) -> Iterator[None]:
 
 @contextmanager
 def _alone_in(folder: str) -> Iterator[None]:
-    """Be the only server that begins to listen in `folder`: between bind and listen, one looks as if it were gone."""
+    """Be the only server that begins to listen in `folder`: between bind and listen, one looks as if it were gone.
+
+    Whoever may read a folder can lock it, for reasons of his own (systemd-tmpfiles does), or to do harm; so it is
+    waited for a little longer than a start takes, and then done without.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         yield  # it is not there, or may not be read: what can be done without will be done
         return
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError(errno.EADDRINUSE, "another server is just starting there") from None
-        except OSError:
-            pass  # a file system without locks
+        until = time.monotonic() + PATIENCE
+        while not _lock(descriptor) and time.monotonic() < until:
+            time.sleep(_PAUSE)  # nobody is served yet
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock it; False where somebody else has."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
 
 
 def _is_listened_at(path: str) -> bool:

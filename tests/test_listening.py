@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -9,12 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from chatfile.listening import PATIENCE as PATIENCE_WITH_ANOTHER
 from chatfile.listening import unix_path, vacated
 from tests.processes import PATIENCE, ServerProcess, wait_until
 from tests.started import program, said
@@ -191,15 +195,40 @@ def test_a_socket_of_another_kind_that_is_in_use_is_left_alone(path: Path) -> No
 
 
 def test_of_two_that_start_at_once_only_one_removes_what_is_left(path: Path) -> None:
+    refused = []
+
+    def start() -> None:
+        try:
+            with vacated(str(path)):
+                pass
+        except OSError as error:
+            refused.append(error.errno)
+
     leave_socket(path)
-    with vacated(str(path)), socket.socket(socket.AF_UNIX) as first:
-        first.bind(str(path))  # and does not listen yet, so that it looks as if it were left over
-        with pytest.raises(OSError, match="just starting"), vacated(str(path)):
-            raise AssertionError
-        assert path.is_socket()
+    second = threading.Thread(target=start)
+    with socket.socket(socket.AF_UNIX) as first:
+        with vacated(str(path)):
+            first.bind(str(path))  # and does not listen yet, so that it looks as if it were left over
+            second.start()
+            second.join(PATIENCE_WITH_ANOTHER / 5)
+            assert second.is_alive()
+            assert path.is_socket()
+            first.listen()
+        second.join()
+    assert refused == [errno.EADDRINUSE]
+
+
+def test_whoever_else_has_locked_the_folder_keeps_no_server_down(path: Path) -> None:
+    leave_socket(path)
     descriptor = os.open(path.parent, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.close(descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        began = time.monotonic()
+        with vacated(str(path)):
+            assert not path.exists()
+        assert time.monotonic() - began < 2 * PATIENCE_WITH_ANOTHER
+    finally:
+        os.close(descriptor)
 
 
 def test_a_server_that_was_killed_is_there_again_though_its_number_is_another_s(tmp_path: Path, path: Path) -> None:
