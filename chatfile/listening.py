@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from twisted.internet import tcp
+from twisted.internet import tcp, unix
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -44,13 +44,19 @@ class Roomy:
         self._endpoint = endpoint
         self._says_how_many = "backlog=" in description
         self._is_encrypted = is_encrypted
+        self._is_inherited = _UNIX.fullmatch(description) is None
 
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen, as the endpoint does."""
         listening: Deferred[IListeningPort] = self._endpoint.listen(factory)
         return listening.addCallback(self._prepare)
 
-    def _prepare(self, port: P) -> P:
+    def _prepare(self, port: IListeningPort) -> IListeningPort:
+        if isinstance(port, unix.Port):
+            return CarefulPort(self._with_room(port), is_inherited=self._is_inherited)
+        return self._with_room(port)
+
+    def _with_room(self, port: P) -> P:
         if isinstance(port, tcp.Port):
             port.numberAccepts = 1  # in the first turn; what is accepted then sees to it that it stays so
             if port.backlog == _TWISTEDS_BACKLOG and not self._says_how_many:
@@ -153,3 +159,43 @@ def _remove(path: str, what: str, kind: int) -> None:
             error.errno, f'the {what} "{path}" is of no use, and can\'t be removed: {error.strerror}'
         ) from error
     _log.info("Removed the {what} {path}: nobody listens there", what=what, path=path, event="stale")
+
+
+@implementer(IListeningPort)
+class CarefulPort:
+    """A port at a UNIX socket that, when it ends, leaves alone a socket that is not its own.
+
+    Twisted's port removes whatever is at its path by then: what another server has put there meanwhile, and the socket
+    that systemd listens at on its behalf, where nobody would be served any more.
+    """
+
+    def __init__(self, port: unix.Port, *, is_inherited: bool) -> None:
+        """`port` listens; it `is_inherited` from who has started us, or has put the socket there itself."""
+        self._port = port
+        self._path = port.getHost().name
+        self._bound = None if is_inherited else _identity(self._path)
+
+    def startListening(self) -> None:
+        """Nothing is to be done: it listens."""
+
+    def stopListening(self) -> Deferred[None] | None:
+        """Accept no more, and remove the socket if it is still the one that was put there."""
+        if self._bound is not None and _identity(self._path) == self._bound:
+            stopping: Deferred[None] | None = self._port.stopListening()
+            return stopping
+        self._port.stopReading()
+        self._port.socket.close()
+        return None
+
+    def getHost(self) -> IAddress:
+        """The address."""
+        host: IAddress = self._port.getHost()
+        return host
+
+
+def _identity(path: bytes | str | None) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path or "")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -248,3 +248,39 @@ def test_a_server_that_was_killed_is_there_again_though_its_number_is_another_s(
         assert server.communicate(timeout=PATIENCE)
     assert not path.exists()
     assert not os.path.lexists(f"{path}.lock")
+
+
+def served_at(path: Path) -> subprocess.Popen[bytes]:
+    command = [program("twistd"), "-n", "--pidfile=", "chatfile", "-p", f"unix:{path}"]
+    server = subprocess.Popen(command, cwd=path.parent, stdout=subprocess.DEVNULL)
+    wait_until(lambda: bool(said(path)))
+    return server
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_who_ends_leaves_the_socket_of_who_has_taken_its_place(path: Path) -> None:
+    with served_at(path) as first:
+        path.unlink()
+        with served_at(path) as second:
+            end(first)
+            assert said(path, b"hello")[1] == b"hello ACK"
+            end(second)
+    assert not path.exists()
+    assert not os.path.lexists(f"{path}.lock")
+
+
+def test_who_ends_leaves_the_socket_that_systemd_has_made(path: Path, listener: socket.socket) -> None:
+    listener.listen()
+    command = ["sh", "-c", 'LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null', "sh", program("chatfile-server")]
+    environment = os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "chatfile"}
+    for _ in range(2):
+        with subprocess.Popen(
+            [*command, "-p", "systemd:domain=UNIX:index=0"], cwd=path.parent, stdin=listener, env=environment,
+            stdout=subprocess.DEVNULL,
+        ) as server:  # fmt: skip
+            assert said(path, b"hello")[1] == b"hello ACK"
+            end(server)
