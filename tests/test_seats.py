@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from twisted.internet import tcp
-from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import ISSLTransport, IStreamServerEndpoint
 from twisted.internet.testing import MemoryReactor
 from twisted.logger import LogEvent, globalLogPublisher
 from zope.interface import implementer
 
-from chatfile.listening import _accept_one_at_a_time
+from chatfile.listening import Roomy
 from chatfile.server import STANDING_ROOM, Timeouts
 from chatfile.server.events import SummedLog
 from tests.serving import WELCOME, Peer, Server
@@ -248,10 +249,21 @@ def test_who_is_refused_has_that_in_writing_before_the_reactor_turns(server: Ser
             transport.protocol.connectionLost()
 
 
+@implementer(IStreamServerEndpoint)
+class Listening:
+    """An endpoint whose port is there already."""
+
+    def __init__(self, port: tcp.Port) -> None:
+        self._port = port
+
+    def listen(self, protocolFactory: object) -> Deferred[tcp.Port]:
+        return succeed(self._port)
+
+
 def test_a_turn_of_the_reactor_accepts_one_of_a_burst(server: Server) -> None:
     port = tcp.Port(0, server.factory, interface="127.0.0.1", reactor=MemoryReactor())
     port.startListening()
-    _accept_one_at_a_time(port)
+    Roomy(Listening(port), "tcp:0", is_encrypted=False).listen(server.factory)
     clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(5)]
     for accepted in range(1, 6):
         port.doRead()
