@@ -24,8 +24,6 @@ PAUSE = 1000
 SEATS = 8
 FLOOD = 100_000
 """Lines that are sent at a time."""
-VISITS = 1000
-TELNET = b"\xff\xf1" * 32 * 1024
 FILES = 100_000
 TELNET = b"\xff\xf1" * 32 * 1024
 HISTORY = 1000
@@ -145,40 +143,6 @@ def p99_flood(session: Session) -> Figures:
         arguments = [server.port, 1, 1, FLOOD, "flood\n", len("flood ACK\n"), "flood ACK\n", 1e6]
         with _load(session, "pipeline", *arguments):
             return _probe(session, server)
-
-
-@benchmark("p99-telnet", "a message while two other clients send telnet commands without an end", GOAL)
-def p99_telnet(session: Session) -> Figures:
-    """Nothing of it is a line, and nothing is answered."""
-    with peers.chatfile(session.scratch, session.folder, "-n", SEATS) as server, ExitStack() as stack:
-        for _ in range(2):
-            stack.enter_context(_repeating(partial(_send, stack.enter_context(talk(server.port)), TELNET)))
-        return _probe(session, server)
-
-
-@benchmark("p99-status", "a message while two other clients ask for 1000 rows of status again and again", GOAL)
-def p99_status(session: Session) -> Figures:
-    """They read them at once."""
-    with peers.chatfile(session.scratch, session.folder, "-n", SEATS) as server, ExitStack() as stack:
-        for _ in range(VISITS):
-            with talk(server.port) as visitor:
-                visitor.send(b"exit\n")
-                visitor.rest()
-        for _ in range(2):
-            stack.enter_context(_repeating(partial(_ask_status, stack.enter_context(talk(server.port)))))
-        return _probe(session, server)
-
-
-def _send(client: RawClient, data: bytes) -> None:
-    client.send(data)
-
-
-def _ask_status(client: RawClient) -> None:
-    rows = int(client.ask(b"status").split()[1])
-    if rows < VISITS:
-        raise RuntimeError(f"{rows} rows")
-    for _ in range(rows):
-        client.line()
 
 
 @contextmanager
