@@ -14,7 +14,7 @@ from chatfile import wire
 from chatfile.disk import InThread
 from chatfile.repository import Entry, Repository
 
-_ROWS = 256
+_ROWS = 64
 """Rows in one piece."""
 
 
@@ -24,7 +24,7 @@ class Listing:
     __slots__ = ("__weakref__", "count", "pieces")
 
     def __init__(self, count: int, pieces: Sequence[bytes]) -> None:
-        """`count` rows, some hundreds in each of the `pieces`."""
+        """`count` rows, some dozens in each of the `pieces`."""
         self.count = count
         self.pieces = pieces
 
