@@ -7,9 +7,12 @@ import re
 import sys
 from collections.abc import MutableMapping
 
+from chatfile.signals import hold_strays
+
 
 def server() -> None:
     """Run the service in the foreground; for tools that expose only our own scripts, and no twistd."""
+    hold_strays()
     _name_sockets(os.environ)
     from twisted.python.usage import UsageError  # noqa: PLC0415 -- the reactor is installed by what is imported here
     from twisted.scripts.twistd import run  # noqa: PLC0415

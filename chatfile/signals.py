@@ -6,15 +6,19 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IReactorFromThreads
-from twisted.logger import Logger
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorFromThreads
 
 STRAY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """What terminals that close, and tools that want logs or settings to be read anew, send to a service. The system's own
 answer is to kill it, and nobody who sends them means that."""
 
-_log = Logger()
+
+def hold_strays() -> None:
+    """Have them wait for `ignore_strays`: a program takes a while to be loaded, and one of them would be its end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STRAY)
 
 
 def ignore_strays(reactor: IReactorFromThreads) -> None:
@@ -25,6 +29,7 @@ def ignore_strays(reactor: IReactorFromThreads) -> None:
 
     for number in STRAY:
         _handle(number, tell, lambda handler: handler is signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STRAY)
 
 
 def at_next_end(reactor: IReactorFromThreads, hurry: Callable[[], object]) -> None:
@@ -44,4 +49,6 @@ def _handle(number: int, handler: Callable[[int, FrameType | None], None], if_it
 
 
 def _say_ignored(name: str) -> None:
-    _log.info("{signal} is ignored; SIGTERM ends the server", signal=name, event="ignored")
+    from twisted.logger import Logger  # noqa: PLC0415 -- signals are held before anything that takes a while is loaded
+
+    Logger().info("{signal} is ignored; SIGTERM ends the server", signal=name, event="ignored")

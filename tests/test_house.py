@@ -98,7 +98,7 @@ HOUSE = {
         "version",
         "completions",
     },
-    "__main__": {"options", "wire"},
+    "__main__": {"options", "signals", "wire"},
 }
 # What a room never imports of the world outside.
 PURE = {

@@ -41,9 +41,9 @@ def server(folder: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-def ignored(pid: int) -> int:
-    """The mask of the signals that a process ignores."""
-    found = re.search(r"SigIgn:\s+([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+def ignored(pid: int, what: str = "Ign") -> int:
+    """The mask of the signals that a process ignores, or blocks ("Blk")."""
+    found = re.search(rf"Sig{what}:\s+([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
     assert found
     return int(found[1], 16)
 
@@ -80,6 +80,19 @@ def test_our_own_script_and_a_daemon_ignore_them_too(tmp_path: Path) -> None:
     wait_until((tmp_path / "twistd.log.1").exists)  # twistd's own answer to SIGUSR1
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not (tmp_path / "twistd.pid").exists())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process blocks")
+def test_our_own_script_ignores_them_while_it_is_loaded_already(tmp_path: Path) -> None:
+    command = [program("chatfile-server"), "-p", "unix:socket"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        wait_until(lambda: has(ignored(process.pid, "Blk"), signal.SIGHUP))
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: process.poll() is not None or bool(said(tmp_path / "socket")))
+        assert not has(ignored(process.pid, "Blk"), signal.SIGHUP)
+        process.terminate()
+        log, _ = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, log.count(b"SIGHUP is ignored")) == (-signal.SIGTERM, 1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process ignores")
