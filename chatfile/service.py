@@ -25,6 +25,7 @@ from chatfile.listening import Roomy, unix_path, vacated
 from chatfile.options import OWN_TLS, Options
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Listings, Timeouts
+from chatfile.server.events import sum_up_unknown_names
 from chatfile.signals import at_next_end, ignore_strays
 from chatfile.wire import printable
 
@@ -173,6 +174,8 @@ def makeService(options: Options) -> ChatFileService:
         clients=options["max-clients"],
     )
     repository = Repository(options["folder"])
+    if any(OWN_TLS.match(endpoint) for endpoint in options["endpoints"]):
+        sum_up_unknown_names(IReactorTime(reactor))
     factory = ChatFileFactory(
         repository,
         admission,

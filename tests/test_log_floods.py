@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from chatfile.server.events import SummedLog
 from tests.processes import RawClient, ServerProcess
 
 LONG = "\N{SOFT HYPHEN}" * 120
@@ -89,3 +91,23 @@ def test_a_flood_of_whatever_clients_do_is_a_short_log(tmp_path: Path, flood: Ca
         server.process.terminate()
         server.ended()
     assert len(server.log) - before < MOST, server.log[-3000:]
+
+
+@pytest.mark.slow
+def test_a_flood_of_tls_names_that_the_server_does_not_have_is_a_short_log(tmp_path: Path) -> None:
+    pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
+    from tests.certificates import Papers
+
+    served, papers = tmp_path / "served", Papers(tmp_path)
+    served.mkdir()
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "localhost.pem").write_bytes(papers.good.read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with ServerProcess(served, port="tls:tls:0") as server:
+        port = int(server.log_until(r"starting on (\d+)"))
+        for number in range(100):
+            raw = socket.create_connection(("127.0.0.1", port))
+            with context.wrap_socket(raw, server_hostname=f"{number}.example") as client:
+                assert client.recv(7) == b"WELCOME"
+    assert server.log.count("no server certificate") == SummedLog.OF_A_CLIENT

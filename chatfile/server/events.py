@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import LogEvent, Logger, globalLogPublisher
 from twisted.python.failure import Failure
 
 from chatfile import wire
@@ -157,3 +157,15 @@ class Events:
         """Tell of everything that was not told of yet, now."""
         for log in (self._admitted, self._refused, self._left, self._sent, self._cut, self._failed):
             log.sum_up()
+
+
+def sum_up_unknown_names(clock: IReactorTime) -> None:
+    """Sum up, too, what Twisted's own endpoint `tls:` says of each client that asks it for a name it does not have."""
+    from twisted.protocols import _sni  # noqa: PLC0415 -- only where it is in use; its logger is nowhere else
+
+    summed = SummedLog(clock, "unknown-name", "{count} more asked for names without a certificate")
+
+    def observe(event: LogEvent) -> None:
+        summed.tell("", "", lambda *_, **__: globalLogPublisher(event), "")
+
+    _sni.log.observer = observe  # type: ignore[assignment]  # any callable is one
