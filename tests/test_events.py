@@ -114,6 +114,7 @@ ACTS: dict[str, Callable[[Events, int, str], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ACTS)
 @pytest.mark.parametrize("hosts", [1, MANY])
 def test_no_number_of_clients_or_hosts_can_fill_the_log(
@@ -140,6 +141,7 @@ def test_one_host_does_not_hide_another(told: list[LogEvent]) -> None:
     assert told[-1]["client"] == f"Client{MANY}"
 
 
+@pytest.mark.slow
 def test_a_short_file_asked_for_again_and_again_is_a_short_log(tmp_path: Path) -> None:
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "a").write_bytes(b"x")

@@ -47,10 +47,12 @@ def is_full(pipe: int) -> bool:
     return bool(waiting > 60_000)
 
 
+@pytest.mark.slow
 def test_a_file_goes_out_whole(server: ServerProcess) -> None:
     assert read_late(server, "get", "big", "-o", "-") == (0, CONTENT, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_list_goes_out_whole(server: ServerProcess, options: tuple[str, ...]) -> None:
     status, written, errors = read_late(server, *options, "list")

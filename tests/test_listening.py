@@ -59,6 +59,7 @@ def wait_in_line(family: socket.AddressFamily, address: object, count: int) -> i
         return ready
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count in other ways")
 @pytest.mark.parametrize(
     ("port", "tls", "waiting"),
@@ -218,6 +219,7 @@ def test_of_two_that_start_at_once_only_one_removes_what_is_left(path: Path) -> 
     assert refused == [errno.EADDRINUSE]
 
 
+@pytest.mark.slow
 def test_whoever_else_has_locked_the_folder_keeps_no_server_down(path: Path) -> None:
     leave_socket(path)
     descriptor = os.open(path.parent, os.O_RDONLY)
@@ -231,6 +233,7 @@ def test_whoever_else_has_locked_the_folder_keeps_no_server_down(path: Path) -> 
         os.close(descriptor)
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_is_there_again_though_its_number_is_another_s(tmp_path: Path, path: Path) -> None:
     leave_socket(path)
     leave_lock(path)
@@ -262,6 +265,7 @@ def end(server: subprocess.Popen[bytes]) -> None:
     assert server.wait(PATIENCE) == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_who_ends_leaves_the_socket_of_who_has_taken_its_place(path: Path) -> None:
     with served_at(path) as first:
         path.unlink()
@@ -273,6 +277,7 @@ def test_who_ends_leaves_the_socket_of_who_has_taken_its_place(path: Path) -> No
     assert not os.path.lexists(f"{path}.lock")
 
 
+@pytest.mark.slow
 def test_who_ends_leaves_the_socket_that_systemd_has_made(path: Path, listener: socket.socket) -> None:
     listener.listen()
     command = ["sh", "-c", 'LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null', "sh", program("chatfile-server")]

@@ -45,6 +45,7 @@ def test_nothing_is_kept_of_addresses_that_nobody_has_a_seat_from() -> None:
     assert bytes_kept(lambda number: admission.admit(f"{host(number)}:1", host(number)).release()) < FEW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 2], ids=["refused", "served"])
 def test_nothing_is_kept_of_visitors_who_have_gone(tmp_path: Path, limit: int) -> None:
     server = Server(tmp_path, limit=limit, history=10)

@@ -123,6 +123,7 @@ def test_other_names_are_for_whoever_chooses_them(tmp_path: Path, name: str) -> 
 LISTING = [Hear(b"list"), Send(b"LIST 3\n" + row(".bash_profile") + row("big") + row(".big.part")), Do.STALL]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["get *", "get big *", "get big x", "list", "hash big"])
 @pytest_twisted.ensureDeferred
 async def test_a_server_that_lists_them_is_left(hostile: Hostile, tmp_path: Path, command: str) -> None:
@@ -134,6 +135,7 @@ async def test_a_server_that_lists_them_is_left(hostile: Hostile, tmp_path: Path
     assert not any(line.startswith(b"get") for each in server.connections for line in each.heard)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["get", ".x"], ["get", ".*"], ["get", "a\tb"], ["get", "a\u2028b"], ["hash", ".x"]]
 )

@@ -31,6 +31,7 @@ def test_who_passes_descriptors_is_reset_and_a_thread_closes_them(tmp_path: Path
             os.fstat(descriptor)
 
 
+@pytest.mark.slow
 def test_a_flood_of_descriptors_fills_neither_the_log_nor_the_server(tmp_path: Path) -> None:
     folder, path = tmp_path / "served", str(tmp_path / "socket")
     folder.mkdir()

@@ -159,6 +159,7 @@ def test_over_tls_too_a_server_that_is_killed_resets_what_it_owes(folder: Path) 
                     all(iter(lambda: socket.socket.recv(client, 1 << 20), b""))
 
 
+@pytest.mark.slow
 def test_what_the_system_has_by_then_arrives_though_the_server_is_killed(folder: Path) -> None:
     with ServerProcess(folder) as server:
         slow, other = server.connect(receive_buffer=4096), server.greeted()

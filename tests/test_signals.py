@@ -131,6 +131,7 @@ def behind_a_file(server: ServerProcess) -> RawClient:
     return client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [MURDER[0], *(pytest.param(each, marks=pytest.mark.slow) for each in MURDER[1:])])
 def test_however_the_server_dies_what_was_promised_ends_with_a_reset_and_nothing_else_does(
     server: ServerProcess, number: int

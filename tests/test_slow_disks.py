@@ -80,6 +80,7 @@ def how_it_ended(client: RawClient) -> bytes:
     return line.split()[1] if line.startswith(b"ERROR ") else line or b"reset"
 
 
+@pytest.mark.slow
 def test_whoever_was_told_can_go_on_and_the_file_is_there_again_when_the_disk_is(slow_disk: SlowDisk) -> None:
     slow_disk.put("hung", b"content")
     with slow_disk.served(f"open:hung:{HANGS}", "--disk-timeout=0.3") as server, server.greeted() as client:
@@ -130,6 +131,7 @@ def test_slow_files_that_are_hashed_keep_nobody_from_a_digest(slow_disk: SlowDis
         is_not_delayed(neighbour, slow_disk)
 
 
+@pytest.mark.slow
 def test_twelve_readers_of_slow_files_keep_nobody_waiting(slow_disk: SlowDisk) -> None:
     for number in range(12):
         slow_disk.put(f"slow {number}", bytes(2 * MIB))

@@ -69,6 +69,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [gone, after_a_line])
 @pytest.mark.parametrize("command", [*COMMANDS[:1], *(pytest.param(c, marks=pytest.mark.slow) for c in COMMANDS[1:])])
 def test_a_reader_that_goes_ends_it_always_in_the_same_way(
@@ -191,6 +192,7 @@ def test_not_even_a_pipe_is_shown_what_ends_a_line() -> None:
 # --- input ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [b"\xef\xbb\xbf", b""])
 def test_a_byte_order_mark_is_no_part_of_the_first_line(server: ServerProcess, tmp_path: Path, first: bytes) -> None:
     done = run_client(tmp_path, "-s", f"127.0.0.1:{server.port}", stdin=first + "hash é\n\ufeffx\n".encode())

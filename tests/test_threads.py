@@ -58,6 +58,7 @@ def test_a_server_without_threads_says_so_and_goes_on(served: Path) -> None:
         assert server.log.count("no more threads") == 2, "once for listings, and once for files"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "stdin", "code"),
     [
@@ -81,6 +82,7 @@ def test_without_threads_no_host_is_found_and_that_is_said(tmp_path: Path) -> No
     assert (done.returncode, b"Traceback" in done.stderr) == (3, False), done.stderr
 
 
+@pytest.mark.slow
 def test_a_silent_name_server_keeps_nobody_beyond_the_timeout(tmp_path: Path) -> None:
     began = time.monotonic()
     done = run_client(tmp_path, environment(tmp_path, NO_ANSWER), "-s", "host.invalid:1", "--timeout", 0.5, "list")

@@ -126,6 +126,7 @@ def serving(folder: Path, step: int, reactor: str, *options: str) -> Iterator[Se
         yield server
 
 
+@pytest.mark.slow
 @ON_EVERY_REACTOR
 @BACK_AND_FORTH
 def test_clients_are_cut_when_it_is_time_and_not_before(tmp_path: Path, step: int, reactor: str) -> None:
@@ -139,6 +140,7 @@ def test_clients_are_cut_when_it_is_time_and_not_before(tmp_path: Path, step: in
         server.log_until("Client03 left: stalled")
 
 
+@pytest.mark.slow
 @ON_EVERY_REACTOR
 @BACK_AND_FORTH
 def test_who_is_slow_within_the_limits_stays(tmp_path: Path, step: int, reactor: str) -> None:
@@ -152,6 +154,7 @@ def test_who_is_slow_within_the_limits_stays(tmp_path: Path, step: int, reactor:
         assert silent.ask(b"hello") == b"hello ACK"
 
 
+@pytest.mark.slow
 @ON_EVERY_REACTOR
 @BACK_AND_SLOWLY_FORTH
 def test_a_drain_has_its_time(tmp_path: Path, step: int, reactor: str) -> None:
@@ -179,6 +182,7 @@ def mute() -> Iterator[str]:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
+@pytest.mark.slow
 @BACK_AND_SLOWLY_FORTH
 def test_a_client_gives_up_in_time(tmp_path: Path, step: int) -> None:
     with mute() as address, taking(LIMIT):
@@ -262,6 +266,7 @@ def test_watch_looks_again_when_it_is_time(tmp_path: Path, step: int) -> None:
     assert [[each["name"] for each in look["clients"]] for look in looks] == [["Client01"]] * 3
 
 
+@pytest.mark.slow
 @BACK_AND_SLOWLY_FORTH
 def test_the_prompt_gives_a_server_up_in_time(tmp_path: Path, step: int) -> None:
     (tmp_path / "served").mkdir()

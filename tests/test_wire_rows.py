@@ -48,6 +48,7 @@ LISTED, CLIENT = b"%d 2026-11-22T12:00:00Z file-%d.dat", b"Client%d 127.0.0.1:50
 COUNT = 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ask", "header", "row"),
     [("listing", b"LIST", LISTED), ("status", b"STATUS", CLIENT), ("help", b"HELP", b"%d some words about %d")],
@@ -66,6 +67,7 @@ def test_many_rows_take_little_more_than_their_bytes(talk: Talk, ask: str, heade
     assert taken < 1.5 * sum(map(len, lines)) + 10 * COUNT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_many_rows_are_shown_without_being_held_all_at_once(capfd: pytest.CaptureFixture[str], as_json: bool) -> None:
     rows = rows_of([FileRow(number, 0, f"file-{number}") for number in range(COUNT)])
