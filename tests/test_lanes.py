@@ -258,9 +258,11 @@ def test_clients_that_come_ask_for_what_hangs_and_go_take_nothing_from_others(th
     assert neighbour == ["done"]
 
 
-def test_closes_that_hang_take_nothing_from_others(threads: Threads) -> None:
-    for _ in range(MOST):
-        behind(threads.lane.queue(), int)
+@pytest.mark.parametrize("clients", [1, MOST])
+def test_closes_that_hang_take_nothing_from_others(threads: Threads, clients: int) -> None:
+    queues = [threads.lane.queue() for _ in range(clients)]
+    for number in range(MOST + 2):
+        behind(queues[number % clients], int)
         threads.clock.advance(PATIENCE)
     neighbour = outcome(threads.lane.queue()(lambda: "done"))
     threads.clock.advance(PATIENCE)

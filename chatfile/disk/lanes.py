@@ -231,7 +231,8 @@ class Lane:
 
     def _begin(self, call: _Call, worker: Worker) -> None:
         call.worker, call.began = worker, self._clock.seconds()
-        (self._slow if call.queue.is_slow else self._fresh)[call] = None
+        begins_slow = call.queue.is_slow and not call.insists  # what nobody waits for is lost as soon as it is slow
+        (self._slow if begins_slow else self._fresh)[call] = None
         worker.do(partial(self._make, call))
         if not self._alarm.is_set:
             self._watch()
@@ -327,7 +328,3 @@ class Lane:
             self._lose(call)
             call.is_unwanted = True
             call.answer.errback(DiskUnavailable())
-
-
-def _first(calls: dict[_Call, None]) -> _Call:
-    return next(iter(calls))
