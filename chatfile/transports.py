@@ -144,7 +144,7 @@ def probe_when_silent(transport: ILineTransport, seconds: float) -> None:
     """Have the system find out, within about `seconds` of silence, that the peer's network has gone; 0: when it likes.
 
     By itself it waits for two hours. TCP_USER_TIMEOUT is not for us: Linux counts it from the first time that the
-    window was shut, and so resets a peer with a small one that reads slowly, and moves (`tests/test_half_dead.py`).
+    window was shut, and so resets a peer with a small one that reads slowly, and moves.
     """
     sock = _socket(transport)
     if sock is None or not seconds:

@@ -18,11 +18,11 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogBeginner, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests import leftovers
-from tests.faulty_path import Fault, FaultyPath
-from tests.hostile import HostileServer, Step
-from tests.processes import hear_signals
-from tests.talking import Talk
+from tests.support import leftovers
+from tests.support.faulty_path import Fault, FaultyPath
+from tests.support.hostile import HostileServer, Step
+from tests.support.processes import hear_signals
+from tests.support.talking import Talk
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("chatfile", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -17,7 +17,7 @@ from tests.bench.peers import Absent, Peer
 from tests.bench.registry import at_most, benchmark
 from tests.bench.session import DATA, GIB, MIB, Session, keep_digest, talk, write_random
 from tests.bench.transfers import chatfile_sink
-from tests.processes import RawClient
+from tests.support.processes import RawClient
 
 PAUSE = 1000
 """Microseconds between two probes."""
@@ -28,7 +28,7 @@ FILES = 100_000
 TELNET = b"\xff\xf1" * 32 * 1024
 HISTORY = 1000
 """Rows of `status`, unless a server is told otherwise."""
-SLOW_DISK = Path(__file__).parent.parent / "slow_disk.c"
+SLOW_DISK = Path(__file__).parent.parent / "support" / "slow_disk.c"
 CONTENT = b"ten bytes\n"
 GOAL = at_most(20, "ms")
 

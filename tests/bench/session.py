@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.native import Programs
-from tests.processes import RawClient
+from tests.support.processes import RawClient
 
 MEMORY = Path("/dev/shm")
 """Where files are in memory."""

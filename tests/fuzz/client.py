@@ -19,8 +19,8 @@ from chatfile import errors, wire
 from chatfile.lines import Phase
 from chatfile.pending import Received
 from tests.fuzz.cuts import ways_to_cut
-from tests.talking import Talk
-from tests.transports import Threads, at_once
+from tests.support.talking import Talk
+from tests.support.transports import Threads, at_once
 
 KEPT = 16 * 1024
 """Bytes of lines that a client may keep beside what came last."""

@@ -6,7 +6,7 @@ import sys
 
 import atheris
 
-from tests.leftovers import nothing_left
+from tests.support.leftovers import nothing_left
 
 with atheris.instrument_imports(include=["chatfile"]):
     from tests.fuzz.targets import TARGETS

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from chatfile import wire
 from tests.fuzz.cuts import ways_to_cut
-from tests.serving import WELCOME, Peer, Server
-from tests.transports import turn_over
+from tests.support.serving import WELCOME, Peer, Server
+from tests.support.transports import turn_over
 
 FILES = {"a": b"one\ntwo\n", "empty": b"", "a b": bytes(range(256)), "é": "é\n".encode() * 20}
 

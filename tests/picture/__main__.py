@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
-from tests.faulty_path import Bandwidth, FaultyPath
 from tests.picture import session, shelf, svg
-from tests.processes import ServerProcess, run_client
+from tests.support.faulty_path import Bandwidth, FaultyPath
+from tests.support.processes import ServerProcess, run_client
 
 PICTURE = Path(__file__).with_name("prompt.svg")
 NETWORK = Bandwidth(100e6 / 8)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyte
 
 from tests.picture.shelf import FIRST, LARGE
-from tests.processes import client_command
-from tests.terminals import CTRL_C, CTRL_D, ENTER, PROMPT, TAB
-from tests.windows import Window
+from tests.support.processes import client_command
+from tests.support.terminals import CTRL_C, CTRL_D, ENTER, PROMPT, TAB
+from tests.support.windows import Window
 
 _SHELL = r"\n\$\s*\Z"
 _ROWS = 32

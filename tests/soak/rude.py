@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from random import Random
 
-from tests.processes import RawClient
 from tests.soak.files import BIG
 from tests.soak.stage import RawTurn, Stage
+from tests.support.processes import RawClient
 
 BURST = 10
 NEWLINES = 100_000

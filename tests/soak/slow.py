@@ -6,8 +6,8 @@ import hashlib
 import time
 from random import Random
 
-from tests.processes import RawClient
 from tests.soak.stage import RawTurn, Stage
+from tests.support.processes import RawClient
 
 NAME = "million.bin"
 TIMES_THE_LIMIT = 1.5

@@ -12,10 +12,10 @@ from twisted.internet.threads import deferToThread
 
 from chatfile import errors
 from chatfile.client import ChatFileClient, connect
-from tests.processes import PATIENCE, RawClient
 from tests.soak.files import Known
 from tests.soak.limits import Limits
 from tests.soak.tally import Tally
+from tests.support.processes import PATIENCE, RawClient
 
 CONNECTIONS_A_SECOND = 50
 """Each leaves a port in TIME_WAIT for a minute: of 28,000 that is a ninth at most, however long it goes on."""

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from random import Random
 
 from chatfile.lines import LineProtocol
-from tests.processes import RawClient
 from tests.soak.limits import check_not_late
 from tests.soak.stage import NoSeat, Stage
 from tests.soak.waiting import await_hangup
+from tests.support.processes import RawClient
 
 
 def throng(stage: Stage, rng: Random) -> None:

@@ -6,7 +6,7 @@ import select
 import time
 from collections.abc import Callable, Iterator
 
-from tests.processes import PATIENCE, RawClient
+from tests.support.processes import PATIENCE, RawClient
 
 
 def until_answered(client: RawClient, every: float) -> Iterator[None]:

@@ -1,0 +1,114 @@
+"""Bars and the live view in a real terminal: what is seen, and how it is left."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.threads import deferToThread
+
+from tests.support.hostile import GREET, Do, Hear, HostileServer, Send, Step, Wait
+from tests.support.processes import ServerProcess, client_command
+from tests.support.terminals import CTRL_C, Terminal
+
+pytestmark = pytest.mark.slow
+
+Hostile = Callable[..., HostileServer]
+NAME = "Привет 文件 🎉.bin"
+HALF = b"0" * 500
+TIME = b"2026-11-22T12:00:00Z"
+BYE: list[Step] = [Hear(b"exit"), Send(b"BYE Client01\n"), Do.CLOSE]
+BEGIN: list[Step] = [
+    *GREET, Hear(b"get"), Send(b"FILE %d %s %s\n" % (2 * len(HALF), TIME, NAME.encode()) + HALF),
+]  # fmt: skip
+END = b"END %s\n" % hashlib.sha256(HALF * 2).hexdigest().encode()
+
+
+def get(server: HostileServer, folder: Path, *options: str, **terminal: Any) -> Terminal:
+    folder.mkdir(exist_ok=True)
+    command = client_command("-s", f"127.0.0.1:{server.port}", "get", NAME, *options)
+    return Terminal(*command, folder=folder, **terminal)
+
+
+def step_on(server: HostileServer) -> None:
+    """The rest of the file, and its end."""
+    server.connections[-1].transport.write(HALF + END)
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(
+    "columns", [60, pytest.param(40, marks=pytest.mark.slow), pytest.param(80, marks=pytest.mark.slow)]
+)
+async def test_a_bar_stands_in_its_place_and_goes(hostile: Hostile, tmp_path: Path, columns: int) -> None:
+    server = hostile([*BEGIN, *BYE])
+    with get(server, tmp_path, columns=columns) as terminal:
+        await deferToThread(terminal.see, r"При\S*.* 50 % ")
+        assert ("━" in terminal.raw, "1.0 kB " in terminal.raw) == (True, columns > 60)
+        step_on(server)
+        await deferToThread(terminal.see, rf"client_downloads/{NAME}\r\n")
+        await deferToThread(terminal.see, "SHA-256 verified\r\n")
+        assert await deferToThread(terminal.ended) == 0
+    assert "\x1b[2K" in terminal.raw
+    assert "\x1b[?25" not in terminal.raw
+
+
+@pytest.mark.slow
+@pytest_twisted.ensureDeferred
+async def test_a_digest_that_is_waited_for_is_said(hostile: Hostile, tmp_path: Path) -> None:
+    with get(hostile([*BEGIN, Send(HALF), Do.STALL]), tmp_path) as terminal:
+        await deferToThread(terminal.see, "100 %.*verifying")
+
+
+@pytest_twisted.ensureDeferred
+async def test_ctrl_c_takes_the_bar_away_and_says_what_is_left(hostile: Hostile, tmp_path: Path) -> None:
+    with get(hostile([*BEGIN, Do.STALL]), tmp_path, columns=60) as terminal:
+        await deferToThread(terminal.see, "50 % ")
+        terminal.type(CTRL_C)
+        await deferToThread(terminal.see, "Interrupted. What came is kept; get it again to go on.")
+        assert await deferToThread(terminal.ended) == 130
+    assert "\x1b[2K" in terminal.raw[terminal.raw.index("^C") :]
+
+
+@pytest.mark.slow
+@pytest_twisted.ensureDeferred
+async def test_what_is_resumed_says_so(hostile: Hostile, tmp_path: Path) -> None:
+    resumed = b"FILE %d %s %s\n" % (len(HALF), TIME, NAME.encode()) + HALF + END
+    server = hostile([*BEGIN, Do.CLOSE], [*GREET, Hear(b"resume"), Send(resumed), *BYE])
+    with get(server, tmp_path) as terminal:
+        await deferToThread(terminal.see, "connecting again")
+        await deferToThread(terminal.see, r"resumed at 50 %\r\n")
+        await deferToThread(terminal.see, "resumed at 50 %, SHA-256 verified")
+
+
+@pytest.mark.slow
+@pytest_twisted.ensureDeferred
+async def test_there_is_no_bar_where_none_can_be(hostile: Hostile, tmp_path: Path) -> None:
+    slow = [*BEGIN, Wait(0.5), Send(HALF + END), *BYE]
+    terminals = [
+        get(hostile(slow), tmp_path / "quiet", "-q"),
+        get(hostile(slow), tmp_path / "dumb", TERM="dumb"),
+        get(hostile(slow), tmp_path / "copied", "-o", "-"),
+    ]
+    for terminal in terminals:
+        with terminal:
+            assert await deferToThread(terminal.ended) == 0
+            terminal.type(".")
+            await deferToThread(terminal.see, r"\.")
+            assert "━" not in terminal.raw
+
+
+def test_who_is_connected_is_seen_live_and_left_cleanly(tmp_path: Path) -> None:
+    (tmp_path / "served").mkdir()
+    with ServerProcess(tmp_path / "served") as server:
+        command = client_command("-s", f"127.0.0.1:{server.port}", "watch", "--interval", "0.1")
+        with Terminal(*command, folder=tmp_path, columns=60) as terminal:
+            terminal.see(r"1 connected[\s\S]*CLIENT +ADDRESS[\s\S]*Client01.*you")
+            server.greeted()
+            terminal.see(r"2 connected[\s\S]*Client02 ")
+            terminal.type(CTRL_C)
+            assert terminal.ended() == 0
+        server.log_until("Client01 left: it said exit|Client01 left")

@@ -1,0 +1,345 @@
+"""Digests: the right one or an error, one job for many askers, few jobs at a time, and none that nobody waits for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred, fail
+
+from chatfile.digests import Digests, FileChanged
+from chatfile.disk import DiskUnavailable
+from tests.support.transports import Threads
+
+LONG_AFTER = 3600.0
+CONTENT = b"hello, world"
+
+
+class Files:
+    """Files that are open, and a wall clock that tells how long ago they were last changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.age = LONG_AFTER
+        self._opened: list[int] = []
+
+    def open(self, name: str = "a", content: bytes = CONTENT, flags: int = os.O_RDONLY) -> tuple[int, os.stat_result]:
+        (self.folder / name).write_bytes(content)
+        descriptor = os.open(self.folder / name, flags)
+        self._opened.append(descriptor)
+        return descriptor, os.fstat(descriptor)
+
+    def now(self) -> float:
+        return max(path.stat().st_ctime for path in self.folder.iterdir()) + self.age
+
+    def close(self) -> None:
+        while self._opened:
+            os.close(self._opened.pop())
+
+    def duplicates(self) -> int:
+        """How many descriptors of these files are open beside those that the test opened."""
+        return sum(self._is_ours(each) for each in Path("/proc/self/fd").iterdir()) - len(self._opened)
+
+    def _is_ours(self, descriptor: Path) -> bool:
+        with suppress(FileNotFoundError):
+            return str(descriptor.readlink()).startswith(str(self.folder))
+        return False
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Files]:
+    """Files of which no descriptor may be left."""
+    files = Files(tmp_path)
+    yield files
+    files.close()
+    assert files.duplicates() == 0
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    """Threads of which all are done at the end."""
+    threads = Threads()
+    yield threads
+    assert not threads.waiting
+
+
+@pytest.fixture
+def digests(threads: Threads, files: Files) -> Digests:
+    return Digests(lambda: threads, files.now)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _outcome(asking: Deferred[str]) -> list[Any]:
+    """A list that holds the result as soon as it is there."""
+    outcome: list[Any] = []
+    asking.addCallbacks(outcome.append, lambda failure: outcome.append(failure.type))
+    return outcome
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 16, 1000])
+def test_the_digest_is_that_of_the_whole_file(
+    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(Digests, "CHUNK", 8)
+    content = bytes(range(256)) * 4
+    outcome = _outcome(Digests(lambda: threads, files.now).digest(*files.open(content=content[:size])))
+    assert outcome == []
+    threads.run()
+    assert outcome == [_sha256(content[:size])]
+
+
+def test_short_reads_do_not_change_the_digest(
+    digests: Digests, threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, offset: read(file, [buffers[0][:1]], offset))
+    outcome = _outcome(digests.digest(*files.open()))
+    threads.run()
+    assert outcome == [_sha256(CONTENT)]
+
+
+def test_a_file_that_grew_is_digested_as_far_as_it_was(digests: Digests, threads: Threads, files: Files) -> None:
+    descriptor, status = files.open()
+    files.open(content=CONTENT + b" and more")
+    outcome = _outcome(digests.digest(descriptor, status))
+    threads.run_all()
+    assert outcome == [_sha256(CONTENT)]
+
+
+def test_a_write_under_way_at_the_end_of_a_file_does_not_change_it(
+    digests: Digests, threads: Threads, files: Files
+) -> None:
+    descriptor, status = files.open(flags=os.O_RDWR)
+    outcome = _outcome(digests.digest(descriptor, status))
+    os.utime(descriptor, (0, 0))  # which the system does before the size is another
+    threads.run()
+    assert outcome == []
+    os.pwrite(descriptor, b" and more", len(CONTENT))
+    threads.run_all()
+    assert outcome == [_sha256(CONTENT)]
+
+
+@pytest.mark.parametrize("more", [b"", b" and more"])
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_no_digest_is_that_of_a_bit_of_both_contents(threads: Threads, files: Files, turns: int, more: bytes) -> None:
+    descriptor, _ = files.open(content=CONTENT * 3)
+    os.utime(descriptor, (0, 0))  # a write so soon after another could leave the same mtime
+    outcome = _outcome(InSmallTurns(lambda: threads, files.now).digest(descriptor, os.fstat(descriptor)))
+    for _ in range(turns):
+        threads.run()
+    files.open(content=CONTENT.upper() * 3 + more)
+    threads.run_all()
+    assert outcome == [FileChanged]
+
+
+@pytest.mark.parametrize("shorter", [b"", CONTENT[:-1]])
+def test_a_file_that_got_shorter_has_changed(digests: Digests, threads: Threads, files: Files, shorter: bytes) -> None:
+    outcome = _outcome(digests.digest(*files.open()))
+    (files.folder / "a").write_bytes(shorter)
+    threads.run()
+    assert outcome == [FileChanged]
+
+
+def test_an_error_of_the_system_reaches_whoever_asked(digests: Digests, threads: Threads, files: Files) -> None:
+    descriptor, status = files.open(flags=os.O_WRONLY)
+    outcomes = [_outcome(digests.digest(descriptor, status)) for _ in range(2)]
+    threads.run()
+    assert outcomes == [[OSError], [OSError]]
+    files.close()
+    assert _outcome(digests.digest(descriptor, status)) == [OSError]
+
+
+def test_whoever_asked_keeps_the_descriptor_and_may_close_it(digests: Digests, threads: Threads, files: Files) -> None:
+    descriptor, status = files.open()
+    os.lseek(descriptor, 3, os.SEEK_SET)
+    outcome = _outcome(digests.digest(descriptor, status))
+    assert os.read(descriptor, 99) == CONTENT[3:]
+    files.close()
+    threads.run()
+    assert outcome == [_sha256(CONTENT)]
+
+
+def test_many_who_ask_for_the_same_are_answered_by_one_job(digests: Digests, threads: Threads, files: Files) -> None:
+    opened = files.open()
+    outcomes = [_outcome(digests.digest(*opened)) for _ in range(5)]
+    assert len(threads.waiting) == 1
+    threads.run()
+    assert outcomes == [[_sha256(CONTENT)]] * 5
+
+
+def test_another_version_of_a_file_is_another_job(digests: Digests, threads: Threads, files: Files) -> None:
+    before = _outcome(digests.digest(*files.open()))
+    after = _outcome(digests.digest(*files.open(content=b"HELLO")))
+    threads.run()
+    assert (before, after) == ([FileChanged], [_sha256(b"HELLO")])
+
+
+def test_one_of_many_may_go_and_the_others_are_answered(digests: Digests, threads: Threads, files: Files) -> None:
+    opened = files.open()
+    first, second = digests.digest(*opened), digests.digest(*opened)
+    outcomes = [_outcome(first), _outcome(second)]
+    first.cancel()
+    threads.run()
+    assert outcomes == [[CancelledError], [_sha256(CONTENT)]]
+
+
+def test_a_job_stops_in_the_middle_when_nobody_waits_for_it_any_more(
+    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Digests, "CHUNK", 1)
+    askers: list[Deferred[str]] = []
+    reads: list[int] = []
+    read = os.preadv
+
+    def read_and_go(file: int, buffers: list[memoryview], offset: int) -> int:
+        reads.append(offset)
+        if len(reads) <= len(askers):
+            askers[len(reads) - 1].cancel()
+        return read(file, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", read_and_go)
+    digests, opened = Digests(lambda: threads, files.now), files.open()
+    askers += [digests.digest(*opened), digests.digest(*opened)]
+    outcomes = [_outcome(asker) for asker in askers]
+    threads.run()
+    assert reads == [0, 1]
+    assert outcomes == [[CancelledError]] * 2
+    assert files.duplicates() == 0
+
+
+def test_who_asks_behind_a_stopped_job_gets_one_of_its_own(digests: Digests, threads: Threads, files: Files) -> None:
+    opened = files.open()
+    stopped = digests.digest(*opened)
+    gone = _outcome(stopped)
+    stopped.cancel()
+    outcome = _outcome(digests.digest(*opened))
+    joined = _outcome(digests.digest(*opened))
+    threads.run()
+    assert gone == [CancelledError]
+    assert outcome == joined == [_sha256(CONTENT)]
+
+
+def test_a_slow_disk_gives_up_its_turn(threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def read(descriptor: int, buffers: Any, offset: int) -> int:
+        nonlocal now
+        now += Digests.TURN_SECONDS
+        return really(descriptor, [buffers[0][:10]], offset)
+
+    really = os.preadv
+    monkeypatch.setattr(os, "preadv", read)
+    outcome = _outcome(Digests(lambda: threads, files.now, ticks=lambda: now).digest(*files.open(content=bytes(50))))
+    turns = 0
+    while threads.run():
+        turns += 1
+    assert (turns, outcome) == (5, [_sha256(bytes(50))])
+
+
+def test_a_disk_that_hangs_is_told_and_the_next_time_it_is_tried_again(files: Files) -> None:
+    hung: list[Any] = []
+
+    def hang(call: Any, *arguments: Any, unwanted: Any, **_: Any) -> Deferred[Any]:
+        hung.append(unwanted)
+        return fail(DiskUnavailable())
+
+    digests, opened = Digests(lambda: hang, files.now), files.open()
+    assert [_outcome(digests.digest(*opened)) for _ in range(2)] == [[DiskUnavailable]] * 2
+    assert files.duplicates() == 2, "a thread may still read them"
+    for unwanted in hung:
+        unwanted(None)
+    assert files.duplicates() == 0
+
+
+def test_a_job_that_fails_gives_its_descriptor_back(digests: Digests, threads: Threads, files: Files) -> None:
+    outcome = _outcome(digests.digest(*files.open(flags=os.O_WRONLY)))
+    threads.run()
+    assert outcome == [OSError]
+    assert files.duplicates() == 0
+
+
+def _asked_again(digests: Digests, threads: Threads, opened: tuple[int, os.stat_result]) -> bool:
+    """Whether a second asker needs a job as well."""
+    asking = _outcome(digests.digest(*opened))
+    needed = threads.run() == 1
+    assert len(asking) == 1
+    return needed
+
+
+@pytest.mark.parametrize(("age", "kept"), [(Digests.SETTLED - 0.5, False), (Digests.SETTLED + 0.5, True), (-5, False)])
+def test_the_digest_of_a_file_that_was_left_alone_is_kept(
+    digests: Digests, threads: Threads, files: Files, age: float, kept: bool
+) -> None:
+    opened = files.open()
+    files.age = age
+    assert _asked_again(digests, threads, opened)
+    assert _asked_again(digests, threads, opened) is not kept
+
+
+def test_a_time_that_was_set_back_does_not_make_a_fresh_file_old(
+    digests: Digests, threads: Threads, files: Files
+) -> None:
+    descriptor, _ = files.open()
+    os.utime(descriptor, (0, 0))
+    opened = descriptor, os.fstat(descriptor)
+    files.age = 0
+    assert _asked_again(digests, threads, opened)
+    assert _asked_again(digests, threads, opened)
+
+
+def test_the_digest_of_a_file_that_changed_meanwhile_is_not_kept(
+    digests: Digests, threads: Threads, files: Files
+) -> None:
+    opened = files.open()
+    os.fchmod(opened[0], 0o600)
+    assert _asked_again(digests, threads, opened)
+    assert _asked_again(digests, threads, opened)
+
+
+def test_digests_asked_for_latest_are_kept_and_no_more_than_allowed(
+    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Digests, "CACHED", 2)
+    digests = Digests(lambda: threads, files.now)
+    a, b, c = (files.open(name) for name in "abc")
+    assert [_asked_again(digests, threads, opened) for opened in (a, b, a, c)] == [True, True, False, True]
+    assert [_asked_again(digests, threads, opened) for opened in (a, c, b)] == [False, False, True]
+
+
+class InSmallTurns(Digests):
+    """Ten bytes a turn."""
+
+    TURN = 10
+
+
+def test_a_small_file_does_not_wait_for_a_large_one(threads: Threads, files: Files) -> None:
+    digests = InSmallTurns(lambda: threads, files.now)
+    large = digests.digest(*files.open("large", bytes(1000)))
+    small = digests.digest(*files.open("small", CONTENT))
+    for _ in range(4):
+        threads.run()
+    assert _outcome(small) == [_sha256(CONTENT)]
+    assert not large.called
+    threads.run_all()
+    assert _outcome(large) == [_sha256(bytes(1000))]
+
+
+def test_a_job_can_be_stopped_between_its_turns(threads: Threads, files: Files) -> None:
+    digests = InSmallTurns(lambda: threads, files.now)
+    both = [digests.digest(*files.open(name, bytes(1000))) for name in ("one", "two")]
+    for _ in range(3):
+        threads.run()
+    for asker in both:
+        asker.cancel()
+        assert _outcome(asker) == [CancelledError]
+    threads.run_all()
+    assert _outcome(digests.digest(*files.open("small", b""))) == []
+    threads.run_all()

@@ -1,0 +1,382 @@
+"""Threads for the disk: shared fairly, bounded, never waited for at the end, whatever a disk does."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from chatfile.disk import DiskUnavailable, Lane, acquire, behind
+from tests.support.leftovers import at_end
+
+TIMEOUT, PATIENCE = 30, 1
+AT_ONCE, MOST, SPARE = 2, 4, 3
+
+
+class HandWorker:
+    """A thread that makes a call when the test lets it."""
+
+    def __init__(self) -> None:
+        self.tasks: deque[Callable[[], None]] = deque()
+        self.has_quit = False
+
+    def do(self, task: Callable[[], None]) -> None:
+        assert not self.tasks, "it is still in a call"
+        assert not self.has_quit
+        self.tasks.append(task)
+
+    def quit(self) -> None:
+        self.has_quit = True
+
+
+class Threads:
+    """A lane over threads of which each call ends when it is told to, by the name of what it is about."""
+
+    def __init__(self, most_of_system: int = 1000) -> None:
+        self.clock = Clock()
+        self.workers: list[HandWorker] = []
+        self.began: list[str] = []
+        self.most_of_system = most_of_system
+        self.lane = Lane(
+            self.clock, lambda call, *arguments: call(*arguments), timeout=TIMEOUT, at_once=AT_ONCE, most=MOST,
+            patience=PATIENCE, spare=SPARE, start=self._start,
+        )  # fmt: skip
+        at_end(self.lane.close)
+
+    def _start(self) -> HandWorker:
+        if len(self.alive()) >= self.most_of_system:
+            raise RuntimeError("can't start new thread")
+        self.workers.append(HandWorker())
+        return self.workers[-1]
+
+    def alive(self) -> list[HandWorker]:
+        return [worker for worker in self.workers if not worker.has_quit]
+
+    def busy(self) -> list[HandWorker]:
+        return [worker for worker in self.workers if worker.tasks]
+
+    def end_one(self, at: int = 0) -> None:
+        """Of the threads in a call, one returns."""
+        self.busy()[at].tasks.popleft()()
+
+    def end_all(self) -> None:
+        while self.busy():
+            self.end_one()
+
+
+def outcome(asked: Deferred[Any]) -> list[Any]:
+    seen: list[Any] = []
+    asked.addBoth(lambda result: seen.append(result.type if isinstance(result, Failure) else result))
+    return seen
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    threads = Threads()
+    yield threads
+    threads.end_all()
+
+
+def hang(threads: Threads, count: int, about: str | None = None) -> list[list[Any]]:
+    """So many calls of as many clients, none of which returns."""
+    return [outcome(threads.lane.queue()(lambda: "late", about=about)) for _ in range(count)]
+
+
+def test_the_result_of_a_call_is_that_of_its_thread(threads: Threads) -> None:
+    queue = threads.lane.queue()
+    results = outcome(queue(divmod, 7, 2)), outcome(queue(divmod, 7, 0))
+    assert results == ([], [])
+    threads.end_all()
+    assert results == ([(3, 1)], [ZeroDivisionError])
+
+
+def test_threads_are_started_as_they_are_needed_and_used_again(threads: Threads) -> None:
+    queue = threads.lane.queue()
+    for _ in range(5):
+        outcome(queue(int))
+        threads.end_all()
+    assert len(threads.workers) == 1
+
+
+def test_each_client_has_its_turn_however_much_another_asks(threads: Threads) -> None:
+    order: list[str] = []
+    greedy, modest, other = (threads.lane.queue() for _ in range(3))
+    for at in range(10):
+        greedy(order.append, f"greedy {at}")
+    modest(order.append, "modest")
+    other(order.append, "other")
+    threads.end_all()
+    assert {"modest", "other"} <= set(order[:6])
+    assert len(order) == 12
+
+
+def test_no_more_compute_at_once_than_allowed(threads: Threads) -> None:
+    hang(threads, 5)
+    assert len(threads.busy()) == AT_ONCE
+
+
+def test_what_waits_for_its_disk_keeps_nobody_from_beginning(threads: Threads) -> None:
+    hang(threads, AT_ONCE)
+    waiting = outcome(threads.lane.queue()(lambda: "done"))
+    assert len(threads.busy()) == AT_ONCE
+    threads.clock.advance(PATIENCE)
+    assert len(threads.busy()) == AT_ONCE + 1
+    threads.end_one(AT_ONCE)
+    assert waiting == ["done"]
+
+
+def test_whoever_waits_for_a_slow_disk_takes_the_place_of_others_once(threads: Threads) -> None:
+    slow = [threads.lane.queue() for _ in range(AT_ONCE)]
+    for _ in range(3):
+        for queue in slow:
+            outcome(queue(int))
+        threads.clock.advance(PATIENCE + 0.1)
+        threads.end_all()
+    for queue in slow:
+        outcome(queue(int))
+    neighbour = outcome(threads.lane.queue()(lambda: "done"))
+    threads.end_one(-1)
+    assert neighbour == ["done"]
+
+
+def test_whoever_computes_again_is_one_of_those_who_compute(threads: Threads) -> None:
+    queues = [threads.lane.queue() for _ in range(AT_ONCE)]
+    for seconds in (PATIENCE + 0.1, 0.1):
+        for queue in queues:
+            outcome(queue(int))
+        threads.clock.advance(seconds)
+        threads.end_all()
+    for queue in queues:
+        outcome(queue(int))
+    hang(threads, 1)
+    assert len(threads.busy()) == AT_ONCE
+
+
+def test_what_nobody_waits_for_is_not_begun_and_told(threads: Threads) -> None:
+    made: list[str] = []
+    hang(threads, AT_ONCE)
+    queue = threads.lane.queue()
+    gone = queue(made.append, "call", unwanted=made.append)
+    behind_it = outcome(queue(lambda: "done"))
+    results = outcome(gone)
+    gone.cancel()
+    assert results == [CancelledError]
+    threads.end_all()
+    assert (made, behind_it) == ([None], ["done"])
+
+
+def test_flooding_and_going_leaves_nothing_to_do(threads: Threads) -> None:
+    hang(threads, AT_ONCE)
+    made: list[int] = []
+    for number in range(1000):
+        gone = threads.lane.queue()(made.append, number)
+        outcome(gone)
+        gone.cancel()
+    neighbour = outcome(threads.lane.queue()(lambda: "done"))
+    threads.end_all()
+    assert (made, neighbour) == ([], ["done"])
+
+
+def test_the_result_of_a_call_under_way_that_nobody_waits_for_is_given_back(threads: Threads) -> None:
+    given_back: list[str] = []
+    gone = acquire(threads.lane.queue(), given_back.append, lambda: "opened")
+    failed = acquire(threads.lane.queue(), given_back.append, lambda: 1 / 0)
+    for asked in (gone, failed):
+        outcome(asked)
+        asked.cancel()
+    assert given_back == []
+    threads.end_one()
+    assert given_back == [], "in a thread, for it may hang as well"
+    threads.end_all()
+    assert given_back == ["opened"]
+
+
+def test_what_hangs_is_told_in_time_and_not_before(threads: Threads) -> None:
+    (results,) = hang(threads, 1)
+    threads.clock.pump([PATIENCE, TIMEOUT - PATIENCE - 0.1])
+    assert results == []
+    threads.clock.advance(0.2)
+    assert results == [DiskUnavailable]
+
+
+def test_what_came_too_late_is_given_back(threads: Threads) -> None:
+    given_back: list[str] = []
+    results = outcome(acquire(threads.lane.queue(), given_back.append, lambda: "opened"))
+    threads.clock.pump([PATIENCE, TIMEOUT])
+    threads.end_all()
+    assert (results, given_back) == ([DiskUnavailable], ["opened"])
+
+
+def test_a_timeout_of_0_is_none() -> None:
+    clock, worker = Clock(), HandWorker()
+    lane = Lane(clock, int, timeout=0, at_once=1, most=1, patience=PATIENCE, start=lambda: worker)
+    results = outcome(lane.queue()(int))
+    clock.pump([1000] * 10)
+    assert (results, clock.getDelayedCalls()) == ([], [])
+
+
+def test_threads_that_hang_are_replaced_up_to_a_bound_and_then_all_is_refused_at_once(threads: Threads) -> None:
+    for _ in range(MOST + SPARE):
+        hang(threads, 1)
+        threads.clock.pump([PATIENCE, TIMEOUT])
+    assert len(threads.busy()) == MOST + SPARE
+    (refused,) = hang(threads, 1)
+    assert refused == [DiskUnavailable]
+    threads.end_one()
+    assert len(threads.busy()) == MOST + SPARE - 1
+    served = outcome(threads.lane.queue()(lambda: "done"))
+    threads.end_one(-1)
+    threads.end_all()
+    assert served == ["done"]
+
+
+def test_those_that_were_replaced_end_when_they_return(threads: Threads) -> None:
+    for _ in range(MOST + SPARE):
+        hang(threads, 1)
+        threads.clock.pump([PATIENCE, TIMEOUT])
+    threads.end_all()
+    assert len(threads.alive()) == MOST
+
+
+def test_clients_that_come_ask_for_what_hangs_and_go_take_nothing_from_others(threads: Threads) -> None:
+    for _ in range(100):
+        gone = threads.lane.queue()(lambda: "late", about="hung file")
+        outcome(gone)
+        gone.cancel()
+        threads.clock.advance(PATIENCE)
+    assert len(threads.busy()) <= 3 + AT_ONCE
+    neighbour = outcome(threads.lane.queue()(lambda: "done", about="other file"))
+    threads.end_one(-1)
+    assert neighbour == ["done"]
+
+
+@pytest.mark.parametrize("clients", [1, MOST])
+def test_closes_that_hang_take_nothing_from_others(threads: Threads, clients: int) -> None:
+    queues = [threads.lane.queue() for _ in range(clients)]
+    for number in range(MOST + 2):
+        behind(queues[number % clients], int)
+        threads.clock.advance(PATIENCE)
+    neighbour = outcome(threads.lane.queue()(lambda: "done"))
+    threads.clock.advance(PATIENCE)
+    threads.end_one(-1)
+    assert neighbour == ["done"]
+
+
+def test_what_has_several_threads_hanging_is_refused_at_once_until_they_return(threads: Threads) -> None:
+    for _ in range(3):
+        hang(threads, 1, about="a")
+        threads.clock.pump([PATIENCE, TIMEOUT])
+    assert hang(threads, 1, about="a") == [[DiskUnavailable]]
+    threads.end_one()
+    again = outcome(threads.lane.queue()(lambda: "done", about="a"))
+    threads.end_all()
+    assert again == ["done"]
+
+
+def test_a_call_that_insists_waits_until_there_is_a_thread(threads: Threads) -> None:
+    closed: list[str] = []
+    for _ in range(MOST + SPARE):
+        hang(threads, 1)
+        threads.clock.pump([PATIENCE, TIMEOUT])
+    behind(threads.lane.queue(), closed.append, "descriptor")
+    assert closed == []
+    threads.end_all()
+    assert closed == ["descriptor"]
+
+
+def test_what_came_of_a_thing_that_hangs_is_given_back_though_more_of_it_is_refused(threads: Threads) -> None:
+    given_back: list[int] = []
+    for number in range(3):
+        outcome(acquire(partial(threads.lane.queue(), about="a"), given_back.append, int, number))
+        threads.clock.pump([PATIENCE, TIMEOUT])
+    assert hang(threads, 1, about="a") == [[DiskUnavailable]]
+    threads.end_all()
+    assert sorted(given_back) == [0, 1, 2]
+
+
+def test_without_another_thread_those_that_there_are_do() -> None:
+    threads = Threads(most_of_system=1)
+    results = [outcome(threads.lane.queue()(int)) for _ in range(3)]
+    threads.end_all()
+    assert results == [[0], [0], [0]]
+
+
+def test_without_any_thread_it_is_refused_at_once_and_tried_again_the_next_time() -> None:
+    threads = Threads(most_of_system=0)
+    assert hang(threads, 2) == [[DiskUnavailable], [DiskUnavailable]]
+    threads.most_of_system = 1
+    results = outcome(threads.lane.queue()(int))
+    threads.end_all()
+    assert results == [0]
+
+
+def test_a_close_that_fails_is_told(threads: Threads, logged_errors: list[str]) -> None:
+    behind(threads.lane.queue(), lambda: 1 / 0)
+    threads.end_all()
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+
+
+def test_its_end_waits_for_nobody_and_leaves_no_timer(threads: Threads) -> None:
+    hang(threads, 5)
+    threads.lane.close()
+    assert threads.clock.getDelayedCalls() == []
+    threads.end_one()
+    assert len(threads.busy()) == 1
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ask"), st.integers(0, 4), st.booleans()),
+        st.tuples(st.just("end"), st.integers(0, 9)),
+        st.tuples(st.just("cancel"), st.integers(0, 30)),
+        st.tuples(st.just("wait"), st.sampled_from([0.1, 0.6, 5, 20])),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_whatever_happens_every_call_is_answered_once_and_every_result_goes_somewhere(steps: list[Any]) -> None:
+    threads = Threads()
+    queues = [threads.lane.queue() for _ in range(5)]
+    asked: list[tuple[Deferred[Any], list[Any]]] = []
+    made: list[int] = []
+    unwanted: list[Any] = []
+
+    def call(number: int) -> int:
+        made.append(number)
+        return number
+
+    for step in steps:
+        match step:
+            case ("ask", client, is_about):
+                about = "a" if is_about else None
+                asking = queues[client](call, len(asked), unwanted=unwanted.append, about=about)
+                asked.append((asking, outcome(asking)))
+            case ("end", at) if threads.busy():
+                threads.end_one(at % len(threads.busy()))
+            case ("cancel", at) if asked:
+                asked[at % len(asked)][0].cancel()
+            case ("wait", seconds):
+                threads.clock.advance(seconds)
+        assert len(threads.alive()) <= MOST + SPARE
+    threads.end_all()
+    answers = [results for _, results in asked]
+    assert all(len(results) == 1 for results in answers)
+    taken = {results[0] for results in answers if isinstance(results[0], int)}
+    given_back = {result for result in unwanted if result is not None}
+    assert taken.isdisjoint(given_back)
+    assert taken | given_back == set(made), "the result of each call is taken or given back"
+    assert len(taken) + len(unwanted) == len(asked)
+    assert len(made) == len(set(made))
+    threads.lane.close()
+    assert threads.clock.getDelayedCalls() == []

@@ -1,0 +1,243 @@
+"""The house: who may import whom, and that what is written about the program is true of it."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatfile import errors, wire
+from chatfile.cli.arguments import command_line
+from chatfile.cli.exits import Exit
+from chatfile.options import Options
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+# A room, and the rooms of ours that it may import.
+HOUSE = {
+    "errors": set(),
+    "wire": {"errors"},
+    "transports": set(),
+    "clocks": {"transports"},
+    "telnet": set(),
+    "disk": {"clocks"},
+    "tls": {"errors"},
+    "lines": {"clocks", "telnet", "transports"},
+    "descriptors": set(),
+    "repository": {"descriptors", "errors", "wire"},
+    "admission": {"errors"},
+    "digests": {"descriptors", "disk"},
+    "sending": {"descriptors", "errors", "disk", "transports"},
+    "receiving": {"descriptors", "disk"},
+    "partfile": {"descriptors", "errors"},
+    "server": {
+        "errors",
+        "wire",
+        "lines",
+        "clocks",
+        "descriptors",
+        "transports",
+        "disk",
+        "admission",
+        "repository",
+        "digests",
+        "sending",
+        "tls",
+    },
+    "pending": {"errors", "wire", "lines", "disk", "receiving"},
+    "reasons": {"errors", "tls"},
+    "endpoints": {"errors", "reasons", "tls"},
+    "client": {
+        "errors",
+        "wire",
+        "lines",
+        "clocks",
+        "transports",
+        "disk",
+        "tls",
+        "receiving",
+        "pending",
+        "reasons",
+        "endpoints",
+    },
+    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
+    "version": set(),
+    "completions": set(),
+    "options": {"completions", "errors", "server", "tls", "version"},
+    "listening": set(),
+    "signals": set(),
+    "service": {
+        "admission",
+        "clocks",
+        "digests",
+        "disk",
+        "listening",
+        "options",
+        "repository",
+        "server",
+        "signals",
+        "tls",
+        "wire",
+    },
+    "cli": {
+        "disk",
+        "errors",
+        "wire",
+        "clocks",
+        "lines",
+        "tls",
+        "client",
+        "downloads",
+        "endpoints",
+        "partfile",
+        "version",
+        "completions",
+    },
+    "__main__": {"options", "signals", "wire"},
+}
+# What a room never imports of the world outside.
+PURE = {
+    "errors": {"twisted"},
+    "telnet": {"twisted"},
+    "wire": {"twisted", "os", "time"},
+    "lines": {"os"},
+    "admission": {"twisted", "time"},
+    "repository": {"twisted"},
+    "partfile": {"twisted"},
+    "completions": {"twisted", "os", "sys", "argparse"},
+}
+MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "chatfile").parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that is imported, and whether that happens when `path` itself is."""
+    tree = ast.parse(path.read_text())
+    top = set(tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node in top
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    for name, at_import in imports(path):
+        first, *rest = name.split(".")
+        if first == "chatfile" and rest and rest[0] not in (room(path), "__init__"):
+            assert rest[0] in HOUSE[room(path)], name
+        assert first not in PURE.get(room(path), set()), name
+        assert not (at_import and name.startswith("twisted.internet.reactor")), name
+
+
+def test_the_repository_knows_of_the_wire_what_a_name_is_and_no_more() -> None:
+    names = [name for name, _ in imports(ROOT / "chatfile" / "repository.py") if name.startswith("chatfile.wire")]
+    assert names == ["chatfile.wire.names.is_servable"]
+
+
+def clocks_read(path: Path) -> Iterator[str]:
+    """What of the wall clock is used, and by whom."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        used = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+        if used in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.datetime.now"):
+            yield used
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            yield from (f"time.{alias.name}" for alias in node.names)
+
+
+def test_the_wall_clock_is_read_where_times_are_shown_or_compared_with_those_of_files() -> None:
+    seen = {str(path.relative_to(ROOT / "chatfile")): list(clocks_read(path)) for path in MODULES}
+    assert {path: clocks for path, clocks in seen.items() if clocks} == {
+        "service.py": ["time.time"] * 2,  # for `status`; for files that have changed just now
+        "cli/watching.py": ["time.time"],
+        "cli/prompt/showing.py": ["time.time"] * 2,
+        "tls/files.py": ["datetime.now"],  # for certificates
+    }
+
+
+def test_every_room_is_in_the_plan() -> None:
+    assert {room(path) for path in MODULES if path.name != "__init__.py" or path.parent.name != "chatfile"} == set(
+        HOUSE
+    )
+
+
+def test_shell_completion_is_loaded_for_itself_alone() -> None:
+    about_it = ("chatfile.completions", "chatfile.cli.described")
+    for path in MODULES:
+        if room(path) != "completions" and path.name != "described.py":
+            assert not any(at_import and name.startswith(about_it) for name, at_import in imports(path)), path
+
+
+def test_only_the_command_line_prints() -> None:
+    for path in MODULES:
+        calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+        prints = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        assert not prints or room(path) == "cli", path
+
+
+def test_the_readme_names_every_request_and_reply() -> None:
+    for line in wire.GRAMMAR.values():
+        word = line.split()[0]
+        assert f"`{word} " in README or line in README or f" {word}`" in README, line
+    for request in (wire.Status, wire.List, wire.Get, wire.Resume, wire.Hash, wire.Help, wire.Exit):
+        assert re.search(rf"^\| `{request.__name__.lower()}[ `]", README, re.MULTILINE), request
+
+
+def test_the_readme_names_every_error() -> None:
+    for code in errors.REFUSALS:
+        assert f"| `{code}` |" in README, code
+
+
+def test_every_error_with_a_code_is_in_the_table() -> None:
+    def heirs(kind: type[errors.Refusal]) -> Iterator[type[errors.Refusal]]:
+        for heir in kind.__subclasses__():
+            yield heir
+            yield from heirs(heir)
+
+    assert {heir.code for heir in heirs(errors.Refusal)} == set(errors.REFUSALS)
+
+
+def test_the_readme_names_every_option_of_the_server() -> None:
+    options = Options()
+    for name in (*options.longOpt,):
+        if name.rstrip("=") not in ("help", "version"):
+            assert f"`--{name}`" in README, name
+    for name, _, default, *_ in Options.optParameters:
+        row = next(line for line in README.splitlines() if f"`--{name}=`" in line)
+        assert default is None or row.rstrip(" |").endswith((f"{default}", f"`{default}`")), row
+
+
+def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield name
+                yield from options_of(command)
+
+
+def test_the_readme_names_every_option_and_command_of_the_client() -> None:
+    for name in options_of(command_line()):
+        assert re.search(rf"`{name}[=` ]", README), name
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    for code in Exit:
+        assert f"\n| {code.value} | " in README, code
+
+
+def test_the_readme_has_every_benchmark() -> None:
+    from tests.bench.__main__ import BENCHMARKS
+
+    for name in BENCHMARKS:
+        assert f"`{name}`" in README, name

@@ -1,0 +1,111 @@
+"""Moving a range of a file onto a transport by copying: exact, and the descriptor closed on every way out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from chatfile import errors
+from chatfile.disk import InThread
+from chatfile.sending.copying import CopyingSender
+from tests.support.transports import FullTransport, Threads, at_once
+
+CONTENT = bytes(range(256)) * 4000
+
+
+class Sending:
+    """A sender, what it sends to, and how it ended."""
+
+    def __init__(self, folder: Path, in_thread: InThread = at_once, offset: int = 0, count: int = len(CONTENT)) -> None:
+        (folder / "a").write_bytes(CONTENT)
+        self.path = folder / "a"
+        self.transport = FullTransport()
+        self.descriptor = os.open(self.path, os.O_RDONLY)
+        self.sent = 0
+        self.sender = CopyingSender(
+            self.transport, self.descriptor, offset=offset, count=count, in_thread=in_thread, progress=self._progress
+        )
+        self.done: Deferred[None] = self.sender.start()
+        self.outcome: list[Failure | None] = []
+        self.done.addBoth(self.outcome.append)
+
+    def _progress(self, count: int) -> None:
+        self.sent += count
+
+    def is_open(self) -> bool:
+        try:
+            os.fstat(self.descriptor)
+        except OSError:
+            return False
+        return True
+
+    def failed_with(self, kind: type[Exception]) -> bool:
+        (outcome,) = self.outcome
+        return isinstance(outcome, Failure) and outcome.check(kind) is not None
+
+
+@pytest.mark.parametrize(
+    ("offset", "count"),
+    [(0, len(CONTENT)), (1, len(CONTENT) - 1), (5, 0), (len(CONTENT), 0), (0, 1), (300_000, 262_144), (3, 262_145)],
+)
+def test_the_range_arrives_exactly(tmp_path: Path, offset: int, count: int) -> None:
+    sending = Sending(tmp_path, offset=offset, count=count)
+    taken = b"".join(iter(sending.transport.drain, b""))
+    assert taken == CONTENT[offset : offset + count]
+    assert (sending.outcome, sending.sent, sending.is_open()) == ([None], count, False)
+    assert sending.transport.producer is None
+
+
+def test_a_file_that_is_shorter_breaks_the_promise(tmp_path: Path) -> None:
+    sending = Sending(tmp_path)
+    os.truncate(sending.path, 300_000)
+    while sending.transport.drain():
+        pass
+    assert sending.failed_with(errors.FileShrank)
+    assert (sending.sent, sending.is_open(), sending.transport.producer) == (300_000, False, None)
+
+
+def test_a_file_that_can_not_be_read_on_breaks_the_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sending = Sending(tmp_path)
+
+    def broken(*_: object) -> bytes:
+        raise OSError(5, "I/O error")
+
+    monkeypatch.setattr(os, "pread", broken)
+    sending.transport.drain()
+    assert sending.failed_with(OSError)
+    assert (sending.is_open(), sending.transport.producer) == (False, None)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "lost"])
+def test_the_descriptor_is_not_closed_under_a_thread_that_reads_it(tmp_path: Path, end: str) -> None:
+    threads = Threads()
+    sending = Sending(tmp_path, threads)
+    sending.done.cancel() if end == "cancelled" else sending.sender.stopProducing()
+    assert sending.failed_with(errors.TransferAborted)
+    assert sending.is_open()
+    threads.run_all()
+    assert (sending.is_open(), sending.transport.value()) == (False, b"")
+
+
+def test_between_two_pieces_the_descriptor_is_closed_at_once(tmp_path: Path) -> None:
+    sending = Sending(tmp_path)
+    sending.sender.stopProducing()
+    assert (sending.failed_with(errors.TransferAborted), sending.is_open()) == (True, False)
+
+
+def test_what_the_peer_has_ended_is_not_written_to(tmp_path: Path) -> None:
+    class Beneath:
+        disconnecting = True
+
+    threads = Threads()
+    sending = Sending(tmp_path, threads)
+    sending.transport.transport = Beneath()
+    threads.run()
+    assert sending.failed_with(errors.TransferAborted)
+    threads.run()
+    assert (sending.transport.value(), sending.is_open()) == (b"", False)
