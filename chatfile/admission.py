@@ -10,7 +10,7 @@ from chatfile import errors
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ClientRecord:
     """What the cache knows of one client; times in seconds since 1970, `disconnected` None while it is here."""
 
     name: str
@@ -50,9 +50,9 @@ class Seat:
             self._disconnected = max(self._admission.now(), self._connected)  # the wall clock can step back
             self._admission.left(self)
 
-    def visit(self) -> Visit:
+    def record(self) -> ClientRecord:
         """The row of the cache, as it is now."""
-        return Visit(self.name, self.address, self._connected, self._disconnected, self._files, self._sent)
+        return ClientRecord(self.name, self.address, self._connected, self._disconnected, self._files, self._sent)
 
 
 class Admission:
@@ -69,7 +69,7 @@ class Admission:
         self._admitted = 0
         self._seated: dict[str, Seat] = {}
         self._per_address: dict[str, int] = {}
-        self._visits: dict[str, Seat | Visit] = {}  # in the order of admission
+        self._visits: dict[str, Seat | ClientRecord] = {}  # in the order of admission
         self._leavers: deque[str] = deque()  # in the order of leaving
 
     @property
@@ -99,15 +99,15 @@ class Admission:
         self._per_address[seat.host] -= 1
         if not self._per_address[seat.host]:
             del self._per_address[seat.host]
-        self._visits[seat.name] = seat.visit()
+        self._visits[seat.name] = seat.record()
         self._leavers.append(seat.name)
         if len(self._leavers) > self._history:
             del self._visits[self._leavers.popleft()]
 
-    def present(self) -> list[Seat | Visit]:
+    def present(self) -> list[Seat | ClientRecord]:
         """The cache, in the order of admission: a seat for everyone who is here, a visit for everyone who has left."""
         return list(self._visits.values())
 
-    def visits(self) -> list[Visit]:
+    def records(self) -> list[ClientRecord]:
         """The cache at this moment, in the order of admission."""
-        return [visit.visit() if isinstance(visit, Seat) else visit for visit in self._visits.values()]
+        return [visit.record() if isinstance(visit, Seat) else visit for visit in self._visits.values()]

@@ -21,13 +21,13 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from chatfile import disk, errors, wire
-from chatfile.clocks import Alarm
 from chatfile.disk import InThread
 from chatfile.endpoints import connect_to, parse_server
 from chatfile.lines import LineProtocol, Phase
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
 from chatfile.reasons import why_lost
 from chatfile.receiving import Hasher
+from chatfile.timeouts import Timer
 from chatfile.transports import is_tcp
 
 CLOSING = (errors.Full, errors.IdleTimeout, errors.Shutdown, errors.Internal)
@@ -62,7 +62,7 @@ class ChatFileClient(LineProtocol):
         self.timeout = timeout
         self._in_thread = in_thread
         self._pending: deque[Pending[Any]] = deque()
-        self._silence = Alarm(clock, self._silent_for_too_long)
+        self._silence = Timer(clock, self._silent_for_too_long)
         self._progress: object = None  # how far the replies were when the patience began
         self._end: errors.ChatFileError | None = None  # why the connection is about to go
 
@@ -215,14 +215,14 @@ class ChatFileClient(LineProtocol):
         What comes in trickles is no progress before its line is whole, nor is another request of ours.
         """
         if not self._pending or self.phase is not Phase.OPEN:
-            self._silence.set(0)
+            self._silence.restart(0)
             return
         due = self._pending[0]
         progress = (self.lines, due.came, due.hashing)
         if progress != self._progress:
             self._progress = progress
             extra = min(due.hashing / HASHING_RATE, LONGEST_HASHING)
-            self._silence.set(self.timeout + extra if self.timeout else 0)
+            self._silence.restart(self.timeout + extra if self.timeout else 0)
         if self.paused:
             self._silence.pause()
         else:
@@ -283,7 +283,7 @@ async def connect(
     makes an endpoint with authorities to trust and a certificate of one's own.
 
     `timeout` is that of `ChatFileClient`, and holds for connecting too. `clock` is the reactor by default; it has the
-    time of the wall clock until `chatfile.clocks.use_monotonic_clock` was called.
+    time of the wall clock until `chatfile.timeouts.use_monotonic_clock` was called.
 
     Raises `BadAddress`, `TlsMissing`, `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`.
     """

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from chatfile.descriptors import let_go
 from chatfile.disk import InThread
+from chatfile.fdio import close_quietly
 
 Version = tuple[int, int, int, int, int]
 """Device, inode, size in bytes, mtime and ctime in ns: what tells one content of one file from another."""
@@ -51,7 +51,7 @@ class _Job:
         """In a thread, behind the last turn."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
-            let_go(descriptor)
+            close_quietly(descriptor)
 
 
 class Digests:

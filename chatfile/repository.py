@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from chatfile import errors
-from chatfile.descriptors import let_go
+from chatfile.fdio import close_quietly
 from chatfile.wire.names import is_servable
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -68,7 +68,7 @@ class OpenFile:
     def close(self) -> None:
         """Give the descriptor back, if it is still here."""
         if self.is_open:
-            let_go(self.detach())
+            close_quietly(self.detach())
 
 
 class Repository:
@@ -120,7 +120,7 @@ class Repository:
             os.set_blocking(descriptor, True)
             return OpenFile(name, descriptor, status)
         except BaseException:
-            let_go(descriptor)
+            close_quietly(descriptor)
             raise
 
     @contextmanager
@@ -132,7 +132,7 @@ class Repository:
         try:
             yield descriptor
         finally:
-            let_go(descriptor)
+            close_quietly(descriptor)
 
 
 # A hundred thousand objects would have to be looked at by the garbage collector, again and again; strings have not.

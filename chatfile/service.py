@@ -18,7 +18,6 @@ from twisted.internet.interfaces import IProtocolFactory, IReactorFromThreads, I
 from twisted.logger import Logger
 
 from chatfile.admission import Admission
-from chatfile.clocks import use_monotonic_clock
 from chatfile.digests import Digests
 from chatfile.disk import Disk
 from chatfile.listening import Roomy, unix_path, vacated
@@ -27,6 +26,7 @@ from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Listings, Timeouts
 from chatfile.server.events import sum_up_unknown_names
 from chatfile.signals import at_next_end, ignore_strays
+from chatfile.timeouts import use_monotonic_clock
 from chatfile.wire import printable
 
 if TYPE_CHECKING:

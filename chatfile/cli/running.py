@@ -24,7 +24,7 @@ from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, 
 from chatfile.cli.streams import A_MOMENT, forget_output, is_unread
 from chatfile.cli.views import KEPT, View
 from chatfile.client import ChatFileClient
-from chatfile.clocks import use_monotonic_clock
+from chatfile.timeouts import use_monotonic_clock
 
 _SEAT_PATIENCE = 5.0
 """Seconds in which a seat just left must be free again."""

@@ -23,9 +23,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatfile.clocks import Alarm
 from chatfile.disk.calls import DiskUnavailable, behind
 from chatfile.disk.workers import ThreadWorker, Worker
+from chatfile.timeouts import Timer
 
 _LOST_ABOUT_ONE = 3
 """Calls that hang about one thing before more of them are refused at once: a file that hangs takes no more threads."""
@@ -125,7 +125,7 @@ class Lane:
         self._idle: list[Worker] = []
         self._workers = 0
         self._is_limited = False
-        self._alarm = Alarm(clock, self._look)
+        self._alarm = Timer(clock, self._look)
 
     def queue(self) -> Queue:
         """Return what makes the calls of one client."""
@@ -234,7 +234,7 @@ class Lane:
         begins_slow = call.queue.is_slow and not call.insists  # what nobody waits for is lost as soon as it is slow
         (self._slow if begins_slow else self._fresh)[call] = None
         worker.do(partial(self._make, call))
-        if not self._alarm.is_set:
+        if not self._alarm.is_running:
             self._watch()
 
     def _make(self, call: _Call) -> None:
@@ -294,7 +294,7 @@ class Lane:
         if self._line and self._fresh:
             dues.append(next(iter(self._fresh)).began + self._patience)
         if dues:
-            self._alarm.set(max(min(dues) - self._clock.seconds(), _AT_ONCE))
+            self._alarm.restart(max(min(dues) - self._clock.seconds(), _AT_ONCE))
 
     def _look(self) -> None:
         self._sort_out()

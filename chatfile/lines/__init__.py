@@ -8,6 +8,6 @@ or CR LF as the end, telnet's bytes removed, turns, half-close, and a close that
 from __future__ import annotations
 
 from chatfile.lines.protocol import LineProtocol
-from chatfile.lines.states import Hold, Input, Phase
+from chatfile.lines.states import Input, PauseReason, Phase
 
-__all__ = ["Hold", "Input", "LineProtocol", "Phase"]
+__all__ = ["Input", "LineProtocol", "PauseReason", "Phase"]

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.protocols.basic import LineReceiver
 from zope.interface import implementer
 
-from chatfile.lines.states import Hold, Input, Phase
+from chatfile.lines.states import Input, PauseReason, Phase
 from chatfile.telnet import TelnetFilter
 from chatfile.transports import ILineTransport, plain_socket
 
@@ -39,7 +39,7 @@ class LineInput(LineReceiver):
         self.phase = Phase.OPEN
         self.input = Input.OPEN
         self._telnet = TelnetFilter()
-        self._holds: set[Hold] = set()
+        self._holds: set[PauseReason] = set()
         self._reading = True
         self._start = 0  # of what is not delivered yet, in _buffer
         self._skipping = False  # the rest of a line that is too long
@@ -89,7 +89,7 @@ class LineInput(LineReceiver):
         turn = self.TURN
         while self._start < len(self._buffer) and self.phase is Phase.OPEN and not self._holds:
             if turn == 0:
-                self._holds.add(Hold.TURN)
+                self._holds.add(PauseReason.YIELD)
                 self._next_turn = self.clock.callLater(0, self._take_turn)
             elif not (self._deliver_some_lines() if self.line_mode else self._deliver_raw()):
                 break
@@ -189,19 +189,19 @@ class LineInput(LineReceiver):
 
     # --- holding ---
 
-    def hold(self, why: Hold) -> None:
+    def pause(self, why: PauseReason) -> None:
         """Deliver nothing, and read little, until `why` is released."""
         self._holds.add(why)
         self._apply_holds()
 
-    def release(self, why: Hold) -> None:
+    def resume(self, why: PauseReason) -> None:
         """The inverse of `hold`: what waited is delivered now if nothing else holds it."""
         self._holds.discard(why)
         if not self._holds:
             self.dataReceived(b"")
 
-    def lend_socket(self) -> socket.socket | None:
-        """Let somebody else read, until `Hold.LENT` is released; None where what they would read is not what we would.
+    def detach_socket(self) -> socket.socket | None:
+        """Let somebody else read, until `PauseReason.DETACHED` is over; None where they would not read what we would.
 
         So it is over TLS, and where bytes wait here.
         """
@@ -209,19 +209,19 @@ class LineInput(LineReceiver):
             return None
         lent = plain_socket(self.transport)
         if lent is not None:
-            self.hold(Hold.LENT)
+            self.pause(PauseReason.DETACHED)
         return lent
 
     def _unread(self) -> int:
         return len(self._buffer) - self._start
 
-    def held(self, why: Hold) -> bool:
+    def is_paused_for(self, why: PauseReason) -> bool:
         """Whether `why` is a reason at present."""
         return why in self._holds
 
     def _take_turn(self) -> None:
         self._next_turn = None
-        self.release(Hold.TURN)
+        self.resume(PauseReason.YIELD)
 
     def _give_up_turn(self) -> None:
         if self._next_turn is not None:
@@ -233,7 +233,7 @@ class LineInput(LineReceiver):
         if self._busyReceiving or self.phase is not Phase.OPEN:
             return
         self.paused = bool(self._holds)
-        wanted = not self._holds or (Hold.LENT not in self._holds and self._unread() < self.READ_AHEAD)
+        wanted = not self._holds or (PauseReason.DETACHED not in self._holds and self._unread() < self.READ_AHEAD)
         if wanted != self._reading:
             self._reading = wanted
             if not wanted:
@@ -244,11 +244,11 @@ class LineInput(LineReceiver):
 
     def pauseProducing(self) -> None:
         """The transport has enough to write: ask for nothing that makes more of it."""
-        self.hold(Hold.OUTPUT)
+        self.pause(PauseReason.BACKPRESSURE)
 
     def resumeProducing(self) -> None:
         """The transport has written everything."""
-        self.release(Hold.OUTPUT)
+        self.resume(PauseReason.BACKPRESSURE)
 
     def stopProducing(self) -> None:
         """The connection is going away, as `connectionLost` will tell."""

@@ -6,9 +6,9 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatfile.clocks import Alarm, StallWatch
 from chatfile.lines.incoming import LineInput
-from chatfile.lines.states import Hold, Input, Phase
+from chatfile.lines.states import Input, PauseReason, Phase
+from chatfile.timeouts import StallTimeout, Timer
 from chatfile.transports import is_half_closable, outstanding_bytes
 
 
@@ -25,8 +25,8 @@ class LineProtocol(LineInput):
 
     def __init__(self, clock: IReactorTime) -> None:
         super().__init__(clock)
-        self._linger = Alarm(clock, self._stop_lingering)
-        self._flush: StallWatch | None = None
+        self._linger = Timer(clock, self._stop_lingering)
+        self._flush: StallTimeout | None = None
 
     def sendLine(self, line: bytes) -> None:
         """Send `line` and its end."""
@@ -42,6 +42,23 @@ class LineProtocol(LineInput):
     def lingering(self) -> None:
         """In a close, some time after that: the peer may or may not have taken it all."""
 
+    # --- what the timeouts ask ---
+
+    def bytes_written(self) -> int:
+        """See `MonitoredOutput`: what is written in a close was written before it."""
+        return 0
+
+    def has_pending_output(self) -> bool:
+        """See `MonitoredOutput`."""
+        return self.phase is Phase.FLUSHING
+
+    def is_active(self) -> bool:
+        """See `MonitoredOutput`: nothing is sent behind a close."""
+        return False
+
+    def on_progress(self) -> None:
+        """See `MonitoredOutput`."""
+
     # --- the ends of a connection ---
 
     def readConnectionLost(self) -> None:
@@ -56,7 +73,7 @@ class LineProtocol(LineInput):
         """Take no more lines, let everything written arrive, and close; the peer gets `flush_timeout` to take it."""
         if self.phase is not Phase.OPEN:
             return
-        if self.held(Hold.LENT):
+        if self.is_paused_for(PauseReason.DETACHED):
             self.abort()  # whoever reads in our place expects more; two readers would each get a part of it
             return
         self._begin_flush()
@@ -70,26 +87,19 @@ class LineProtocol(LineInput):
         self.phase = Phase.FLUSHING
         self.clearLineBuffer()
         self._give_up_turn()
-        self._flush = StallWatch(
-            self.clock,
-            self.flush_timeout,
-            stalled=self.abort,
-            moving=lambda: None,
-            handed=lambda: 0,
-            waiting=lambda: self.phase is Phase.FLUSHING,
-        )
+        self._flush = StallTimeout(self.clock, self.flush_timeout, self, self.abort)
         self._flush.start(self.transport)
 
     def writeConnectionLost(self) -> None:
         """Everything written is with the system, and our end behind it."""
         self.phase = Phase.LINGERING
-        self._linger.set(self.LINGER)
+        self._linger.restart(self.LINGER)
         self.outputEnded()
 
     def _stop_lingering(self) -> None:
         self.lingering()
         if outstanding_bytes(self.transport):
-            self._linger.set(self.LINGER)
+            self._linger.restart(self.LINGER)
         else:
             self.transport.loseConnection()
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import enum
 
 
-class Hold(enum.Enum):
+class PauseReason(enum.Enum):
     """Why no line is delivered, and soon nothing read; there can be several reasons at once."""
 
-    OUTPUT = "the peer has not taken what was written"
-    REPLY = "a reply is under way"
-    TURN = "it is the others' turn"
+    BACKPRESSURE = "the peer has not taken what was written"
+    BUSY = "a reply is under way"
+    YIELD = "it is the others' turn"
     DISK = "what was read has not reached the disk"
-    LENT = "somebody else reads the socket"
+    DETACHED = "somebody else reads the socket"
 
 
 class Input(enum.Enum):

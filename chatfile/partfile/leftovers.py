@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from chatfile.descriptors import let_go
+from chatfile.fdio import close_quietly
 from chatfile.partfile.names import SAFELY, leads_to, names_beside, remove
 from chatfile.partfile.opening import check_ours, lock
 
@@ -34,7 +34,7 @@ def drop_leftovers(folder: str, name: str) -> None:
     except OSError:
         pass  # another client is at work, it is another user's, or it may not be removed
     finally:
-        let_go(descriptor)
+        close_quietly(descriptor)
 
 
 def _drop(folder: int, part: str, note: str) -> None:
@@ -49,4 +49,4 @@ def _drop(folder: int, part: str, note: str) -> None:
             remove(folder, part)
             remove(folder, note)
     finally:
-        let_go(descriptor)
+        close_quietly(descriptor)

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from chatfile.descriptors import let_go
+from chatfile.fdio import close_quietly
 from chatfile.partfile.names import SAFELY
 
 _LONGEST = 100
@@ -35,7 +35,7 @@ def _read(folder: int, name: str) -> bytes:
     try:
         return os.read(descriptor, _LONGEST)
     finally:
-        let_go(descriptor)
+        close_quietly(descriptor)
 
 
 def write_note(folder: int, name: str, source: Source) -> None:
@@ -44,4 +44,4 @@ def write_note(folder: int, name: str, source: Source) -> None:
     try:
         os.write(descriptor, json.dumps([source.size, source.mtime]).encode())
     finally:
-        let_go(descriptor)  # a note that was not written, or in part, is none: then it all begins anew
+        close_quietly(descriptor)  # a note that was not written, or in part, is none: then it all begins anew

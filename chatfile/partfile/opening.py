@@ -10,7 +10,7 @@ import stat
 import time
 from typing import NamedTuple
 
-from chatfile.descriptors import let_go
+from chatfile.fdio import close_quietly
 from chatfile.partfile.names import PART, SAFELY, leads_to, remove
 
 _ATTEMPTS = 5
@@ -54,10 +54,10 @@ def create_alone(folder: int, part: str) -> Alone:
             raise FileExistsError(errno.EEXIST, "another client was faster")
         os.set_blocking(descriptor, True)
     except (BlockingIOError, FileExistsError):  # it is another client's by now
-        let_go(descriptor)
+        close_quietly(descriptor)
         raise
     except BaseException:
-        let_go(descriptor)
+        close_quietly(descriptor)
         _remove_quietly(folder, part)
         raise
     return Alone(descriptor, is_told_apart)
@@ -75,7 +75,7 @@ def _open_existing(folder: int, part: str) -> Alone | None:
         alone = _take(folder, part, descriptor)
     finally:
         if alone is None or alone.descriptor != descriptor:
-            let_go(descriptor)
+            close_quietly(descriptor)
     return alone
 
 
@@ -103,7 +103,7 @@ def _copied(folder: int, part: str, descriptor: int) -> Alone:
         while piece := os.pread(descriptor, _PIECE, at):
             at += os.write(alone.descriptor, piece)
     except BaseException:
-        let_go(alone.descriptor)
+        close_quietly(alone.descriptor)
         raise
     return alone
 
@@ -123,7 +123,7 @@ def _owner_here(folder: int) -> int:
     try:
         return os.fstat(descriptor).st_uid
     finally:
-        let_go(descriptor)
+        close_quietly(descriptor)
         remove(folder, name)
 
 

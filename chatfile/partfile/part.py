@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from chatfile import errors
-from chatfile.descriptors import let_go
+from chatfile.fdio import close_quietly
 from chatfile.partfile.names import drop_twin, leads_to, names_beside, remove, rename
 from chatfile.partfile.notes import Source, read_note, write_note
 from chatfile.partfile.opening import create_alone, open_alone
@@ -138,7 +138,7 @@ class PartFile:
         except OSError:  # a file system that can't cut: another file in its place is empty as well
             remove(self._folder, self._part)
             descriptor, self.descriptor = self.descriptor, -1
-            let_go(descriptor)
+            close_quietly(descriptor)
             self.descriptor, self._is_told_apart = create_alone(self._folder, self._part)
 
     def _check_space(self, size: int) -> None:
@@ -238,7 +238,7 @@ class PartFile:
     def _close(self) -> None:
         for descriptor in (self.descriptor, self._folder):
             if descriptor >= 0:
-                let_go(descriptor)
+                close_quietly(descriptor)
         self.descriptor = self._folder = -1
 
 

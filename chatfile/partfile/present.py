@@ -8,7 +8,7 @@ import os
 import stat
 import threading
 
-from chatfile.descriptors import let_go
+from chatfile.fdio import close_quietly
 from chatfile.partfile.leftovers import has_leftovers
 from chatfile.partfile.names import SAFELY, drop_twin
 from chatfile.partfile.slices import read_slice
@@ -31,10 +31,10 @@ class PresentFile:
             try:
                 self.size = self._size(directory, name)
             except BaseException:
-                let_go(self._descriptor)
+                close_quietly(self._descriptor)
                 raise
         finally:
-            let_go(directory)
+            close_quietly(directory)
         self._sha256 = hashlib.sha256()
 
     def _size(self, directory: int, name: str) -> int:
@@ -57,4 +57,4 @@ class PresentFile:
     def close(self) -> None:
         """Let go of it."""
         with self._lock:
-            let_go(self._descriptor)
+            close_quietly(self._descriptor)

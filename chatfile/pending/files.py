@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from chatfile import errors, wire
 from chatfile.disk import InThread
-from chatfile.lines import Hold
+from chatfile.lines import PauseReason
 from chatfile.pending.replies import Connection, Pending
 from chatfile.receiving import FileReceiver, Hasher
 
@@ -85,11 +85,11 @@ class FilePending(Pending[Received]):
             raise errors.ProtocolViolation(what=f'"{wire.printable(header.name)}", which was not asked for')
         wire.check_servable(header.name)
         self._header = header
-        self.connection.hold(Hold.DISK)
+        self.connection.pause(PauseReason.DISK)
         accepting = succeed(None) if self.done.called else maybeDeferred(self._accept, header)
         accepting.addCallback(self._receive_into, header.size)
         accepting.addErrback(self._reject, header.size)
-        accepting.addCallback(lambda _: self.connection.release(Hold.DISK))
+        accepting.addCallback(lambda _: self.connection.resume(PauseReason.DISK))
 
     def _receive_into(self, descriptor: int | None, size: int) -> None:
         if self.done.called:
@@ -122,20 +122,20 @@ class FilePending(Pending[Received]):
 
     def pause(self) -> None:
         """The disk is behind."""
-        self.connection.hold(Hold.DISK)
+        self.connection.pause(PauseReason.DISK)
 
     def resume(self) -> None:
         """It is not any more."""
-        self.connection.release(Hold.DISK)
+        self.connection.resume(PauseReason.DISK)
 
     def lend(self) -> socket.socket | None:
         """Let the receiver read, if it can be."""
-        return self.connection.lend_socket()
+        return self.connection.detach_socket()
 
     def take_back(self) -> None:
         """The receiver has read what it wanted."""
         self._expect_end_if_complete(b"")
-        self.connection.release(Hold.LENT)
+        self.connection.resume(PauseReason.DETACHED)
 
     def _expect_end_if_complete(self, rest: bytes) -> None:
         assert self._receiver is not None  # noqa: S101 -- it was given the bytes

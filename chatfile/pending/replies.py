@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatfile import errors, wire
-from chatfile.lines import Hold
+from chatfile.lines import PauseReason
 
 T = TypeVar("T")
 
@@ -27,14 +27,14 @@ class Connection(Protocol):
     def setLineMode(self, extra: bytes = b"") -> None:
         """Lines again, `extra` first."""
 
-    def hold(self, why: Hold) -> None:
+    def pause(self, why: PauseReason) -> None:
         """Read nothing."""
 
-    def release(self, why: Hold) -> None:
+    def resume(self, why: PauseReason) -> None:
         """Read again."""
 
-    def lend_socket(self) -> socket.socket | None:
-        """Let somebody else read, until `Hold.LENT` is released."""
+    def detach_socket(self) -> socket.socket | None:
+        """Let somebody else read, until `PauseReason.DETACHED` is released."""
 
 
 class Pending(Generic[T]):

@@ -15,7 +15,7 @@ import stat
 import time
 from dataclasses import dataclass
 
-from chatfile.descriptors import let_go
+from chatfile.fdio import close_quietly
 
 
 class Why(enum.Enum):
@@ -56,7 +56,7 @@ class Splice:
         try:
             self._from, self._to = os.pipe()
         except OSError:
-            let_go(self._socket)
+            close_quietly(self._socket)
             raise
         try:
             fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, 4 * self.PIECE)
@@ -129,4 +129,4 @@ class Splice:
     def close(self) -> None:
         """Leave the socket to its owner. Not while a call is under way."""
         for descriptor in (self._socket, self._from, self._to):
-            let_go(descriptor)
+            close_quietly(descriptor)

@@ -9,9 +9,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from chatfile.descriptors import let_go
 from chatfile.disk import DiskUnavailable, InThread, behind
 from chatfile.errors import TransferAborted
+from chatfile.fdio import close_quietly
 from chatfile.transports import ILineTransport
 
 
@@ -76,7 +76,7 @@ class FileSender(ABC):
     def _read(self, done: Callable[[Any], None], call: Callable[..., Any], *arguments: object) -> None:
         """Make a call with the descriptor in a thread; `done(result)` if anybody still waits for it by then."""
         descriptor = self._descriptor
-        reading = self._in_thread(call, descriptor, *arguments, unwanted=lambda _: let_go(descriptor))
+        reading = self._in_thread(call, descriptor, *arguments, unwanted=lambda _: close_quietly(descriptor))
         self._reading = reading
         reading.addBoth(self._leave_thread, done)
 
@@ -103,4 +103,4 @@ class FileSender(ABC):
         if self._reading is not None:
             self._reading.cancel()  # a thread may have the descriptor, which is closed behind it
         elif descriptor >= 0:
-            behind(self._in_thread, let_go, descriptor)
+            behind(self._in_thread, close_quietly, descriptor)

@@ -18,7 +18,7 @@ from chatfile import errors, wire
 from chatfile.admission import Seat
 from chatfile.digests import Digests, FileChanged
 from chatfile.disk import InThread, acquire, behind
-from chatfile.lines import Hold, LineProtocol, Phase
+from chatfile.lines import LineProtocol, PauseReason, Phase
 from chatfile.repository import OpenFile, Repository
 from chatfile.sending import FileSender, file_sender
 from chatfile.server.events import Events
@@ -115,7 +115,7 @@ class Conversation(LineProtocol):
 
     def _begin(self, answer: Coroutine[Deferred[Any], Any, None]) -> None:
         self.reply = Reply.WORKING
-        self.hold(Hold.REPLY)
+        self.pause(PauseReason.BUSY)
         self._answering = answering = Deferred.fromCoroutine(answer)
         answering.addErrback(self._failed)
         answering.addCallback(self._end_reply)
@@ -125,7 +125,7 @@ class Conversation(LineProtocol):
         self._promised.end()
         self.reply = Reply.NONE
         self.replied()
-        self.release(Hold.REPLY)
+        self.resume(PauseReason.BUSY)
 
     def replied(self) -> None:
         """An answer that took a while is complete."""
@@ -169,7 +169,7 @@ class Conversation(LineProtocol):
     async def _write(self, data: bytes) -> None:
         """Write, and wait until the peer has taken enough of it."""
         self.transport.write(data)
-        if self.held(Hold.OUTPUT):
+        if self.is_paused_for(PauseReason.BACKPRESSURE):
             self._room = Deferred()
             await self._room
 
@@ -276,12 +276,14 @@ class Conversation(LineProtocol):
     async def _stream(self, opened: OpenFile, offset: int) -> None:
         """Promise the rest of the file and send it. The sender has the transport's producer slot meanwhile."""
         count = opened.size - offset
-        began, sent_before = self.clock.seconds(), self.seat.visit().bytes
+        began, sent_before = self.clock.seconds(), self.seat.record().bytes
         self.reply = Reply.SENDING
         self._promised.begin(self.transport)
         self.say(wire.FileHeader(count, opened.mtime, opened.name))
         self.transport.unregisterProducer()
-        self.release(Hold.OUTPUT)  # if the header was too much for the transport, it is the sender's turn to wait
+        self.resume(
+            PauseReason.BACKPRESSURE
+        )  # if the header was too much for the transport, it is the sender's turn to wait
         self.sender = file_sender(
             self.transport,
             opened.detach(),
@@ -295,7 +297,7 @@ class Conversation(LineProtocol):
             self.transport.registerProducer(self, True)
         finally:
             self.sender = None
-            sent = self.seat.visit().bytes - sent_before
+            sent = self.seat.record().bytes - sent_before
             self._events.sent(self.seat, opened.name, sent, count, self.clock.seconds() - began)
 
     _ANSWERS: ClassVar[dict[type, Callable[[Conversation, Any], Coroutine[Deferred[Any], Any, None]]]] = {

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from chatfile import wire
 from chatfile.admission import Seat
-from chatfile.clocks import Alarm
+from chatfile.timeouts import Timer
 
 
 class SummedLog:
@@ -38,7 +38,7 @@ class SummedLog:
         self._told: Counter[str] = Counter()
         self._told_of_all = 0
         self._others: Counter[str] = Counter()
-        self._due = Alarm(clock, self.sum_up)
+        self._due = Timer(clock, self.sum_up)
 
     def tell(self, host: str, client: str, tell: Callable[..., None], text: str, /, *what: Any, **fields: Any) -> None:
         """Log an event of `client`, who came from `host`, by `tell`, a method of a logger; or add it to the totals.
@@ -55,8 +55,8 @@ class SummedLog:
             return
         self._others["count"] += 1
         self._others.update({total: int(fields[total]) for total in self._totals})
-        if not self._due.is_set:
-            self._due.set(self._began + self.SECONDS - now)
+        if not self._due.is_running:
+            self._due.restart(self._began + self.SECONDS - now)
 
     def _may_tell(self, host: str, client: str) -> bool:
         """Count it, if it may be told; nothing is kept of those that may not."""
@@ -118,7 +118,7 @@ class Events:
 
     def left(self, seat: Seat, why: str) -> None:
         """A client's seat is free again."""
-        visit = seat.visit()
+        visit = seat.record()
         self._left.tell(
             seat.host,
             seat.host,

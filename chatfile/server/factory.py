@@ -9,7 +9,6 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
 from chatfile.admission import Admission
-from chatfile.clocks import Alarm
 from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.repository import Repository
@@ -19,6 +18,7 @@ from chatfile.server.protocol import ChatFileProtocol
 from chatfile.server.standing import StandingRoom
 from chatfile.server.table import Table, Timeouts
 from chatfile.server.visitors import Visitors
+from chatfile.timeouts import Timer
 
 STANDING_ROOM = 64
 """Connections without a seat that are kept at once, unless that is asked for otherwise."""
@@ -70,8 +70,8 @@ class ChatFileFactory(Factory):
             drained.callback(None)
             return drained
         self._table.all_gone = drained
-        deadline = Alarm(self._clock, self._cut_short)
-        deadline.set(seconds)
+        deadline = Timer(self._clock, self._cut_short)
+        deadline.restart(seconds)
         for protocol in list(self._table.connections):
             protocol.shut_down()
         return drained.addBoth(lambda _: deadline.stop())

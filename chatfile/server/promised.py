@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 
-from chatfile.clocks import Alarm
+from chatfile.timeouts import Timer
 from chatfile.transports import has_unwritten, reset_on_close
 
 
@@ -25,7 +25,7 @@ class PromisedSize:
         self._transport: object = None
         self._is_on = False
         self._is_under_way = False
-        self._look = Alarm(clock, self._take_back_if_written)
+        self._look = Timer(clock, self._take_back_if_written)
 
     def begin(self, transport: object) -> None:
         """A header is about to be written to `transport`."""
@@ -38,7 +38,7 @@ class PromisedSize:
         """All that was promised has been written to the transport, or something else in its place."""
         self._is_under_way = False
         if self._is_on:
-            self._look.set(self.LOOK)
+            self._look.restart(self.LOOK)
 
     def take_back(self) -> None:
         """From now on a close is a close: call it before one that is meant, or what the system still has is lost."""
@@ -51,6 +51,6 @@ class PromisedSize:
         if self._is_under_way:
             return
         if has_unwritten(self._transport):
-            self._look.set(self.LOOK)
+            self._look.restart(self.LOOK)
         else:
             self.take_back()

@@ -12,13 +12,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile import errors, tls
-from chatfile.clocks import Alarm, StallWatch
-from chatfile.descriptors import let_go
 from chatfile.disk import behind
-from chatfile.lines import Hold, Phase
+from chatfile.fdio import close_quietly
+from chatfile.lines import PauseReason, Phase
 from chatfile.server.conversation import Conversation, Reply
 from chatfile.server.standing import Claim
 from chatfile.server.table import Table
+from chatfile.timeouts import StallTimeout, Timer
 from chatfile.transports import (
     ILineTransport,
     do_not_pace,
@@ -62,20 +62,11 @@ class ChatFileProtocol(Conversation):
         self._table = table
         self._timeouts = table.timeouts
         self._place = Place.DOOR
-        self._idle = Alarm(table.clock, self._idle_for_too_long)
-        self._line = Alarm(table.clock, self._line_took_too_long)
+        self._idle = Timer(table.clock, self._idle_for_too_long)
+        self._line = Timer(table.clock, self._line_took_too_long)
         self._line_number = 0  # of the unfinished line that the clock is running for
         self._lines_settled = 0
-        self._stall = StallWatch(
-            table.clock,
-            table.timeouts.stall,
-            stalled=self._stalled,
-            moving=self._settle_idle,
-            handed=lambda: self.seat.visit().bytes,
-            waiting=self._transport_is_full,
-            busy=lambda: self.held(Hold.REPLY),
-            within=table.timeouts.idle,
-        )
+        self._stall = StallTimeout(table.clock, table.timeouts.stall, self, self._stalled, within=table.timeouts.idle)
 
     # --- coming ---
 
@@ -85,7 +76,7 @@ class ChatFileProtocol(Conversation):
         self.transport.registerProducer(self, True)
         if ISSLTransport.providedBy(self.transport):
             self._table.stand(self, describe(self.transport.getPeer())[1])
-            self._line.set(self._timeouts.line)
+            self._line.restart(self._timeouts.line)
         else:
             self._let_in()
 
@@ -137,7 +128,7 @@ class ChatFileProtocol(Conversation):
         """After a burst of lines, or a change of what holds them: the clocks follow."""
         if self._place is not Place.SEAT:
             return
-        if self.lines != self._lines_settled or self.held(Hold.REPLY) or not self._idle.is_set:
+        if self.lines != self._lines_settled or self.is_paused_for(PauseReason.BUSY) or not self._idle.is_running:
             self._settle_idle()
         if self._line_number or self.unfinished_line():
             self._settle_line()
@@ -145,25 +136,41 @@ class ChatFileProtocol(Conversation):
 
     def _settle_idle(self) -> None:
         """Nobody is idle while something is under way for them; after that, the clock begins anew."""
-        self._idle.set(0 if self.held(Hold.REPLY) else self._timeouts.idle)
+        self._idle.restart(0 if self.is_paused_for(PauseReason.BUSY) else self._timeouts.idle)
         self._lines_settled = self.lines
 
     def _settle_line(self) -> None:
         """The line clock is absolute, from the first byte on, but stands still while we do not read."""
         if not self.unfinished_line():
             self._line_number = 0
-            self._line.set(0)
+            self._line.restart(0)
             return
         if self._line_number != self.lines + 1:
             self._line_number = self.lines + 1
-            self._line.set(self._timeouts.line)
+            self._line.restart(self._timeouts.line)
         if self.paused:
             self._line.pause()
         else:
             self._line.resume()
 
-    def _transport_is_full(self) -> bool:
-        return self.held(Hold.OUTPUT) or (self.sender is not None and self.sender.waiting)
+    def bytes_written(self) -> int:
+        """See `MonitoredOutput`."""
+        return self.seat.record().bytes if self._place is Place.SEAT else 0
+
+    def has_pending_output(self) -> bool:
+        """See `MonitoredOutput`."""
+        if self.phase is not Phase.OPEN:
+            return super().has_pending_output()
+        return self.is_paused_for(PauseReason.BACKPRESSURE) or (self.sender is not None and self.sender.waiting)
+
+    def is_active(self) -> bool:
+        """See `MonitoredOutput`."""
+        return self.phase is Phase.OPEN and self.is_paused_for(PauseReason.BUSY)
+
+    def on_progress(self) -> None:
+        """See `MonitoredOutput`: nobody is idle who is taking what was sent."""
+        if self.phase is Phase.OPEN:
+            self._settle_idle()
 
     def _idle_for_too_long(self) -> None:
         self._send_away(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
@@ -184,7 +191,7 @@ class ChatFileProtocol(Conversation):
         In a thread: a close takes as long as the owner of the file wants (a file system of its own, a socket that
         lingers). Without this method, Twisted makes it here, and a line in the log of each.
         """
-        behind(self._in_thread, let_go, descriptor)
+        behind(self._in_thread, close_quietly, descriptor)
         self.why_left = "it passed descriptors"
         self.abort()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chatfile import wire
-from chatfile.admission import Admission, Seat, Visit
+from chatfile.admission import Admission, ClientRecord, Seat
 
 
 class Visitors:
@@ -27,21 +27,21 @@ class Visitors:
             self._rows = {each.name: self._rows[each.name] for each in present if each.name in self._rows}
         return len(present), self._pieces(present)
 
-    def _pieces(self, present: list[Seat | Visit]) -> Iterator[bytes]:
+    def _pieces(self, present: list[Seat | ClientRecord]) -> Iterator[bytes]:
         for start in range(0, len(present), self.ROWS):
             yield b"".join(map(self._row, present[start : start + self.ROWS]))
 
-    def _row(self, who: Seat | Visit) -> bytes:
+    def _row(self, who: Seat | ClientRecord) -> bytes:
         row = self._rows.get(who.name)
         if row is None:
-            visit = who.visit() if isinstance(who, Seat) else who
+            visit = who.record() if isinstance(who, Seat) else who
             row = _format(visit)
             if visit.disconnected is not None:
                 self._rows[visit.name] = row
         return row
 
 
-def _format(visit: Visit) -> bytes:
+def _format(visit: ClientRecord) -> bytes:
     row = wire.ClientRow(
         visit.name,
         visit.address,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from chatfile import errors
-from chatfile.admission import Admission, Seat, Visit
+from chatfile.admission import Admission, ClientRecord, Seat
 
 NOON = 1_795_348_800.0
 HERE = "127.0.0.1"
@@ -31,7 +31,7 @@ def _come(admission: Admission, host: str = HERE) -> Seat:
 
 
 def _names(admission: Admission) -> list[str]:
-    return [visit.name for visit in admission.visits()]
+    return [visit.name for visit in admission.records()]
 
 
 def test_as_many_as_the_limit_are_admitted_and_no_more() -> None:
@@ -67,10 +67,10 @@ def test_names_count_admissions_with_two_digits_or_more_and_are_never_used_twice
 def test_who_is_refused_leaves_no_trace_and_burns_no_name() -> None:
     admission = Admission(Wall(), limit=2, limit_per_address=1)
     seat = _come(admission)
-    before = admission.visits()
+    before = admission.records()
     with pytest.raises(errors.AddressFull):
         _come(admission)
-    assert admission.visits() == before
+    assert admission.records() == before
     assert _come(admission, "::1").name == "Client02"
     with pytest.raises(errors.Full):
         _come(admission, "127.0.0.2")
@@ -109,10 +109,10 @@ def test_a_seat_is_released_exactly_once() -> None:
     seat, other = _come(admission), _come(admission)
     wall.seconds += 10
     seat.release()
-    left = seat.visit()
+    left = seat.record()
     wall.seconds += 10
     seat.release()
-    assert seat.visit() == left == admission.visits()[0]
+    assert seat.record() == left == admission.records()[0]
     assert admission.taken == 1
     _come(admission)
     with pytest.raises(errors.Full):
@@ -125,14 +125,14 @@ def test_a_visit_tells_when_where_and_how_much() -> None:
     wall = Wall()
     admission = Admission(wall)
     seat = admission.admit("[::1]:50914", "::1")
-    assert admission.visits() == [Visit("Client01", "[::1]:50914", NOON, None, 0, 0)]
+    assert admission.records() == [ClientRecord("Client01", "[::1]:50914", NOON, None, 0, 0)]
     seat.count_bytes(70)
     seat.count_bytes(5)
     seat.count_file()
     wall.seconds += 60
-    assert admission.visits() == [Visit("Client01", "[::1]:50914", NOON, None, 1, 75)]
+    assert admission.records() == [ClientRecord("Client01", "[::1]:50914", NOON, None, 1, 75)]
     seat.release()
-    assert admission.visits() == [Visit("Client01", "[::1]:50914", NOON, NOON + 60, 1, 75)]
+    assert admission.records() == [ClientRecord("Client01", "[::1]:50914", NOON, NOON + 60, 1, 75)]
 
 
 def test_nobody_leaves_before_coming_though_the_wall_clock_steps_back() -> None:
@@ -141,7 +141,7 @@ def test_nobody_leaves_before_coming_though_the_wall_clock_steps_back() -> None:
     seat = _come(admission)
     wall.seconds -= 3600
     seat.release()
-    assert seat.visit().disconnected == NOON
+    assert seat.record().disconnected == NOON
 
 
 def test_the_history_is_bounded_and_the_earliest_leaver_goes_first() -> None:
@@ -188,7 +188,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.admission = Admission(self.wall, limit=limit, limit_per_address=per_address, history=history)
         self.limit, self.per_address, self.history = limit, per_address, history
         self.hosts: dict[str, str] = {}
-        self.rows: list[Visit] = []
+        self.rows: list[ClientRecord] = []
         self.leavers: list[str] = []
 
     @rule(seconds=st.integers(-1000, 1000))
@@ -206,7 +206,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         seat = _come(self.admission, host)
         assert seat.name == f"Client{len(self.hosts) + 1:02d}"
         self.hosts[seat.name] = host
-        self.rows.append(Visit(seat.name, seat.address, self.wall.seconds, None, 0, 0))
+        self.rows.append(ClientRecord(seat.name, seat.address, self.wall.seconds, None, 0, 0))
         return seat
 
     @rule(seat=seats, count=st.integers(1, 1000), complete=st.booleans())
@@ -240,7 +240,7 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_cache_is_what_happened(self) -> None:
-        assert self.admission.visits() == self.rows
+        assert self.admission.records() == self.rows
         assert self.admission.taken == sum(row.disconnected is None for row in self.rows)
 
 

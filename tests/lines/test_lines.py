@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from chatfile.lines import Hold, LineProtocol
+from chatfile.lines import LineProtocol, PauseReason
 from tests.support.transports import MemoryTransport, turn_over
 
 LIMIT = 10
@@ -29,7 +29,7 @@ class Recorder(LineProtocol):
     def lineReceived(self, line: bytes) -> None:
         self.seen.append(line)
         if line == b"hold":
-            self.hold(Hold.REPLY)
+            self.pause(PauseReason.BUSY)
         elif line == b"close":
             self.close()
         elif line == b"abort":
@@ -160,18 +160,18 @@ def test_held_lines_wait_and_no_more_is_read_than_a_little() -> None:
     assert (protocol.seen, transport.producerState) == ([b"hold"], "producing")
     protocol.dataReceived(b"\r" * (protocol.READ_AHEAD - 6))
     assert transport.producerState == "paused"
-    protocol.release(Hold.REPLY)
+    protocol.resume(PauseReason.BUSY)
     assert (protocol.seen, transport.producerState) == ([b"hold", b"later", "too long"], "producing")
 
 
 def test_all_reasons_must_go_before_lines_come() -> None:
     protocol, _, _ = connected()
-    protocol.hold(Hold.OUTPUT)
+    protocol.pause(PauseReason.BACKPRESSURE)
     protocol.dataReceived(b"a\n")
-    protocol.hold(Hold.DISK)
-    protocol.release(Hold.OUTPUT)
+    protocol.pause(PauseReason.DISK)
+    protocol.resume(PauseReason.BACKPRESSURE)
     assert protocol.seen == []
-    protocol.release(Hold.DISK)
+    protocol.resume(PauseReason.DISK)
     assert protocol.seen == [b"a"]
 
 
@@ -180,9 +180,9 @@ def test_an_end_behind_held_lines_waits_for_them() -> None:
     protocol.dataReceived(b"hold\nb\nhold")
     protocol.readConnectionLost()
     assert protocol.seen == [b"hold"]
-    protocol.release(Hold.REPLY)
+    protocol.resume(PauseReason.BUSY)
     assert protocol.seen == [b"hold", b"b", b"hold"]
-    protocol.release(Hold.REPLY)
+    protocol.resume(PauseReason.BUSY)
     assert protocol.seen == [b"hold", b"b", b"hold", "end"]
 
 
@@ -190,7 +190,7 @@ def test_after_its_end_the_peer_is_not_read_again() -> None:
     protocol, transport, _ = connected()
     protocol.dataReceived(b"hold\n" + b"\n" * protocol.READ_AHEAD)
     protocol.readConnectionLost()
-    protocol.release(Hold.REPLY)
+    protocol.resume(PauseReason.BUSY)
     assert transport.producerState == "paused"
 
 
@@ -222,7 +222,7 @@ def test_an_unfinished_line_is_known() -> None:
 def test_a_close_flushes_half_closes_and_drops_what_still_comes() -> None:
     protocol, transport, clock = connected()
     protocol.dataReceived(b"hold\n")
-    protocol.release(Hold.REPLY)
+    protocol.resume(PauseReason.BUSY)
     protocol.dataReceived(b"close\nignored\n")
     assert transport.half_closed
     assert not transport.disconnecting
@@ -237,7 +237,7 @@ def test_a_close_flushes_half_closes_and_drops_what_still_comes() -> None:
 
 def test_a_close_reads_on_to_see_the_peers_end() -> None:
     protocol, transport, _ = connected()
-    protocol.hold(Hold.OUTPUT)
+    protocol.pause(PauseReason.BACKPRESSURE)
     protocol.dataReceived(b"\n" * protocol.READ_AHEAD)
     protocol.close()
     assert transport.producerState == "producing"
@@ -283,7 +283,7 @@ def test_a_lost_connection_leaves_no_timer(last: bytes) -> None:
     protocol.dataReceived(last)
     protocol.connectionLost(Failure(ConnectionDone()))
     assert clock.getDelayedCalls() == []
-    protocol.release(Hold.REPLY)
+    protocol.resume(PauseReason.BUSY)
     assert b"waiting" not in protocol.seen
 
 
@@ -300,10 +300,10 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> object:
 
 def test_while_the_socket_is_lent_nothing_is_read(plain: object) -> None:
     protocol, transport, _ = connected()
-    assert protocol.lend_socket() is plain
-    assert (protocol.held(Hold.LENT), transport.producerState) == (True, "paused")
-    assert protocol.lend_socket() is None, "it is lent once"
-    protocol.release(Hold.LENT)
+    assert protocol.detach_socket() is plain
+    assert (protocol.is_paused_for(PauseReason.DETACHED), transport.producerState) == (True, "paused")
+    assert protocol.detach_socket() is None, "it is lent once"
+    protocol.resume(PauseReason.DETACHED)
     assert transport.producerState == "producing"
     protocol.dataReceived(b"a\n")
     assert protocol.seen == [b"a"]
@@ -313,7 +313,7 @@ def test_while_the_socket_is_lent_nothing_is_read(plain: object) -> None:
 def test_what_would_not_be_read_in_order_is_not_lent(plain: object, way: str) -> None:
     protocol, _, _ = connected()
     if way == "held":
-        protocol.hold(Hold.REPLY)
+        protocol.pause(PauseReason.BUSY)
     elif way == "unread":
         protocol.dataReceived(b"begun")
     elif way == "ended":
@@ -321,18 +321,18 @@ def test_what_would_not_be_read_in_order_is_not_lent(plain: object, way: str) ->
         protocol.readConnectionLost()
     else:
         protocol.close()
-    assert protocol.lend_socket() is None
-    assert not protocol.held(Hold.LENT)
+    assert protocol.detach_socket() is None
+    assert not protocol.is_paused_for(PauseReason.DETACHED)
 
 
 def test_a_transport_that_is_not_plain_is_not_lent() -> None:
     protocol, transport, _ = connected()
-    assert (protocol.lend_socket(), transport.producerState) == (None, "producing")
+    assert (protocol.detach_socket(), transport.producerState) == (None, "producing")
 
 
 def test_a_close_while_the_socket_is_lent_is_a_reset(plain: object) -> None:
     protocol, transport, _ = connected()
-    protocol.lend_socket()
+    protocol.detach_socket()
     protocol.close()
     assert (transport.aborted, transport.producerState) == (True, "paused"), "there are never two readers"
 
@@ -367,7 +367,7 @@ def test_lines_taken_at_once_are_counted() -> None:
 def test_lines_are_not_taken_past_what_comes_first(way: str) -> None:
     protocol = greedy()
     if way == "held":
-        protocol.hold(Hold.REPLY)
+        protocol.pause(PauseReason.BUSY)
     elif way == "raw":
         protocol.setRawMode()
     else:

@@ -229,7 +229,7 @@ class ConversationMachine(RuleBasedStateMachine):
     @invariant()
     def seats_and_names_are_as_promised(self) -> None:
         here = self.house.server.connected()
-        visits = [visit.name for visit in self.house.server.admission.visits()]
+        visits = [visit.name for visit in self.house.server.admission.records()]
         assert len(here) <= SEATS
         assert visits == sorted(visits)
         assert set(here) <= set(visits) <= set(self.welcomed)
@@ -238,7 +238,7 @@ class ConversationMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_cache_counts_what_arrived(self) -> None:
-        rows = {visit.name: (visit.files, visit.bytes) for visit in self.house.server.admission.visits()}
+        rows = {visit.name: (visit.files, visit.bytes) for visit in self.house.server.admission.records()}
         for guest in self.guests:
             if guest.has_heard_everything() and guest.judge.name in rows:
                 assert rows[guest.judge.name] == (guest.judge.files, guest.judge.bytes)

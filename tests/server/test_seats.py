@@ -73,13 +73,13 @@ def test_the_seat_is_free_again_however_the_client_went(server: Server, goes: Ca
     server.admission.limit = 1
     peer = server.greeted()
     goes(peer)
-    (visit,) = server.admission.visits()
+    (visit,) = server.admission.records()
     assert visit.disconnected is not None
     assert visit.disconnected >= visit.connected
     assert server.connect().transport.lines() == [WELCOME % 2]
     server.clock.advance(1)
     peer.vanishes()  # the end of the connection comes later, or again, and changes nothing
-    assert server.admission.visits()[0] == visit
+    assert server.admission.records()[0] == visit
     assert server.connected() == ["Client02"]
 
 

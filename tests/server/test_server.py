@@ -224,7 +224,7 @@ def test_a_file_that_shrank_behind_its_last_byte_is_told_as_changed(tmp_path: Pa
     threads.run_all()
     header, body, changed, goes_on = peer.transport.lines()
     assert (header[:6], body, changed.split()[:2], goes_on) == (b"FILE 2", b"x", [b"ERROR", b"changed"], b"hello ACK")
-    assert server.admission.visits()[0].files == 0
+    assert server.admission.records()[0].files == 0
 
 
 def test_a_file_rewritten_under_the_hash_is_told_as_changed(tmp_path: Path) -> None:

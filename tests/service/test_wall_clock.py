@@ -23,7 +23,7 @@ from twisted.internet.pollreactor import PollReactor
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.threads import deferToThread
 
-from chatfile.clocks import use_monotonic_clock
+from chatfile.timeouts import use_monotonic_clock
 from tests.support import ROOT
 from tests.support.hostile import GREET, Do, Hear, HostileServer, Send, Step
 from tests.support.processes import PATIENCE, ServerProcess, client_command, run_client
@@ -197,7 +197,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from chatfile import errors
 from chatfile.client import connect
-from chatfile.clocks import use_monotonic_clock
+from chatfile.timeouts import use_monotonic_clock
 
 async def main():
     try:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from chatfile import tls
-from chatfile.admission import Admission, Visit
+from chatfile.admission import Admission, ClientRecord
 from chatfile.digests import Digests
 from chatfile.disk import Disk
 from chatfile.repository import Repository
@@ -40,9 +40,9 @@ class EncryptedServer:
         self._ports = [reactor.listenTCP(0, factory, interface="127.0.0.1") for factory in factories]
         self.port, self.plain_port = (port.getHost().port for port in self._ports)
 
-    def visits(self) -> list[Visit]:
+    def records(self) -> list[ClientRecord]:
         """Who came in so far."""
-        return self._admission.visits()
+        return self._admission.records()
 
     async def end(self) -> None:
         """Nobody new, and everybody gone."""

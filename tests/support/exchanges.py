@@ -120,7 +120,7 @@ class Exchange(ABC):
 
     def sends(self, count: int) -> None:
         """Go on until `count` bytes of files were given to the transport."""
-        self.until(lambda: self.server.admission.visits()[0].bytes >= count)
+        self.until(lambda: self.server.admission.records()[0].bytes >= count)
 
     def hashes(self, turns: int) -> None:
         """Let the hashing go on for some turns, and send nothing meanwhile."""

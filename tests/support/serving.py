@@ -123,7 +123,7 @@ class Server:
 
     def connected(self) -> list[str]:
         """The names of who is connected."""
-        return [visit.name for visit in self.admission.visits() if visit.disconnected is None]
+        return [visit.name for visit in self.admission.records() if visit.disconnected is None]
 
 
 def pass_time(clock: Clock, seconds: float) -> None:

@@ -9,7 +9,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from chatfile import clocks
+from chatfile import timeouts
 from chatfile.lines import protocol as lines_protocol
 from chatfile.server import protocol as server_protocol
 from tests.support.transports import MemoryTransport
@@ -138,6 +138,6 @@ class Wire(MemoryTransport):
 
 def let_the_system_tell(patch: pytest.MonkeyPatch) -> None:
     """What a socket's system tells of it, a `Wire` tells itself."""
-    patch.setattr(clocks, "acknowledged_bytes", lambda wire: wire.taken)
-    for module in (clocks, lines_protocol, server_protocol):
+    patch.setattr(timeouts, "acknowledged_bytes", lambda wire: wire.taken)
+    for module in (timeouts, lines_protocol, server_protocol):
         patch.setattr(module, "outstanding_bytes", lambda wire: len(wire.unread))

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from chatfile import descriptors, digests, downloads, errors, repository
+from chatfile import digests, downloads, errors, fdio, repository
 from chatfile.downloads import Download, download
 from chatfile.lines import Phase
 from chatfile.partfile import names, notes, opening, part
@@ -29,7 +29,7 @@ from tests.support.serving import OLD
 from tests.support.torture import NOTHING, SHORT, Fault, Seam, done_but_refused, refused
 
 PARTFILE = (part, opening, names, notes)
-TRANSFER = (digests, sender, copying, zerocopy, pages, receiver, following, splicing, descriptors)
+TRANSFER = (digests, sender, copying, zerocopy, pages, receiver, following, splicing, fdio)
 PIECE = 32 * 1024
 SMALLER = [
     (copying.CopyingSender, "PIECE", 2 * PIECE),

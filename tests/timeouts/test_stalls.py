@@ -1,4 +1,4 @@
-"""The watch over what the peer takes, with fakes and on real sockets."""
+"""The timeout of a peer that takes nothing, with fakes and on real sockets."""
 
 from __future__ import annotations
 
@@ -11,34 +11,46 @@ from types import SimpleNamespace
 import pytest
 from twisted.internet.task import Clock
 
-from chatfile.clocks import StallWatch
+from chatfile.timeouts import StallTimeout
 from chatfile.transports import acknowledged_bytes, outstanding_bytes
 
 STEP = 2**-4
 Pair = tuple[socket.socket, socket.socket]
 
 
+class Output:
+    """A connection's output as the test says that it is."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.written = 0
+        self.is_pending = True
+        self.is_busy = False
+        self.progress: list[float] = []
+        self._clock = clock
+
+    def bytes_written(self) -> int:
+        return self.written
+
+    def has_pending_output(self) -> bool:
+        return self.is_pending
+
+    def is_active(self) -> bool:
+        return self.is_busy
+
+    def on_progress(self) -> None:
+        self.progress.append(self._clock.seconds())
+
+
 class Watched:
-    """A watch over a transport; without a socket, the counts that the test sets must do."""
+    """A timeout over a transport; without a socket, the counts that the test sets must do."""
 
     def __init__(self, seconds: float = 8, sock: socket.socket | None = None) -> None:
         self.clock = Clock()
         self.transport = SimpleNamespace(socket=sock)
-        self.handed = 0
-        self.waiting = True
-        self.busy = False
+        self.output = Output(self.clock)
         self.stalled: list[float] = []
-        self.moving: list[float] = []
-        self.watch = StallWatch(
-            self.clock,
-            seconds,
-            stalled=lambda: self.stalled.append(self.clock.seconds()),
-            moving=lambda: self.moving.append(self.clock.seconds()),
-            handed=lambda: self.handed,
-            waiting=lambda: self.waiting,
-            busy=lambda: self.busy,
-        )
-        self.watch.start(self.transport)
+        self.timeout = StallTimeout(self.clock, seconds, self.output, lambda: self.stalled.append(self.clock.seconds()))
+        self.timeout.start(self.transport)
 
     def timers(self) -> int:
         return len(self.clock.getDelayedCalls())
@@ -55,8 +67,8 @@ def test_a_peer_that_takes_nothing_is_stalled_once_at_the_limit() -> None:
     watched = Watched(8)
     watched.wait(100)
     assert watched.stalled_behind(8)
-    assert watched.moving
-    assert max(watched.moving) < watched.stalled[0]
+    assert watched.output.progress
+    assert max(watched.output.progress) < watched.stalled[0]
     assert watched.timers() == 0
 
 
@@ -64,48 +76,48 @@ def test_a_peer_that_takes_a_byte_now_and_then_is_not_stalled_before_it_stops() 
     watched = Watched(8)
     for _ in range(20):
         watched.wait(7)
-        watched.handed += 1
+        watched.output.written += 1
     assert watched.stalled == []
     watched.wait(100)
     assert watched.stalled_behind(140 + 8)
 
 
-def test_the_watch_ends_by_itself_when_nothing_is_outstanding_and_can_be_started_again() -> None:
+def test_it_ends_by_itself_when_nothing_is_outstanding_and_can_be_started_again() -> None:
     watched = Watched(8)
     watched.wait(5)
-    watched.waiting = False
+    watched.output.is_pending = False
     watched.wait(1)
     assert watched.timers() == 0
     watched.wait(94)
-    watched.waiting = True
-    watched.watch.start(watched.transport)
+    watched.output.is_pending = True
+    watched.timeout.start(watched.transport)
     watched.wait(100)
     assert watched.stalled_behind(100 + 8)
 
 
 def test_a_peer_that_has_taken_everything_is_not_stalled_while_more_is_on_its_way() -> None:
     watched = Watched(8)
-    watched.waiting, watched.busy = False, True
+    watched.output.is_pending, watched.output.is_busy = False, True
     watched.wait(92)
     assert watched.stalled == []
-    watched.waiting = True
+    watched.output.is_pending = True
     watched.wait(100)
     assert watched.stalled_behind(92 + 8)
 
 
-def test_the_watch_ends_by_itself_when_no_more_is_on_its_way() -> None:
+def test_it_ends_by_itself_when_no_more_is_on_its_way() -> None:
     watched = Watched(8)
-    watched.waiting, watched.busy = False, True
+    watched.output.is_pending, watched.output.is_busy = False, True
     watched.wait(50)
-    watched.busy = False
+    watched.output.is_busy = False
     watched.wait(1)
     assert watched.timers() == 0
 
 
-def test_starting_a_watch_that_runs_neither_doubles_nor_delays_it() -> None:
+def test_starting_a_timeout_that_runs_neither_doubles_nor_delays_it() -> None:
     watched = Watched(8)
     for _ in range(9):
-        watched.watch.start(watched.transport)
+        watched.timeout.start(watched.transport)
         assert watched.timers() == 1
         watched.wait(1)
     assert watched.stalled_behind(8)
@@ -115,16 +127,16 @@ def test_without_a_limit_nobody_is_stalled_and_whoever_moves_is_still_told() -> 
     watched = Watched(0)
     watched.wait(200)
     assert watched.stalled == []
-    assert watched.moving
+    assert watched.output.progress
 
 
-def test_a_watch_that_was_stopped_leaves_no_timer() -> None:
+def test_a_timeout_that_was_stopped_leaves_no_timer() -> None:
     watched = Watched(8)
-    watched.watch.stop()
-    watched.watch.stop()
+    watched.timeout.stop()
+    watched.timeout.stop()
     assert watched.timers() == 0
     watched.wait(100)
-    assert watched.stalled == watched.moving == []
+    assert watched.stalled == watched.output.progress == []
 
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a peer acknowledged")
@@ -199,9 +211,9 @@ def test_what_the_system_takes_on_behalf_of_a_peer_that_reads_nothing_does_not_c
     near, _ = pair
     sent = _fill(near)
     watched = Watched(8, near)
-    watched.waiting = False
+    watched.output.is_pending = False
     for _ in range(10):
-        watched.handed += sent
+        watched.output.written += sent
         watched.wait(1)
     assert watched.stalled_behind(8)
 

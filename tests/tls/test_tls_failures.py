@@ -108,7 +108,7 @@ async def test_a_server_that_does_not_prove_who_it_is_is_left_and_told_of(
     server = start(papers.kinds[kind])
     why = await tried(address(server.port, papers.ours))
     assert [fact for fact in facts if fact not in why] == []
-    assert server.visits() == []
+    assert server.records() == []
 
 
 @pytest_twisted.ensureDeferred
@@ -137,14 +137,14 @@ async def test_who_has_another_certificate_gets_no_seat_and_is_told(
     server = start(papers.good, papers.ours)
     why = await tried(address(server.port, papers.ours, certificate=papers.strangers[kind]))
     assert [fact for fact in ("your", *facts) if fact not in why] == []
-    assert server.visits() == []
+    assert server.records() == []
 
 
 @pytest_twisted.ensureDeferred
 async def test_who_has_no_certificate_gets_no_seat_and_is_told_how_to_give_one(start: Start, papers: Papers) -> None:
     server = start(papers.good, papers.ours)
     assert "--cert" in await tried(address(server.port, papers.ours))
-    assert server.visits() == []
+    assert server.records() == []
 
 
 # --- who does not speak TLS ---

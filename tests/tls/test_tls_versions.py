@@ -80,7 +80,7 @@ async def test_who_has_none_gets_no_seat(
     server: EncryptedServer, papers: Papers, version: ssl.TLSVersion, reason: str
 ) -> None:
     made = context(ssl.PROTOCOL_TLS_CLIENT, version, papers, None)
-    assert (await deferToThread(greeting, server.port, made), server.visits()) == (reason, [])
+    assert (await deferToThread(greeting, server.port, made), server.records()) == (reason, [])
 
 
 @pytest.mark.parametrize("version", OLD)
@@ -90,7 +90,7 @@ async def test_nobody_comes_in_with_an_old_version(
 ) -> None:
     made = context(ssl.PROTOCOL_TLS_CLIENT, version, papers, papers.client)
     assert await deferToThread(greeting, server.port, made) == "TLSV1_ALERT_PROTOCOL_VERSION"
-    assert server.visits() == []
+    assert server.records() == []
 
 
 # --- our client ---

@@ -6,7 +6,7 @@ import errno
 import os
 
 
-def let_go(descriptor: int) -> None:
+def close_quietly(descriptor: int) -> None:
     """Close `descriptor`, through which nothing was written that somebody counts on.
 
     It is gone even where close(2) fails, and what that would tell is the end of writing only.
