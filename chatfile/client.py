@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from chatfile import disk, errors, wire
 from chatfile.disk import InThread
 from chatfile.endpoints import connect_to, parse_server
-from chatfile.lines import LineProtocol, Phase
+from chatfile.lines import LineProtocol
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
 from chatfile.reasons import why_lost
 from chatfile.receiving import Hasher
@@ -144,12 +144,12 @@ class ChatFileClient(LineProtocol):
 
     def _ask(self, request: wire.Request, pending: Pending[Any]) -> Deferred[Any]:
         line = wire.format_request(request)
-        if self.phase is not Phase.OPEN or self._end is not None:
+        if not self.is_receiving or self._end is not None:
             raise self._end or errors.ServerClosed
         pending.join(self)
         self._pending.append(pending)
         self.sendLine(line)
-        self.inputSettled()
+        self.readStateChanged()
         return pending.done
 
     # --- the connection ---
@@ -161,7 +161,7 @@ class ChatFileClient(LineProtocol):
         greeting = LinePending(wire.Welcome, _is_usable)
         greeting.join(self)
         self._pending.append(greeting)
-        self.inputSettled()
+        self.readStateChanged()
         greeting.done.addCallback(self._introduce)
         greeting.done.addCallbacks(lambda _: self.greeted.callback(None), self.greeted.errback)
 
@@ -209,16 +209,16 @@ class ChatFileClient(LineProtocol):
         assert isinstance(pending, FilePending)  # noqa: S101 -- only it sets raw mode
         pending.receive_bytes(data)
 
-    def inputSettled(self) -> None:
+    def readStateChanged(self) -> None:
         """A whole line, or bytes of a file, begin the patience anew; it stands still while we do not read.
 
         What comes in trickles is no progress before its line is whole, nor is another request of ours.
         """
-        if not self._pending or self.phase is not Phase.OPEN:
+        if not self._pending or not self.is_receiving:
             self._silence.restart(0)
             return
         due = self._pending[0]
-        progress = (self.lines, due.came, due.hashing)
+        progress = (self.line_count, due.came, due.hashing)
         if progress != self._progress:
             self._progress = progress
             extra = min(due.hashing / HASHING_RATE, LONGEST_HASHING)

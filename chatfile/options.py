@@ -15,7 +15,7 @@ from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromSt
 from twisted.python import usage
 
 from chatfile import errors, tls
-from chatfile.server import STANDING_ROOM
+from chatfile.server import MAX_UNSEATED
 from chatfile.version import program_and_version
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ UNREAD = 141
 DEFAULT_FILES = "server_files"
 RESERVED_DESCRIPTORS = 32
 """Descriptors that the process needs beside its clients' sockets; where they run out, a file is `unavailable`."""
-LEAST_STANDING_ROOM = 8
+LEAST_UNSEATED = 8
 """Connections without a seat that are kept at once, however few descriptors there are: some of the reserved ones."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -154,7 +154,7 @@ class Options(usage.Options):
         for description in self["endpoints"]:
             _check_endpoint(description)
         self["tls"] = _checked_tls(self)
-        self["standing-room"] = _standing_room(self["max-clients"])
+        self["max-unseated"] = _max_unseated(self["max-clients"])
         self["folder"] = _checked_folder(self["files"])  # last, for it may create it
 
 
@@ -273,18 +273,18 @@ def _checked_folder(folder: str) -> str:
     return path
 
 
-def _standing_room(max_clients: int) -> int:
+def _max_unseated(max_clients: int) -> int:
     """How many connections without a seat are kept; never so many that those with one run out of descriptors.
 
     Raises UsageError where there are too few for the clients alone.
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
-        return STANDING_ROOM
+        return MAX_UNSEATED
     needed = max_clients + RESERVED_DESCRIPTORS
     if needed > limit:
         raise usage.UsageError(
             f"--max-clients: this process may open {limit} descriptors, which is too few for {max_clients} clients; "
             f"raise the limit (ulimit -n {needed + 2 * max_clients}) or lower --max-clients"
         )
-    return max(LEAST_STANDING_ROOM, min(STANDING_ROOM, (limit - needed) // 2))
+    return max(LEAST_UNSEATED, min(MAX_UNSEATED, (limit - needed) // 2))

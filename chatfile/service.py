@@ -186,6 +186,6 @@ def makeService(options: Options) -> ChatFileService:
         timeouts=Timeouts(
             options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
         ),
-        standing_room=options["standing-room"],
+        max_unseated=options["max-unseated"],
     )
     return ChatFileService(factory, options["folder"], options["endpoints"], options["drain-timeout"], options["tls"])

@@ -14,7 +14,6 @@ from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.session import BREAKS, Reconnect, Session
 from chatfile.cli.views import KEPT
 from chatfile.cli.wanted import is_pattern, matching
-from chatfile.lines import Phase
 
 
 class Getting:
@@ -101,7 +100,7 @@ class Getting:
     def _is_connected(self) -> bool:
         """Not over a connection that is busy with the rest of a file that could not be written."""
         client = self._session.client
-        return client.phase is Phase.OPEN and not client.is_dropping and not self._is_over
+        return client.is_receiving and not client.is_dropping and not self._is_over
 
     async def _connect_again(self) -> bool:
         """Once for each break: where that fails, it is over."""

@@ -14,7 +14,6 @@ from twisted.internet.interfaces import IReactorFromThreads
 from chatfile import errors, wire
 from chatfile.cli.exits import Exit, exit_code
 from chatfile.cli.session import Session, attempt, leave, name_in
-from chatfile.lines import Phase
 
 _STDIN = 0
 _CHUNK = 65536
@@ -102,7 +101,7 @@ class Piped:
         while (line := await self._next_line()) is not None:
             failed = await self._carry_out(line)
             code = code or failed
-            if self._session.client.phase is not Phase.OPEN:
+            if not self._session.client.is_receiving:
                 break
         return code or await leave(self._session)
 

@@ -1,120 +1,389 @@
-"""Lines in both directions, and the ends of a connection."""
+"""The line protocol that both ends extend: lines in turns, pausing, half-close, and a close that loses nothing.
+
+The states of a connection, and what leads from one to the next:
+
+    OPEN ---- the peer half-closes ----------------------> HALF_CLOSED
+     | |                                                        |
+     | +----- we close, and can't half-close ----------+        | all is delivered: we close
+     |                                                 v        v
+     | we close                                      DISCONNECTING
+     v                                                 ^        ^
+    FLUSHING ---- the peer half-closes ----------------+        | that, or the peer has it all
+     |                                                          |
+     +---- all is with the system ----------------------> LINGERING
+
+From each of them a reset leads to ABORTED, and the loss of the connection, last of all, to CLOSED.
+"""
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+import enum
+import socket
+
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer, IReactorTime
+from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatfile.lines.incoming import LineInput
-from chatfile.lines.states import Input, PauseReason, Phase
+from chatfile.lines.splitter import LineSplitter, Skipped
 from chatfile.timeouts import StallTimeout, Timer
-from chatfile.transports import is_half_closable, outstanding_bytes
+from chatfile.transports import ILineTransport, is_half_closable, outstanding_bytes, plain_socket
 
 
-@implementer(IHalfCloseableProtocol)
-class LineProtocol(LineInput):
-    """A conversation in lines, and its end."""
+class ConnectionState(enum.Enum):
+    """How far a connection is."""
 
-    __slots__ = ("_flush", "_linger")
+    OPEN = "both sides can talk; lines are delivered"
+    HALF_CLOSED = "the peer has half-closed; what came before that is delivered, and then it is closed"
+    FLUSHING = "closing: what was written goes out, our end behind it; what still comes is dropped"
+    LINGERING = "closing: our end is out, and the peer is given time to fetch it all"
+    DISCONNECTING = "closing: the connection is gone as soon as what was written is out"
+    ABORTED = "reset, and about to be lost"
+    CLOSED = "there is no connection"
+
+
+class ConnectionEvent(enum.Enum):
+    """What leads from one state to the next."""
+
+    PEER_CLOSED = "the peer has half-closed"
+    HALF_CLOSE = "we close, our own side first"
+    DISCONNECT = "we close both sides"
+    FLUSHED = "everything written is with the system, and our end behind it"
+    ABORT = "we reset the connection"
+    LOST = "the connection is gone"
+
+
+_S, _E = ConnectionState, ConnectionEvent
+TRANSITIONS: dict[ConnectionState, dict[ConnectionEvent, ConnectionState]] = {
+    _S.OPEN: {
+        _E.PEER_CLOSED: _S.HALF_CLOSED,
+        _E.HALF_CLOSE: _S.FLUSHING,
+        _E.DISCONNECT: _S.DISCONNECTING,
+        _E.ABORT: _S.ABORTED,
+        _E.LOST: _S.CLOSED,
+    },
+    _S.HALF_CLOSED: {_E.DISCONNECT: _S.DISCONNECTING, _E.ABORT: _S.ABORTED, _E.LOST: _S.CLOSED},
+    _S.FLUSHING: {
+        _E.PEER_CLOSED: _S.DISCONNECTING,
+        _E.FLUSHED: _S.LINGERING,
+        _E.ABORT: _S.ABORTED,
+        _E.LOST: _S.CLOSED,
+    },
+    _S.LINGERING: {
+        _E.PEER_CLOSED: _S.DISCONNECTING,
+        _E.DISCONNECT: _S.DISCONNECTING,
+        _E.ABORT: _S.ABORTED,
+        _E.LOST: _S.CLOSED,
+    },
+    _S.DISCONNECTING: {_E.PEER_CLOSED: _S.DISCONNECTING, _E.ABORT: _S.ABORTED, _E.LOST: _S.CLOSED},
+    _S.ABORTED: {_E.LOST: _S.CLOSED},
+    _S.CLOSED: {_E.LOST: _S.CLOSED},
+}
+"""Every event that is legal in a state, and the state that it leads to; all others are faults of ours."""
+_RECEIVING = (_S.OPEN, _S.HALF_CLOSED)
+"""The states in which lines are delivered."""
+
+
+class IllegalEvent(Exception):
+    """An event in a state that has no place for it: a fault of our own, or of the transport."""
+
+
+class PauseReason(enum.Enum):
+    """Why no line is delivered, and soon nothing read; there can be several reasons at once."""
+
+    BACKPRESSURE = "the peer has not taken what was written"
+    BUSY = "a response is under way"
+    YIELD = "other connections have their turn"
+    DISK = "what was read has not reached the disk"
+    DETACHED = "something else reads the socket"
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class LineProtocol(LineReceiver):
+    """A conversation in lines, in both directions, from the connection to its end.
+
+    Twisted's `LineReceiver` with its contract kept. A subclass implements `lineReceived`, `rawDataReceived` and
+    `lineTooLong`.
+    """
+
+    # An idle client is to cost little, and a dict of so many attributes is 1.5 KB.
+    __slots__ = ("_flush", "_is_reading", "_linger", "_pauses", "_splitter", "_turn", "clock", "state")
+    delimiter = b"\n"
+    MAX_LENGTH = 4096
+    TURN = 64
+    """Lines delivered before the other connections have their turn."""
+    READ_AHEAD = 16 * 1024
+    """Bytes kept while lines are paused before reading stops too; as long as we read, a reset is noticed at once."""
+    HEARS_TELNET = True
+    """Whether the peer may be a telnet client: then its commands and negotiation are taken out."""
+    LAST_LINE_COUNTS = True
+    """Whether what the peer said last is a line even without LF."""
     LINGER = 0.5
     """Seconds of patience after the last byte of a close was acknowledged: a close with unread input is a reset."""
-
     flush_timeout: float = 5.0
     """Seconds a close is given while the peer takes nothing; 0 means for ever."""
 
+    transport: ILineTransport
+
     def __init__(self, clock: IReactorTime) -> None:
-        super().__init__(clock)
-        self._linger = Timer(clock, self._stop_lingering)
+        """Wait for the connection; `clock` measures all times."""
+        self.clock = clock
+        self.state = ConnectionState.OPEN
+        self._splitter = LineSplitter(self.MAX_LENGTH, hears_telnet=self.HEARS_TELNET)
+        self._pauses: frozenset[PauseReason] = frozenset()
+        self._is_reading = True
+        self._turn: IDelayedCall | None = None
+        self._linger: Timer | None = None
         self._flush: StallTimeout | None = None
+
+    def _go(self, event: ConnectionEvent) -> None:
+        """Enter the state that `event` leads to. Raises `IllegalEvent` where it leads to none."""
+        if event not in TRANSITIONS[self.state]:
+            raise IllegalEvent(f"{event.name} in {self.state.name}")
+        self.state = TRANSITIONS[self.state][event]
+
+    @property
+    def is_receiving(self) -> bool:
+        """Tell whether lines are delivered, now or later on: nobody has closed the connection."""
+        return self.state in _RECEIVING
+
+    @property
+    def line_count(self) -> int:
+        """Count the lines that have been delivered or dropped so far."""
+        return self._splitter.count
+
+    @property
+    def is_amid_line(self) -> bool:
+        """Tell whether a line has begun and its LF has not come."""
+        return self._splitter.is_amid_line
+
+    # --- lines, in both directions ---
 
     def sendLine(self, line: bytes) -> None:
         """Send `line` and its end."""
         self.transport.write(line + b"\n")
 
-    def inputEnded(self) -> None:
-        """The peer has half-closed, and every line of it was delivered."""
-        self.close()
+    def dataReceived(self, data: bytes) -> None:
+        """Deliver the lines that are complete with `data`, unless something pauses that; drop it in a close."""
+        if self.state in _RECEIVING:
+            self._splitter.feed(data)
+            self._deliver()
 
-    def outputEnded(self) -> None:
-        """In a close: everything was handed to the system, and our end behind it."""
+    def clearLineBuffer(self) -> bytes:
+        """Take what was not delivered yet."""
+        return self._splitter.take_rest()
 
-    def lingering(self) -> None:
-        """In a close, some time after that: the peer may or may not have taken it all."""
+    def _deliver(self) -> None:
+        if self._busyReceiving:
+            return
+        self._busyReceiving = True
+        try:
+            self._deliver_turn()
+        finally:
+            self._busyReceiving = False
+        self._update_reading()
 
-    # --- what the timeouts ask ---
+    def _deliver_turn(self) -> None:
+        left = self.TURN
+        while self._splitter.waiting and not self._pauses and self.state in _RECEIVING:
+            if not left:
+                self._pauses |= {PauseReason.YIELD}
+                self._turn = self.clock.callLater(0, self._take_turn)
+            elif not self._deliver_some():
+                break
+            left -= 1
+        if self.state is ConnectionState.HALF_CLOSED and not self._pauses:
+            self._deliver_end()
+
+    def _deliver_some(self) -> bool:
+        """Deliver raw bytes, many lines at once, or the next line; False where that is not complete."""
+        if not self.line_mode:
+            self.rawDataReceived(self._splitter.take_rest())
+            return True
+        return self._splitter.take_burst(self.linesReceived) or self._deliver_line(self._splitter.next_line())
+
+    def _deliver_line(self, line: bytes | Skipped | None) -> bool:
+        if line is None:
+            return False
+        if isinstance(line, Skipped):
+            self.lineTooLong()
+        else:
+            self.lineReceived(line)
+        return True
+
+    def _deliver_end(self) -> None:
+        """Deliver what the peer said last, then close."""
+        last = self._splitter.last_line()
+        if self.line_mode and self.LAST_LINE_COUNTS:
+            self._deliver_line(last)
+        if not self._pauses:
+            self.close()
+
+    # --- for subclasses ---
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line, given without its end."""
+        raise NotImplementedError
+
+    def linesReceived(self, buffer: bytes, start: int) -> int:  # noqa: ARG002 -- for subclasses
+        """Take whole lines that may stand in `buffer` from `start` on, and return the end of those that were taken.
+
+        The others come one by one, to `lineReceived`.
+        """
+        return start
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Take bytes, in raw mode."""
+        raise NotImplementedError
+
+    def lineTooLong(self) -> None:
+        """Hear of a line of more than MAX_LENGTH bytes, which is being dropped; the next one is delivered again."""
+        raise NotImplementedError
+
+    def readStateChanged(self) -> None:
+        """Hear that some lines were delivered, or of a change of what pauses them."""
+
+    def lingerTick(self) -> None:
+        """Hear, in a close, that our end is out, and later on that the peer was given some more time to take it all."""
+
+    # --- pausing ---
+
+    def pause(self, why: PauseReason) -> None:
+        """Deliver nothing, and read little, until `resume(why)`."""
+        self._pauses |= {why}
+        self._update_reading()
+
+    def resume(self, why: PauseReason) -> None:
+        """Deliver what waits, unless another reason to pause is left."""
+        self._pauses -= {why}
+        if not self._pauses and self.state in _RECEIVING:
+            self._deliver()
+
+    def is_paused_for(self, why: PauseReason) -> bool:
+        """Tell whether `why` is a reason at present."""
+        return why in self._pauses
+
+    def detach_socket(self) -> socket.socket | None:
+        """Leave reading to the caller until `resume(PauseReason.DETACHED)`; None where it would not read what we would.
+
+        So it is over TLS, and where bytes wait here.
+        """
+        if self.state is not ConnectionState.OPEN or self._pauses or self._splitter.waiting:
+            return None
+        detached = plain_socket(self.transport)
+        if detached is not None:
+            self.pause(PauseReason.DETACHED)
+        return detached
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self.resume(PauseReason.YIELD)
+
+    def _cancel_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+
+    def _update_reading(self) -> None:
+        """Read or don't; once per burst of lines, for each change is a system call."""
+        if self._busyReceiving or self.state not in _RECEIVING:
+            return
+        self.paused = bool(self._pauses)
+        wants_to_read = not self._pauses or (
+            PauseReason.DETACHED not in self._pauses and self._splitter.waiting < self.READ_AHEAD
+        )
+        if wants_to_read != self._is_reading:
+            self._is_reading = wants_to_read
+            if not wants_to_read:
+                self.transport.pauseProducing()
+            elif self.state is ConnectionState.OPEN:
+                self.transport.resumeProducing()
+        self.readStateChanged()
+
+    def pauseProducing(self) -> None:
+        """Ask for nothing that makes more of it: the transport has enough to write."""
+        self.pause(PauseReason.BACKPRESSURE)
+
+    def resumeProducing(self) -> None:
+        """Go on: the transport has written everything."""
+        self.resume(PauseReason.BACKPRESSURE)
+
+    def stopProducing(self) -> None:
+        """Do nothing yet: the connection is going away, as `connectionLost` will tell."""
+
+    # --- what the flush timeout asks; see `MonitoredOutput` ---
 
     def bytes_written(self) -> int:
-        """See `MonitoredOutput`: what is written in a close was written before it."""
+        """Count nothing: what goes out in a close was written before it."""
         return 0
 
     def has_pending_output(self) -> bool:
-        """See `MonitoredOutput`."""
-        return self.phase is Phase.FLUSHING
+        """Tell whether a close is not through."""
+        return self.state in (ConnectionState.FLUSHING, ConnectionState.DISCONNECTING)
 
     def is_active(self) -> bool:
-        """See `MonitoredOutput`: nothing is sent behind a close."""
+        """Tell that nothing is sent behind a close."""
         return False
 
     def on_progress(self) -> None:
-        """See `MonitoredOutput`."""
+        """Do nothing: the peer has its time."""
 
     # --- the ends of a connection ---
 
     def readConnectionLost(self) -> None:
-        """The peer has half-closed."""
-        if self.phase is not Phase.OPEN:
+        """Hear that the peer has half-closed."""
+        self._go(ConnectionEvent.PEER_CLOSED)
+        if self.state is ConnectionState.HALF_CLOSED:
+            self._deliver()
+        else:
             self.transport.loseConnection()
-        elif self.input is Input.OPEN:
-            self.input = Input.ENDED
-            self.dataReceived(b"")
 
     def close(self) -> None:
         """Take no more lines, let everything written arrive, and close; the peer gets `flush_timeout` to take it."""
-        if self.phase is not Phase.OPEN:
+        if self.state not in _RECEIVING:
             return
-        if self.is_paused_for(PauseReason.DETACHED):
-            self.abort()  # whoever reads in our place expects more; two readers would each get a part of it
+        if PauseReason.DETACHED in self._pauses:
+            self.abort()  # whatever reads in our place expects more; two readers would each get a part of it
             return
-        self._begin_flush()
-        if self.input is not Input.OPEN or not is_half_closable(self.transport):
-            self.transport.loseConnection()
-            return
-        self.transport.resumeProducing()  # to drop what still comes, and to see the peer's end
-        self.transport.loseWriteConnection()
-
-    def _begin_flush(self) -> None:
-        self.phase = Phase.FLUSHING
-        self.clearLineBuffer()
-        self._give_up_turn()
+        can_half_close = self.state is ConnectionState.OPEN and is_half_closable(self.transport)
+        self._go(ConnectionEvent.HALF_CLOSE if can_half_close else ConnectionEvent.DISCONNECT)
+        self._splitter.take_rest()
+        self._cancel_turn()
         self._flush = StallTimeout(self.clock, self.flush_timeout, self, self.abort)
         self._flush.start(self.transport)
+        if can_half_close:
+            self.transport.resumeProducing()  # to drop what still comes, and to see the peer's end
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """Everything written is with the system, and our end behind it."""
-        self.phase = Phase.LINGERING
+        """Hear that everything written is with the system, and our end behind it."""
+        self._go(ConnectionEvent.FLUSHED)
+        self._linger = Timer(self.clock, self._end_linger)
         self._linger.restart(self.LINGER)
-        self.outputEnded()
+        self.lingerTick()
 
-    def _stop_lingering(self) -> None:
-        self.lingering()
-        if outstanding_bytes(self.transport):
+    def _end_linger(self) -> None:
+        self.lingerTick()
+        if self._linger is not None and outstanding_bytes(self.transport):
             self._linger.restart(self.LINGER)
         else:
+            self._go(ConnectionEvent.DISCONNECT)
             self.transport.loseConnection()
 
     def abort(self) -> None:
         """Reset the connection: the only honest end in the middle of a promised size."""
-        if self.phase is not Phase.LOST:
-            self.phase = Phase.ABORTED
+        if self.state not in (ConnectionState.ABORTED, ConnectionState.CLOSED):
+            self._go(ConnectionEvent.ABORT)
             self.transport.abortConnection()
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 -- for heirs
+    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 -- for subclasses
         """Leave no timer behind."""
-        self.phase = Phase.LOST
-        self.input = Input.DONE
-        self.clearLineBuffer()
-        self._linger.stop()
-        self._give_up_turn()
+        self._go(ConnectionEvent.LOST)
+        self._splitter.take_rest()
+        self._cancel_turn()
+        if self._linger is not None:
+            self._linger.stop()
         if self._flush is not None:
             self._flush.stop()

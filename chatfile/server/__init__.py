@@ -1,8 +1,9 @@
 """The service's side of the conversation."""
 
-from chatfile.server.factory import STANDING_ROOM, ChatFileFactory
+from chatfile.server.context import Timeouts
+from chatfile.server.factory import ChatFileFactory
 from chatfile.server.listings import Listings
 from chatfile.server.protocol import ChatFileProtocol
-from chatfile.server.table import Timeouts
+from chatfile.server.unseated import MAX_UNSEATED
 
-__all__ = ["STANDING_ROOM", "ChatFileFactory", "ChatFileProtocol", "Listings", "Timeouts"]
+__all__ = ["MAX_UNSEATED", "ChatFileFactory", "ChatFileProtocol", "Listings", "Timeouts"]

@@ -12,16 +12,14 @@ from chatfile.admission import Admission
 from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.repository import Repository
+from chatfile.server.connections import Connections
+from chatfile.server.context import ServerContext, Timeouts
 from chatfile.server.events import Events
 from chatfile.server.listings import Listings
 from chatfile.server.protocol import ChatFileProtocol
-from chatfile.server.standing import StandingRoom
-from chatfile.server.table import Table, Timeouts
-from chatfile.server.visitors import Visitors
+from chatfile.server.status import StatusRows
+from chatfile.server.unseated import MAX_UNSEATED, UnseatedConnections
 from chatfile.timeouts import Timer
-
-STANDING_ROOM = 64
-"""Connections without a seat that are kept at once, unless that is asked for otherwise."""
 
 
 class ChatFileFactory(Factory):
@@ -39,48 +37,57 @@ class ChatFileFactory(Factory):
         clock: IReactorTime,
         queue: Callable[[], InThread],
         timeouts: Timeouts | None = None,
-        standing_room: int = STANDING_ROOM,
+        max_unseated: int = MAX_UNSEATED,
     ) -> None:
-        """`queue()` gives what makes the calls of one client that open and read files; without `digests`, hash nothing.
+        """Serve `repository` to the clients that `admission` lets in; without `digests`, hash nothing.
 
-        `standing_room` is how many connections may be open without a seat.
+        `queue()` returns what makes the calls of one client that open and read files. At most `max_unseated`
+        connections are open without a seat.
         """
         self._clock = clock
-        self._table = Table(
-            repository, listings, digests, admission, timeouts or Timeouts(), clock, queue, Visitors(admission),
-            Events(clock), StandingRoom(standing_room),
-        )  # fmt: skip
+        self._events = Events(clock)
+        self._connections: Connections[ChatFileProtocol] = Connections()
+        self._context = ServerContext(
+            repository=repository,
+            listings=listings,
+            digests=digests,
+            admission=admission,
+            status=StatusRows(admission),
+            timeouts=timeouts or Timeouts(),
+            clock=clock,
+            queue=queue,
+            events=self._events,
+            connections=self._connections,
+            unseated=UnseatedConnections(max_unseated),
+        )
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
-        """The protocol of a new connection, which is refused later if there is no seat."""
-        protocol = ChatFileProtocol(self._table)
+        """Return the protocol of a new connection, which is refused later if there is no seat."""
+        protocol = ChatFileProtocol(self._context)
         protocol.factory = self
-        self._table.connections.add(protocol)
+        self._connections.add(protocol)
         return protocol
 
     def drain(self, seconds: float) -> Deferred[None]:
-        """Tell the idle, let replies under way finish for at most `seconds` (0: for ever), then cut them short.
+        """Tell the idle, let responses under way finish for at most `seconds` (0: for ever), then cut them short.
 
         The result comes when the last connection is gone.
         """
-        self._table.draining = True
-        drained: Deferred[None] = Deferred()
-        drained.addBoth(lambda _: self._table.events.sum_up())
-        if not self._table.connections:
-            drained.callback(None)
-            return drained
-        self._table.all_gone = drained
+        drained = self._connections.drain()
         deadline = Timer(self._clock, self._cut_short)
         deadline.restart(seconds)
-        for protocol in list(self._table.connections):
+        for protocol in self._connections:
             protocol.shut_down()
-        return drained.addBoth(lambda _: deadline.stop())
+        return drained.addBoth(lambda _: self._end_drain(deadline))
+
+    def _end_drain(self, deadline: Timer) -> None:
+        deadline.stop()
+        self._events.sum_up()
 
     def _cut_short(self) -> None:
-        for protocol in list(self._table.connections):
-            protocol.cut_short()
+        for protocol in self._connections:
+            protocol.abort_or_cancel()
 
     def reset(self) -> None:
         """Reset every connection that is left."""
-        for protocol in list(self._table.connections):
-            protocol.abort()
+        self._connections.abort()

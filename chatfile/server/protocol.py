@@ -1,4 +1,4 @@
-"""A client from its admission to its leaving: the seat, the clocks, the goodbye."""
+"""A client from its admission to its leaving: the seat, the timeouts, the goodbye."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IHand
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatfile import errors, tls
+from chatfile import errors, tls, wire
+from chatfile.admission import Seat
 from chatfile.disk import behind
 from chatfile.fdio import close_quietly
-from chatfile.lines import PauseReason, Phase
-from chatfile.server.conversation import Conversation, Reply
-from chatfile.server.standing import Claim
-from chatfile.server.table import Table
+from chatfile.lines import ConnectionState, LineProtocol, PauseReason
+from chatfile.server.context import ServerContext
+from chatfile.server.responder import Responder, ResponseState
+from chatfile.server.unseated import EvictionRank
 from chatfile.timeouts import StallTimeout, Timer
 from chatfile.transports import (
     ILineTransport,
@@ -36,37 +37,46 @@ UNACKNOWLEDGED = 64 * 1024
 two segments, and those of the loopback interface are that long."""
 
 
-class Place(enum.Enum):
-    """Where a client is."""
+class AdmissionState(enum.Enum):
+    """Where a client is on its way from the door to its seat, and out again: each leads only to those below it."""
 
-    DOOR = "its TLS handshake is under way: it is not let in yet"
-    SEAT = "at the table"
-    REFUSED = "told that there is no seat"
-    SERVED = "served, and all but gone"
+    HANDSHAKING = "its TLS handshake is under way: it is not let in yet"
+    ADMITTED = "it has a seat, and a responder"
+    REFUSED = "it was told that there is no seat"
+    RELEASED = "it was served, and has given its seat back"
 
 
 @implementer(IHandshakeListener, IFileDescriptorReceiver)
-class ChatFileProtocol(Conversation):
-    """One connection: admitted with a seat and a name, or refused."""
+class ChatFileProtocol(LineProtocol):
+    """One connection: admitted with a seat and a name, or refused.
+
+    Lines are delivered to the responder, which there is from the admission on.
+    """
 
     __slots__ = (
-        "_idle", "_line", "_line_number", "_lines_settled", "_place", "_stall", "_table", "_timeouts",
+        "_admission", "_context", "_idle", "_line", "_line_number", "_lines_seen", "_stall", "_timeouts",
+        "close_reason", "responder",
     )  # fmt: skip
+    TURN = 32
+    """Lines; each costs some 20 microseconds where it is a bad one."""
 
-    def __init__(self, table: Table) -> None:
-        """Not connected yet."""
-        super().__init__(
-            table.clock, table.repository, table.listings, table.digests, table.visitors, table.events, table.queue()
+    responder: Responder
+
+    def __init__(self, context: ServerContext) -> None:
+        """Wait for the connection."""
+        super().__init__(context.clock)
+        self.flush_timeout = context.timeouts.flush
+        self.close_reason = ""
+        self._context = context
+        self._timeouts = context.timeouts
+        self._admission = AdmissionState.HANDSHAKING
+        self._idle = Timer(context.clock, self._idle_for_too_long)
+        self._line = Timer(context.clock, self._line_took_too_long)
+        self._line_number = 0  # of the unfinished line that its timer is running for
+        self._lines_seen = 0
+        self._stall = StallTimeout(
+            context.clock, context.timeouts.stall, self, self._stalled, within=context.timeouts.idle
         )
-        self.flush_timeout = table.timeouts.flush
-        self._table = table
-        self._timeouts = table.timeouts
-        self._place = Place.DOOR
-        self._idle = Timer(table.clock, self._idle_for_too_long)
-        self._line = Timer(table.clock, self._line_took_too_long)
-        self._line_number = 0  # of the unfinished line that the clock is running for
-        self._lines_settled = 0
-        self._stall = StallTimeout(table.clock, table.timeouts.stall, self, self._stalled, within=table.timeouts.idle)
 
     # --- coming ---
 
@@ -75,44 +85,48 @@ class ChatFileProtocol(Conversation):
         self._tune(self.transport)
         self.transport.registerProducer(self, True)
         if ISSLTransport.providedBy(self.transport):
-            self._table.stand(self, describe(self.transport.getPeer())[1])
+            self._context.unseated.add(self, describe(self.transport.getPeer())[1])
             self._line.restart(self._timeouts.line)
         else:
             self._let_in()
 
     def handshakeCompleted(self) -> None:
-        """The TLS handshake is done: until then, who says nothing keeps nobody out."""
-        if self._place is Place.DOOR and self.phase is Phase.OPEN:
+        """Let the client in: until the TLS handshake is done, one that says nothing keeps nobody out."""
+        if self._admission is AdmissionState.HANDSHAKING and self.is_receiving:
             self._line.stop()
             self._let_in()
 
     def _let_in(self) -> None:
-        """Greet the client, or tell it that there is no seat."""
         address, host = describe(self.transport.getPeer())
         try:
-            self._sit_down(address, host)
+            seat = self._admit(address, host)
         except errors.Refusal as refusal:
-            self._events.refused(address, host, str(refusal))
-            self._place = Place.REFUSED
-            self.refuse(refusal)
-            self.close()
-            write_now(self.transport)
-            self._table.stand(self, host)
+            self._context.events.refused(address, host, str(refusal))
+            self._refuse(refusal, host)
             return
-        self._events.admitted(self.seat)
-        self.greet()
-        self.inputSettled()
+        self._admission = AdmissionState.ADMITTED
+        self.responder = Responder(self, seat, self._context)
+        self._context.unseated.discard(self)
+        self._context.events.admitted(seat)
+        self.responder.welcome()
+        self.readStateChanged()
 
-    def _sit_down(self, address: str, host: str) -> None:
-        if self._table.draining:
+    def _admit(self, address: str, host: str) -> Seat:
+        """Raise `Shutdown`, or `Full` where no seat is free, nor one that is about to be."""
+        if self._context.connections.is_draining:
             raise errors.Shutdown
         try:
-            self.seat = self._table.admission.admit(address, host)
+            return self._context.admission.admit(address, host)
         except errors.Full:
-            self._table.clear()
-            self.seat = self._table.admission.admit(address, host)
-        self._table.sit(self)
-        self._place = Place.SEAT
+            self._context.connections.reap_closing()
+            return self._context.admission.admit(address, host)
+
+    def _refuse(self, refusal: errors.Refusal, host: str) -> None:
+        self._admission = AdmissionState.REFUSED
+        self._send_error(refusal)
+        self.close()
+        write_now(self.transport)
+        self._context.unseated.add(self, host)
 
     def _tune(self, transport: ILineTransport) -> None:
         take_small_turns(transport)
@@ -122,31 +136,57 @@ class ChatFileProtocol(Conversation):
             probe_when_silent(transport, self._timeouts.stall)
             do_not_pace(transport)
 
-    # --- the clocks ---
+    # --- lines ---
 
-    def inputSettled(self) -> None:
-        """After a burst of lines, or a change of what holds them: the clocks follow."""
-        if self._place is not Place.SEAT:
+    def lineReceived(self, line: bytes) -> None:
+        """Have a request answered."""
+        self.responder.handle_line(line)
+
+    def linesReceived(self, buffer: bytes, start: int) -> int:
+        """Answer many messages at once."""
+        answers, end = wire.acknowledge(buffer, start)
+        if answers:
+            self.transport.write(answers)
+        return end
+
+    def lineTooLong(self) -> None:
+        """Say so; the rest of that line is dropped."""
+        self._send_error(errors.LineTooLong(limit=self.MAX_LENGTH))
+
+    def resumeProducing(self) -> None:
+        """Go on: the transport has written everything."""
+        super().resumeProducing()  # first: a response that waited may fill the transport again at once
+        if self._admission is AdmissionState.ADMITTED:
+            self.responder.output_drained()
+
+    def _send_error(self, refusal: errors.Refusal) -> None:
+        self.sendLine(wire.format_reply(wire.Error(refusal.code, str(refusal))))
+
+    # --- the timeouts ---
+
+    def readStateChanged(self) -> None:
+        """Restart, pause or resume the timers: some lines were delivered, or what pauses them has changed."""
+        if self._admission is not AdmissionState.ADMITTED:
             return
-        if self.lines != self._lines_settled or self.is_paused_for(PauseReason.BUSY) or not self._idle.is_running:
-            self._settle_idle()
-        if self._line_number or self.unfinished_line():
-            self._settle_line()
+        if self.line_count != self._lines_seen or self.is_paused_for(PauseReason.BUSY) or not self._idle.is_running:
+            self._restart_idle()
+        if self._line_number or self.is_amid_line:
+            self._update_line_timer()
         self._stall.start(self.transport)
 
-    def _settle_idle(self) -> None:
-        """Nobody is idle while something is under way for them; after that, the clock begins anew."""
+    def _restart_idle(self) -> None:
+        """Nobody is idle while a response is under way; after that, the time begins anew."""
         self._idle.restart(0 if self.is_paused_for(PauseReason.BUSY) else self._timeouts.idle)
-        self._lines_settled = self.lines
+        self._lines_seen = self.line_count
 
-    def _settle_line(self) -> None:
-        """The line clock is absolute, from the first byte on, but stands still while we do not read."""
-        if not self.unfinished_line():
+    def _update_line_timer(self) -> None:
+        """The limit of a line is absolute, from its first byte on, but stands still while we do not read."""
+        if not self.is_amid_line:
             self._line_number = 0
             self._line.restart(0)
             return
-        if self._line_number != self.lines + 1:
-            self._line_number = self.lines + 1
+        if self._line_number != self.line_count + 1:
+            self._line_number = self.line_count + 1
             self._line.restart(self._timeouts.line)
         if self.paused:
             self._line.pause()
@@ -155,138 +195,140 @@ class ChatFileProtocol(Conversation):
 
     def bytes_written(self) -> int:
         """See `MonitoredOutput`."""
-        return self.seat.record().bytes if self._place is Place.SEAT else 0
+        return self.responder.seat.record().bytes if self._admission is AdmissionState.ADMITTED else 0
 
     def has_pending_output(self) -> bool:
         """See `MonitoredOutput`."""
-        if self.phase is not Phase.OPEN:
+        if not self.is_receiving:
             return super().has_pending_output()
-        return self.is_paused_for(PauseReason.BACKPRESSURE) or (self.sender is not None and self.sender.waiting)
+        return self.is_paused_for(PauseReason.BACKPRESSURE) or self.responder.is_blocked
 
     def is_active(self) -> bool:
         """See `MonitoredOutput`."""
-        return self.phase is Phase.OPEN and self.is_paused_for(PauseReason.BUSY)
+        return self.is_receiving and self.is_paused_for(PauseReason.BUSY)
 
     def on_progress(self) -> None:
-        """See `MonitoredOutput`: nobody is idle who is taking what was sent."""
-        if self.phase is Phase.OPEN:
-            self._settle_idle()
+        """See `MonitoredOutput`: a client that takes what was sent is not idle."""
+        if self.is_receiving:
+            self._restart_idle()
 
     def _idle_for_too_long(self) -> None:
-        self._send_away(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
+        self._disconnect_with(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
 
     def _line_took_too_long(self) -> None:
-        if self._place is Place.DOOR:
+        if self._admission is AdmissionState.HANDSHAKING:
             self.abort()  # it would not understand a word
             return
-        self._send_away(errors.LineTimeout(seconds=self._timeouts.line), "unfinished line")
+        self._disconnect_with(errors.LineTimeout(seconds=self._timeouts.line), "unfinished line")
 
     def _stalled(self) -> None:
-        self.why_left = "reset" if is_reset(self.transport) else "stalled"
+        self.close_reason = "reset" if is_reset(self.transport) else "stalled"
         self.abort()
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
-        """Give back what nobody asked for, which can come by a UNIX socket, and reset who has passed it.
+        """Give back what nobody asked for, which can come by a UNIX socket, and reset the connection.
 
         In a thread: a close takes as long as the owner of the file wants (a file system of its own, a socket that
         lingers). Without this method, Twisted makes it here, and a line in the log of each.
         """
-        behind(self._in_thread, close_quietly, descriptor)
-        self.why_left = "it passed descriptors"
+        behind(self._context.queue(), close_quietly, descriptor)
+        self.close_reason = "it passed descriptors"
         self.abort()
 
     # --- going ---
 
-    def _send_away(self, refusal: errors.Refusal, why: str) -> None:
-        self.why_left = why
-        self.refuse(refusal)
+    def _disconnect_with(self, refusal: errors.Refusal, reason: str) -> None:
+        self.close_reason = reason
+        self._send_error(refusal)
         self.close()
 
     def close(self) -> None:
         """Say no more; let what was said arrive."""
-        if self.phase is Phase.OPEN:
-            self._stop_clocks()
-            self._promised.take_back()
+        if self.is_receiving:
+            self._stop_timers()
+            if self._admission is AdmissionState.ADMITTED:
+                self.responder.take_back_promise()
+                self._context.connections.add_closing(self)
             self.transport.unregisterProducer()  # a paused push producer would keep the transport open for ever
-            if self._place is Place.SEAT:
-                self._table.leaving.add(self)
         super().close()
 
-    def replied(self) -> None:
-        """The moment to say that the server is going down, if it is."""
-        if self._table.draining and self.phase is Phase.OPEN:
-            self._send_away(errors.Shutdown(), "shutdown")
+    def responseFinished(self) -> None:
+        """Say that the server is going down, if it is: this is the moment for it."""
+        if self._context.connections.is_draining and self.is_receiving:
+            self._disconnect_with(errors.Shutdown(), "shutdown")
 
     def shut_down(self) -> None:
-        """Say goodbye as soon as the reply under way is complete."""
-        if self._place is Place.DOOR:
+        """Say goodbye as soon as the response under way is complete."""
+        if self._admission is AdmissionState.HANDSHAKING:
             self.abort()
-        elif self.reply is Reply.NONE and self.phase is Phase.OPEN:
-            self._send_away(errors.Shutdown(), "shutdown")
+        elif self.is_receiving and self.responder.state is ResponseState.IDLE:
+            self._disconnect_with(errors.Shutdown(), "shutdown")
 
-    def cut_short(self) -> None:
-        """The drain is at its end: tell the client where that can be done, reset it where not."""
-        if self.phase is Phase.OPEN and self.reply is Reply.WORKING:
-            self.stop_answering()
+    def abort_or_cancel(self) -> None:
+        """End at the drain's end: the client is told where that can be done, and reset where not."""
+        if self.is_receiving and self._is_working():
+            self.responder.cancel()
         else:
-            self.why_left = "shutdown"
+            self.close_reason = "shutdown"
             self.abort()
 
-    def outputEnded(self) -> None:
-        """Our end is out; when the peer has it as well, the seat is free."""
-        self.clear_seat()
+    def _is_working(self) -> bool:
+        return self._admission is AdmissionState.ADMITTED and self.responder.state is ResponseState.WORKING
 
-    def lingering(self) -> None:
-        """Some time later."""
-        self.clear_seat()
+    def lingerTick(self) -> None:
+        """Free the seat, if the peer has our end as well."""
+        self.release_seat()
 
-    def clear_seat(self) -> None:
+    def release_seat(self) -> None:
         """Free the seat if the peer has all but taken everything: until then it is served, however slowly."""
-        if self._place is not Place.SEAT or self.phase is not Phase.LINGERING:
+        if self._admission is not AdmissionState.ADMITTED or self.state is not ConnectionState.LINGERING:
             return
-        if (outstanding_bytes(self.transport) or 0) <= UNACKNOWLEDGED and self._table.standing.keeps(self):
+        if (outstanding_bytes(self.transport) or 0) <= UNACKNOWLEDGED and self._context.unseated.add_released(self):
             self._leave("closed")
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """However it went, the seat is free now."""
+        """Free the seat, however the connection went."""
         super().connectionLost(reason)
-        self._stop_clocks()
-        self._promised.take_back()
-        self.stop_answering()
+        self._stop_timers()
+        if self._admission in (AdmissionState.ADMITTED, AdmissionState.RELEASED):
+            self.responder.take_back_promise()
+            self.responder.cancel()
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
-        if self._place is Place.DOOR:
+        if self._admission is AdmissionState.HANDSHAKING:
             address, host = describe(self.transport.getPeer())
-            self._events.refused(address, host, tls.why_refused(reason and reason.value))
-        self._table.forget(self)
+            self._context.events.refused(address, host, tls.why_refused(reason and reason.value))
+        self._context.unseated.discard(self)
+        self._context.connections.discard(self)
 
-    def _leave(self, why: str) -> None:
-        if self._place is not Place.SEAT:
+    def _leave(self, reason: str) -> None:
+        if self._admission is not AdmissionState.ADMITTED:
             return
-        self._place = Place.SERVED
-        self.seat.release()
-        self._table.leaving.discard(self)
-        self._events.left(self.seat, self.why_left or why)
+        self._admission = AdmissionState.RELEASED
+        self.responder.seat.release()
+        self._context.connections.discard_closing(self)
+        self._context.events.left(self.responder.seat, self.close_reason or reason)
 
-    def claim(self) -> Claim:
-        """What it has to lose while it has no seat."""
-        if self._place is Place.DOOR:
+    def eviction_rank(self) -> EvictionRank:
+        """Tell what the connection has to lose while it has no seat."""
+        if self._admission is AdmissionState.HANDSHAKING:
             if tls.has_begun(self.transport):
-                return Claim.SHAKING_HANDS
-            return Claim.BEGINNING if has_heard(self.transport) else Claim.SILENT
-        has_all = self.phase is Phase.LINGERING and not outstanding_bytes(self.transport)
-        return Claim.NOTHING if has_all else Claim.REFUSED
+                return EvictionRank.HANDSHAKING
+            return EvictionRank.BEGINNING if has_heard(self.transport) else EvictionRank.SILENT
+        has_all = self.state is ConnectionState.LINGERING and not outstanding_bytes(self.transport)
+        return EvictionRank.NOTHING if has_all else EvictionRank.REFUSED
 
-    def _stop_clocks(self) -> None:
+    def _stop_timers(self) -> None:
         self._idle.stop()
         self._line.stop()
         self._stall.stop()
 
 
 def describe(address: IAddress) -> tuple[str, str]:
-    """The address as `status` shows it, and the host that it counts for: of IPv6, the network that one host can be in.
+    """Return the address as `status` shows it, and the host that it counts for.
 
-    Whoever has one address of IPv6 has 2^64 of them (RFC 4291, section 2.5.4).
+    Of IPv6 that is the network that one host can be in: whoever has one address has 2^64 of them (RFC 4291, section
+    2.5.4).
     """
     if isinstance(address, IPv6Address):
         return f"[{address.host}]:{address.port}", _network(address.host)

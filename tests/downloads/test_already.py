@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred
 
 from chatfile import errors
 from chatfile.downloads import Download, Stage, Step, download
-from chatfile.lines import Phase
 from tests.support.lacking import refuse
 from tests.support.linked import CONTENT, Link, interrupted_after, names, outcome, serving_a
 from tests.support.serving import OLD, Server
@@ -173,7 +172,7 @@ def test_a_big_file_is_given_time_to_be_hashed(tmp_path: Path, folder: Path) -> 
     link.get(listed_size=4_000_000_000).addErrback(lambda _: None)
     server.pass_time(200)
     assert link.requests[-1] == b"hash a"
-    assert link.client.phase is Phase.OPEN
+    assert link.client.is_receiving
 
 
 # --- what is told of it ---

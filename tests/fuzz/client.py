@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from chatfile import errors, wire
-from chatfile.lines import Phase
 from chatfile.pending import Received
 from tests.fuzz.cuts import ways_to_cut
 from tests.support.talking import Talk
@@ -58,7 +57,7 @@ class Asker:
         """The server says this, and is gone."""
         for piece in pieces:
             self.talk.server_says(piece)
-            assert self.client.phase is not Phase.OPEN or len(self.client._buffer) <= KEPT + len(piece)
+            assert not self.client.is_receiving or len(self.client._buffer) <= KEPT + len(piece)
         self.talk.closes()
 
     def outcomes(self) -> list[str]:

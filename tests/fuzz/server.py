@@ -33,7 +33,7 @@ def _by_the_line(peer: Peer) -> list[bytes]:
         delivered.append(line)
         answer(line)
 
-    peer.protocol.linesReceived = lambda _, start: start
+    peer.protocol.line_countReceived = lambda _, start: start
     peer.protocol.lineReceived = note
     return delivered
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
-from chatfile.lines import LineProtocol, Phase
+from chatfile.lines import ConnectionState, LineProtocol
 from chatfile.transports import outstanding_bytes
 from tests.support.joined import PATIENCE, Turned
 from tests.support.transports import Threads
@@ -40,7 +40,7 @@ class Closing:
         self.client.settimeout(PATIENCE)
         self.client.connect(("127.0.0.1", self._port.getHost().port))
         self.client.sendall(b"bye\n")
-        self.turn_until(lambda: self.server.phase is Phase.LINGERING)
+        self.turn_until(lambda: self.server.state is ConnectionState.LINGERING)
 
     def turn_until(self, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + PATIENCE
@@ -56,7 +56,7 @@ class Closing:
 
     def end(self) -> None:
         self.client.close()
-        self.turn_until(lambda: self.server.phase is Phase.LOST)
+        self.turn_until(lambda: self.server.state is ConnectionState.CLOSED)
         stopped = maybeDeferred(self._port.stopListening)
         self.turn_until(lambda: stopped.called)
         self._reactor.close()
@@ -100,4 +100,4 @@ def test_a_peer_that_has_taken_everything_and_does_not_close_is_left(closing: Cl
     assert read_to_the_end(closing) == REPLY
     closing.turn_until(lambda: not outstanding_bytes(closing.server.transport))
     closing.lingers()
-    assert closing.server.phase is Phase.LOST
+    assert closing.server.state is ConnectionState.CLOSED

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatfile.telnet import LONGEST, TelnetFilter
+from chatfile.lines.telnet import LONGEST, TelnetFilter
 
 READ = 64 * 1024
 """Bytes that the reactor reads at once."""

@@ -121,7 +121,7 @@ def test_the_rows_of_those_who_left_are_kept_for_as_long_as_they_are_shown(tmp_p
             server.admission.admit("127.0.0.1:1", "127.0.0.1").release()
         rows = peer.says(b"status")[1:]
         assert [row.split()[0].decode() for row in rows] == [visit.name for visit in server.admission.records()]
-        assert len(server.factory._table.visitors._rows) < 3 * len(rows)
+        assert len(server.factory._context.status._rows) < 3 * len(rows)
 
 
 @pytest.mark.parametrize("request_line", [b"get %b", b"hash %b", b"resume 1 %b", b"%b"])

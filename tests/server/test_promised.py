@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from chatfile.server.promised import PromisedSize
+from chatfile.server.transfer import PromisedSize
 from tests.support.processes import RawClient, ServerProcess, wait_until
 from tests.support.serving import Peer, Server
 from tests.support.transports import MemoryTransport

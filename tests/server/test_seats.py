@@ -16,7 +16,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from zope.interface import implementer
 
 from chatfile.listening import Roomy
-from chatfile.server import STANDING_ROOM, Timeouts
+from chatfile.server import MAX_UNSEATED, Timeouts
 from chatfile.server.events import SummedLog
 from tests.support.serving import WELCOME, Peer, Server
 from tests.support.transports import FullTransport, MemoryTransport, Threads
@@ -160,10 +160,10 @@ def test_who_has_not_shaken_hands_holds_no_drain_up(server: Server) -> None:
 
 def test_of_too_many_without_a_seat_the_first_have_to_go(server: Server) -> None:
     seated = [server.greeted() for _ in range(3)]
-    standing = [server.connect() for _ in range(STANDING_ROOM)]
+    standing = [server.connect() for _ in range(MAX_UNSEATED)]
     assert not any(peer.transport.aborted for peer in standing)
     later = [server.connect(EncryptedTransport()) for _ in range(5)]
-    assert [peer.transport.aborted for peer in standing] == [True] * 5 + [False] * (STANDING_ROOM - 5)
+    assert [peer.transport.aborted for peer in standing] == [True] * 5 + [False] * (MAX_UNSEATED - 5)
     assert not any(peer.transport.aborted for peer in later + seated)
     assert seated[0].says(b"hello") == [b"hello ACK"]
 
@@ -176,7 +176,7 @@ def _linger(server: Server) -> Peer:
 
 
 def test_who_has_left_its_seat_and_does_not_go_stands_too(server: Server) -> None:
-    half = STANDING_ROOM // 2
+    half = MAX_UNSEATED // 2
     lingering = [_linger(server) for _ in range(half + 1)]
     assert server.connected() == []
     assert [peer.transport.aborted for peer in lingering] == [True] + [False] * half
@@ -214,16 +214,16 @@ def test_who_was_served_and_has_not_taken_everything_is_reset_by_no_stranger(
 ) -> None:
     lingering = slow()
     assert server.connected() == []
-    for _ in range(3 + 2 * STANDING_ROOM):
+    for _ in range(3 + 2 * MAX_UNSEATED):
         server.connect()
     assert not lingering.transport.aborted
-    assert sum(peer.transport.aborted for peer in server.peers) == STANDING_ROOM + 1
+    assert sum(peer.transport.aborted for peer in server.peers) == MAX_UNSEATED + 1
 
 
 def test_where_too_many_such_linger_the_next_keeps_its_seat_until_it_has_everything(
     server: Server, slow: Callable[[], Peer]
 ) -> None:
-    lingering = [slow() for _ in range(STANDING_ROOM // 2)]
+    lingering = [slow() for _ in range(MAX_UNSEATED // 2)]
     assert server.connected() == []
     last = slow()
     assert len(server.connected()) == 1
@@ -267,8 +267,8 @@ def test_a_turn_of_the_reactor_accepts_one_of_a_burst(server: Server) -> None:
     clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(5)]
     for accepted in range(1, 6):
         port.doRead()
-        assert len(server.factory._table.connections) == accepted
-    for each in list(server.factory._table.connections):
+        assert len(server.factory._connections) == accepted
+    for each in list(server.factory._connections):
         each.transport.socket.close()
         each.connectionLost()
     for client in [*clients, port.socket]:
@@ -278,7 +278,7 @@ def test_a_turn_of_the_reactor_accepts_one_of_a_burst(server: Server) -> None:
 def test_those_gone_count_no_more(server: Server) -> None:
     for _ in range(4):
         server.connect()
-    for _ in range(2 * STANDING_ROOM):
+    for _ in range(2 * MAX_UNSEATED):
         server.connect().vanishes()
     assert not any(peer.transport.aborted for peer in server.peers)
 

@@ -58,11 +58,11 @@ def peer(request: pytest.FixtureRequest, server: Server) -> Iterator[tuple[Turne
 def test_little_is_read_at_a_time(server: Server, peer: tuple[Turned, socket.socket]) -> None:
     reactor, sock = peer
     assert sock.send(b"\n" * MUCH) > 4 * AT_A_TIME
-    (protocol,) = server.factory._table.connections
-    before, most = protocol.lines, 0
+    (protocol,) = server.factory._connections
+    before, most = protocol.line_count, 0
     for _ in range(10):
         reactor.turn()
-        most, before = max(most, protocol.lines - before), protocol.lines
+        most, before = max(most, protocol.line_count - before), protocol.line_count
     assert 0 < most <= AT_A_TIME
     assert len(sock.recv(MUCH)) > 0
 

@@ -94,12 +94,12 @@ class OptionsTests(SynchronousTestCase):
     def test_more_clients_than_descriptors(self) -> None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.assertIn("ulimit", self.refused(f"--max-clients={limit - 31}"))
-        self.assertEqual(parsed(f"--max-clients={limit - 32}")["standing-room"], 8)
+        self.assertEqual(parsed(f"--max-clients={limit - 32}")["max-unseated"], 8)
 
     def test_those_without_a_seat_leave_descriptors_for_the_others(self) -> None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.assertEqual(parsed(f"--max-clients={limit - 32 - 40}")["standing-room"], 20)
-        self.assertEqual(parsed("--max-clients=3")["standing-room"], 64)
+        self.assertEqual(parsed(f"--max-clients={limit - 32 - 40}")["max-unseated"], 20)
+        self.assertEqual(parsed("--max-clients=3")["max-unseated"], 64)
 
     def test_an_argument_too_many(self) -> None:
         self.refused("more")

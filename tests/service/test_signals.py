@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chatfile.server.promised import PromisedSize
+from chatfile.server.transfer import PromisedSize
 from tests.support.processes import PATIENCE, RawClient, ServerProcess, wait_until
 from tests.support.started import Started, program, said
 

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from chatfile import errors
 from chatfile.client import ChatFileClient
 from chatfile.downloads import Download, download
-from chatfile.lines import Phase
+from chatfile.lines import ConnectionState
 from tests.support.leftovers import at_end
 from tests.support.serving import Peer, Server
 from tests.support.transports import MemoryTransport, at_once
@@ -67,7 +67,7 @@ class Link:
 
     def cut(self) -> None:
         """The connection is lost."""
-        if self.client.phase is not Phase.LOST:
+        if self.client.state is not ConnectionState.CLOSED:
             self.client.connectionLost(Failure(ConnectionDone()))
             self.peer.vanishes()
 

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from chatfile.admission import Admission
 from chatfile.digests import Digests
 from chatfile.disk import InThread
-from chatfile.lines import Phase
+from chatfile.lines import ConnectionState
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, ChatFileProtocol, Listings, Timeouts
 from tests.support.leftovers import at_end
@@ -113,7 +113,7 @@ class Server:
     def end(self) -> None:
         """Every connection is lost, at whatever point it is; nothing of it must be left."""
         for peer in self.peers:
-            if peer.protocol.phase is not Phase.LOST:
+            if peer.protocol.state is not ConnectionState.CLOSED:
                 peer.vanishes()
         if isinstance(self._in_thread, Threads):
             self._in_thread.run_all()

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from chatfile.client import ChatFileClient
-from chatfile.lines import Phase
+from chatfile.lines import ConnectionState
 from tests.support.leftovers import at_end
 from tests.support.transports import MemoryTransport, Threads, at_once
 
@@ -55,7 +55,7 @@ class Talk:
         for pending in self.client._pending:
             pending.done.addErrback(lambda _: None)
         self.client.greeted.addErrback(lambda _: None)
-        if self.client.phase is not Phase.LOST:
+        if self.client.state is not ConnectionState.CLOSED:
             self.closes()
         if isinstance(self._in_thread, Threads):
             self._in_thread.run_all()

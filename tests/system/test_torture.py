@@ -20,7 +20,6 @@ from twisted.python.failure import Failure
 
 from chatfile import digests, downloads, errors, fdio, repository
 from chatfile.downloads import Download, download
-from chatfile.lines import Phase
 from chatfile.partfile import names, notes, opening, part
 from chatfile.receiving import following, receiver, splicing
 from chatfile.sending import copying, pages, sender, zerocopy
@@ -168,7 +167,7 @@ class Torture:
         self._expect(OTHERS.keys() | {"old"} <= present.keys(), "a file is gone")
         for name, content in present.items():
             self._expect(content in ALLOWED.get(name, {content}), f"{name} is not what it should be")
-        if self._joined.client.phase is not Phase.OPEN:
+        if not self._joined.client.is_receiving:
             self._joined.disconnect()
             self._joined.connect()
         said = self._joined.result_of(self._joined.client.send("and on"))

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
 
-from chatfile.server import STANDING_ROOM
+from chatfile.server import MAX_UNSEATED
 from tests.support.certificates import Papers
 from tests.support.processes import PATIENCE, ServerProcess
 
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="other systems have one address of the loopback interface"),
 ]
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
-CROWD = 5 * STANDING_ROOM
+CROWD = 5 * MAX_UNSEATED
 """How many come while one flight of a handshake is on its way: what a latency of 0.2 s is to 1600 a second."""
 
 
@@ -40,7 +40,7 @@ class Crowd:
             one = socket.create_connection((HERE, self._port), PATIENCE, source_address=(self._host, 0))
             one.sendall(self._says)
             self._there.register(one, selectors.EVENT_READ)
-        while self._says and len(self._there.get_map()) > STANDING_ROOM:
+        while self._says and len(self._there.get_map()) > MAX_UNSEATED:
             ready = self._there.select(PATIENCE)
             assert ready
             for key, _ in ready:

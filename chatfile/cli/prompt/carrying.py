@@ -22,7 +22,6 @@ from chatfile.cli.views import View
 from chatfile.cli.wanted import UNKNOWN, expand
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.downloads import download
-from chatfile.lines import Phase
 from chatfile.partfile import Saved
 
 _FRESH = 5.0
@@ -37,7 +36,7 @@ _MOST_REPEATED = 3
 
 def is_lost(client: ChatFileClient, error: errors.ChatFileError) -> bool:
     """Whether nothing more can be asked of `client` after that `error`."""
-    return client.phase is not Phase.OPEN or isinstance(error, CLOSING)
+    return not client.is_receiving or isinstance(error, CLOSING)
 
 
 class Carrier:

@@ -36,7 +36,6 @@ from chatfile.cli.prompt.telling import described, what_is_dropped, what_waits
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.session import Reconnect, Session, leave
 from chatfile.cli.tables import cut
-from chatfile.lines import Phase
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
@@ -252,14 +251,14 @@ class Conversation:
         if self._session.client.is_waiting or self._connection.is_given_up:
             await self._connect(self._connection.replace)
         self._session.view.note("Stopped.")
-        if self._session.client.phase is Phase.OPEN:  # or it is asked what to do, and they wait for that
+        if self._session.client.is_receiving:  # or it is asked what to do, and they wait for that
             self._jobs.go_on()
 
     async def _leave(self) -> Exit | None:
         job = self._jobs.current
         try:
             is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
-            if is_wanted is None and self._session.client.phase is not Phase.OPEN:
+            if is_wanted is None and not self._session.client.is_receiving:
                 return None  # the connection has gone, which is told of first
             if is_wanted is None:
                 return await self._leave()  # there may be another one under way
@@ -272,7 +271,7 @@ class Conversation:
         self._connection.expect_end()
         await self._jobs.stop()
         self._note(what_is_dropped(self._jobs.waiting))
-        if self._session.client.phase is not Phase.OPEN:
+        if not self._session.client.is_receiving:
             return Exit.DONE  # `exit` was carried out in the meantime, or the server has gone just now
         self._interrupts.handle = self._session.client.abort  # the server may have nothing to say any more
         with self._reader.obedient():

@@ -1,17 +1,16 @@
-"""The line protocol: where lines end, what holds them, and how a connection ends."""
+"""The line protocol: the states of a connection, what pauses its lines, and how it ends."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from chatfile.lines import LineProtocol, PauseReason
+from chatfile.lines import ConnectionState, LineProtocol, PauseReason
+from chatfile.lines.protocol import TRANSITIONS, ConnectionEvent, IllegalEvent
 from tests.support.transports import MemoryTransport, turn_over
 
 LIMIT = 10
@@ -45,8 +44,10 @@ class Recorder(LineProtocol):
     def lineTooLong(self) -> None:
         self.seen.append("too long")
 
-    def inputEnded(self) -> None:
-        self.seen.append("end")
+    def close(self) -> None:
+        if self.state is ConnectionState.HALF_CLOSED:
+            self.seen.append("end")
+        super().close()
 
 
 def connected() -> tuple[Recorder, MemoryTransport, Clock]:
@@ -67,70 +68,100 @@ def lines_of(*pieces: bytes, end: bool = False) -> list[bytes | str]:
     return protocol.seen
 
 
+# --- the table of states ---
+
+BY_PEER: dict[ConnectionEvent, Callable[[LineProtocol], None]] = {
+    ConnectionEvent.PEER_CLOSED: LineProtocol.readConnectionLost,
+    ConnectionEvent.FLUSHED: LineProtocol.writeConnectionLost,
+    ConnectionEvent.LOST: LineProtocol.connectionLost,
+}
+"""The events that the transport tells of."""
+
+
+def reached(state: ConnectionState) -> tuple[Recorder, MemoryTransport, Clock]:
+    """A protocol in that state, by the way there that is usual."""
+    protocol, transport, clock = connected()
+    match state:
+        case ConnectionState.HALF_CLOSED:
+            protocol.pause(PauseReason.BUSY)
+            protocol.readConnectionLost()
+        case ConnectionState.FLUSHING | ConnectionState.LINGERING:
+            protocol.close()
+        case ConnectionState.DISCONNECTING:
+            protocol.readConnectionLost()
+        case ConnectionState.ABORTED:
+            protocol.abort()
+        case ConnectionState.CLOSED:
+            protocol.connectionLost()
+    if state is ConnectionState.LINGERING:
+        protocol.writeConnectionLost()
+    assert protocol.state is state
+    return protocol, transport, clock
+
+
+@pytest.mark.parametrize("event", BY_PEER)
+@pytest.mark.parametrize("state", ConnectionState)
+def test_what_the_transport_tells_leads_where_the_table_says_or_is_a_fault(
+    state: ConnectionState, event: ConnectionEvent
+) -> None:
+    protocol, _, clock = reached(state)
+    protocol.pause(PauseReason.BUSY)  # or it would close at once, where the peer has half-closed
+    if event in TRANSITIONS[state]:
+        BY_PEER[event](protocol)
+        assert protocol.state is TRANSITIONS[state][event]
+    else:
+        with pytest.raises(IllegalEvent):
+            BY_PEER[event](protocol)
+        assert protocol.state is state
+    if protocol.state is not ConnectionState.CLOSED:
+        protocol.connectionLost()
+    assert clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("state", ConnectionState)
+def test_a_close_or_a_reset_of_ours_is_never_a_fault_and_never_goes_back(state: ConnectionState) -> None:
+    for ours in (LineProtocol.close, LineProtocol.abort):
+        protocol, _, _ = reached(state)
+        ours(protocol)
+        after = protocol.state
+        assert after is state or after in TRANSITIONS[state].values()
+        assert protocol.is_receiving is False
+        protocol.dataReceived(b"late\n")
+        protocol.resume(PauseReason.BUSY)
+        assert b"late" not in protocol.seen
+
+
+@pytest.mark.parametrize("state", ConnectionState)
+def test_every_state_can_be_reached_and_leads_to_the_end(state: ConnectionState) -> None:
+    seen, ahead = set(), [state]
+    while ahead:
+        seen.add(here := ahead.pop())
+        ahead += set(TRANSITIONS[here].values()) - seen
+    assert ConnectionState.CLOSED in seen
+    assert ConnectionState.OPEN not in seen - {state}, "nothing leads back"
+
+
+@pytest.mark.parametrize("state", ConnectionState)
+def test_lines_are_delivered_in_the_first_two_states_only(state: ConnectionState) -> None:
+    protocol, _, _ = reached(state)
+    protocol.resume(PauseReason.BUSY)
+    protocol.seen.clear()
+    protocol.dataReceived(b"a\n")
+    assert (protocol.seen == [b"a"]) is (state is ConnectionState.OPEN)
+
+
+# --- lines ---
+
+
 @pytest.mark.parametrize(
     ("sent", "seen"),
     [
-        (b"a\nb\n", [b"a", b"b"]),
-        (b"a\r\nb\r\n", [b"a", b"b"]),
-        (b"a\r\r\n", [b"a\r"]),
-        (b"a\rb\n", [b"a\rb"]),
-        (b"\n\r\n", [b"", b""]),
-        (b"unfinished", []),
-        (b"x" * LIMIT + b"\n", [b"x" * LIMIT]),
-        (b"x" * LIMIT + b"\r\n", [b"x" * LIMIT]),
-        (b"x" * (LIMIT + 1) + b"\nnext\n", ["too long", b"next"]),
-        (b"x" * (LIMIT + 1) + b"\r\nnext\n", ["too long", b"next"]),
-        (b"x" * LIMIT + b"\ry\nnext\n", ["too long", b"next"]),
-        (b"x" * 1000 + b"\n" + b"y" * 1000 + b"\nnext\n", ["too long", "too long", b"next"]),
-        (b"x" * (LIMIT + 1), ["too long"]),
-        (b"\xff\xf4\xff\xfd\x06ok\n", [b"ok"]),
-        (b"\xff\xfa\x1f\x00\x50\xff\xf0ok\n", [b"ok"]),
-        (b"o\xff\xfb\x01k\n", [b"ok"]),
-        (b"\xff\xffno\n", [b"\xff\xffno"]),
-        (b"\xff\xfa\x1f\0\x50\0\n\xff\xf0ok\n", [b"ok"]),
-        (b"\xff\xfa" + b"y\n" * 200, [b"y"] * 200),
-        (b"\xff\xfb\xff\xff\xfb\xffok\n", [b"ok"]),
-        (b"\xff\xfb\x01" + b"x" * LIMIT + b"\xff\xfb\x01\n", [b"x" * LIMIT]),
-        (b"x" * LIMIT + b"\xff\xfa1234\xff\xf0\r\n", [b"x" * LIMIT]),
-        (b"x" * LIMIT + b"\xff\xfb\x01y\nnext\n", ["too long", b"next"]),
-        (b"\xff\xfb\x01" * 1000 + b"\nnext\n", [b"", b"next"]),
         (b"raw\nab12\n", [b"raw", "raw ab", b"12"]),
+        (b"raw\nabraw\ncd1\n", [b"raw", "raw ab", b"raw", "raw cd", b"1"]),
     ],
 )
-def test_bytes_become_lines(sent: bytes, seen: list[bytes | str]) -> None:
+def test_raw_bytes_between_lines_are_given_as_they_are(sent: bytes, seen: list[bytes | str]) -> None:
     assert lines_of(sent) == seen
-    if not sent.startswith(b"raw"):  # this one takes what comes at once
-        assert lines_of(*(bytes([byte]) for byte in sent)) == seen
-
-
-@pytest.mark.no_cover
-@pytest.mark.parametrize("line", [b"\xff\xfa" * 4096, b"\xff\xf0" + b"\xff\xfa" * 4095, b"\xff" * 8192])
-def test_no_line_takes_long_to_look_at(line: bytes) -> None:
-    protocol, _, _ = connected()
-    protocol.MAX_LENGTH = 4096
-    began = time.process_time()
-    for _ in range(50):
-        protocol.dataReceived(line[:4000] + b"\n")
-        for start in range(0, len(line), 1000):
-            protocol.dataReceived(line[start : start + 1000])
-        protocol.dataReceived(b"\n")
-    assert time.process_time() - began < 1
-
-
-@given(
-    st.lists(
-        st.sampled_from(
-            [b"\n", b"\r", b"\r\n", b"\xff", b"\xf4", b"\xfb", b"\xfa", b"\xf0", b"a", b"hold", b"x" * LIMIT]
-        ),
-        max_size=40,
-    ),
-    st.data(),
-)
-def test_how_bytes_are_cut_makes_no_difference(parts: list[bytes], data: st.DataObject) -> None:
-    sent = b"".join(parts).replace(b"hold", b"held")
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=8)))
-    pieces = [sent[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
-    assert lines_of(*pieces, end=True) == lines_of(sent, end=True)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +238,7 @@ def test_nothing_of_a_line_that_is_too_long_is_kept() -> None:
     protocol, _, _ = connected()
     for _ in range(100):
         protocol.dataReceived(b"x" * 1000)
-    assert (protocol.seen, len(protocol._buffer)) == (["too long"], 0)
+    assert (protocol.seen, len(protocol.clearLineBuffer())) == (["too long"], 0)
 
 
 def test_an_unfinished_line_is_known() -> None:
@@ -215,7 +246,7 @@ def test_an_unfinished_line_is_known() -> None:
     seen = []
     for piece in (b"a\n", b"b", b"c\n", b"x" * 100, b"y", b"\n"):
         protocol.dataReceived(piece)
-        seen.append(protocol.unfinished_line())
+        seen.append(protocol.is_amid_line)
     assert seen == [False, True, False, True, True, False]
 
 
@@ -294,7 +325,7 @@ def test_a_lost_connection_leaves_no_timer(last: bytes) -> None:
 def plain(monkeypatch: pytest.MonkeyPatch) -> object:
     """What a transport in memory has for a socket."""
     sock = object()
-    monkeypatch.setattr("chatfile.lines.incoming.plain_socket", lambda _: sock)
+    monkeypatch.setattr("chatfile.lines.protocol.plain_socket", lambda _: sock)
     return sock
 
 
@@ -309,16 +340,13 @@ def test_while_the_socket_is_lent_nothing_is_read(plain: object) -> None:
     assert protocol.seen == [b"a"]
 
 
-@pytest.mark.parametrize("way", ["held", "unread", "ended", "closing"])
+@pytest.mark.parametrize("way", ["paused", "unread", "closing"])
 def test_what_would_not_be_read_in_order_is_not_lent(plain: object, way: str) -> None:
     protocol, _, _ = connected()
-    if way == "held":
+    if way == "paused":
         protocol.pause(PauseReason.BUSY)
     elif way == "unread":
         protocol.dataReceived(b"begun")
-    elif way == "ended":
-        protocol.inputEnded = lambda: None
-        protocol.readConnectionLost()
     else:
         protocol.close()
     assert protocol.detach_socket() is None
@@ -358,9 +386,9 @@ def greedy() -> Greedy:
 def test_lines_taken_at_once_are_counted() -> None:
     protocol = greedy()
     protocol.dataReceived(b"a\nb\nbegun")
-    assert (protocol.seen, protocol.lines, protocol.unfinished_line()) == ([b"a\nb\n", b""], 2, True)
+    assert (protocol.seen, protocol.line_count, protocol.is_amid_line) == ([b"a\nb\n", b""], 2, True)
     protocol.dataReceived(b" and done\nc\n")
-    assert (protocol.seen[2:], protocol.lines) == ([b"begun and done\nc\n"], 4)
+    assert (protocol.seen[2:], protocol.line_count) == ([b"begun and done\nc\n"], 4)
 
 
 @pytest.mark.parametrize("way", ["held", "raw", "telnet"])

@@ -1,4 +1,4 @@
-"""The rows of `status`: the row of who has left does not change any more, and is formatted once."""
+"""The rows of `status`: the row of a client that has left does not change any more, and is formatted once."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from chatfile import wire
 from chatfile.admission import Admission, ClientRecord, Seat
 
 
-class Visitors:
+class StatusRows:
     """The client cache as `status` shows it."""
 
     ROWS = 64
     """Rows in one piece."""
 
     def __init__(self, admission: Admission) -> None:
-        """Nothing is formatted yet."""
+        """Show the clients of `admission`."""
         self._admission = admission
         self._rows: dict[str, bytes] = {}
-        """Of those who have left, by their names; of some of those, too, who are forgotten by now."""
+        """Of the clients that have left, by their names; of some of those, too, that are forgotten by now."""
 
     def rows(self) -> tuple[int, Iterator[bytes]]:
-        """How many rows there are now, and the rows, some at a time; those of the connected as they are by then."""
+        """Return how many rows there are now, and the rows in pieces; those of the connected as they are by then."""
         present = self._admission.present()
         if len(self._rows) > 2 * len(present) + self.ROWS:
             self._rows = {each.name: self._rows[each.name] for each in present if each.name in self._rows}
@@ -31,23 +31,23 @@ class Visitors:
         for start in range(0, len(present), self.ROWS):
             yield b"".join(map(self._row, present[start : start + self.ROWS]))
 
-    def _row(self, who: Seat | ClientRecord) -> bytes:
-        row = self._rows.get(who.name)
+    def _row(self, client: Seat | ClientRecord) -> bytes:
+        row = self._rows.get(client.name)
         if row is None:
-            visit = who.record() if isinstance(who, Seat) else who
-            row = _format(visit)
-            if visit.disconnected is not None:
-                self._rows[visit.name] = row
+            record = client.record() if isinstance(client, Seat) else client
+            row = _format(record)
+            if record.disconnected is not None:
+                self._rows[record.name] = row
         return row
 
 
-def _format(visit: ClientRecord) -> bytes:
+def _format(record: ClientRecord) -> bytes:
     row = wire.ClientRow(
-        visit.name,
-        visit.address,
-        int(visit.connected),
-        None if visit.disconnected is None else int(visit.disconnected),
-        visit.files,
-        visit.bytes,
+        record.name,
+        record.address,
+        int(record.connected),
+        None if record.disconnected is None else int(record.disconnected),
+        record.files,
+        record.bytes,
     )
     return wire.format_reply(row) + b"\n"

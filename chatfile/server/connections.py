@@ -1,0 +1,78 @@
+"""The open connections of a server, known by two methods only, and the moment when the last one is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, succeed
+
+
+class OpenConnection(Protocol):
+    """A connection, as far as all of them are dealt with together."""
+
+    def abort(self) -> None:
+        """Reset it."""
+
+    def release_seat(self) -> None:
+        """Give the seat back, if the peer has all but taken everything; called while it is closing."""
+
+
+C = TypeVar("C", bound=OpenConnection)
+
+
+class Connections(Generic[C]):
+    """Every connection there is, and which of those with a seat are about to close."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._open: set[C] = set()
+        self._closing: set[C] = set()
+        self._drained: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        """Count the open connections."""
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[C]:
+        """Go through the connections that are open now; they may close meanwhile."""
+        return iter(list(self._open))
+
+    @property
+    def is_draining(self) -> bool:
+        """Tell whether the server is going down."""
+        return self._drained is not None
+
+    def add(self, connection: C) -> None:
+        """Take in a new connection."""
+        self._open.add(connection)
+
+    def add_closing(self, connection: C) -> None:
+        """Note that a connection with a seat is being closed: it may have no use for the seat any more."""
+        self._closing.add(connection)
+
+    def discard_closing(self, connection: C) -> None:
+        """Note that a connection has given its seat back."""
+        self._closing.discard(connection)
+
+    def reap_closing(self) -> None:
+        """Free the seats of those that are about to close and need not be waited for."""
+        for connection in list(self._closing):
+            connection.release_seat()
+
+    def discard(self, connection: C) -> None:
+        """Forget a connection that is gone."""
+        self._open.discard(connection)
+        self._closing.discard(connection)
+        if self._drained is not None and not self._open and not self._drained.called:
+            self._drained.callback(None)
+
+    def drain(self) -> Deferred[None]:
+        """Return when the last connection is gone; call it once, when no more can come."""
+        self._drained = Deferred() if self._open else succeed(None)
+        return self._drained
+
+    def abort(self) -> None:
+        """Reset every connection that is left."""
+        for connection in self:
+            connection.abort()

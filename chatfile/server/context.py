@@ -1,0 +1,48 @@
+"""What all connections of a server share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from chatfile.admission import Admission
+from chatfile.digests import Digests
+from chatfile.disk import InThread
+from chatfile.repository import Repository
+from chatfile.server.connections import Connections
+from chatfile.server.events import Events
+from chatfile.server.listings import Listings
+from chatfile.server.status import StatusRows
+from chatfile.server.unseated import UnseatedConnections
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that a client is granted (design, promise 2); 0 means for ever."""
+
+    idle: float = 300.0
+    line: float = 60.0
+    stall: float = 60.0
+    flush: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContext:
+    """The files, the seats and the connections of one server, given to each of its protocols."""
+
+    repository: Repository
+    listings: Listings
+    digests: Digests | None
+    """None where nothing is to be hashed."""
+    admission: Admission
+    status: StatusRows
+    timeouts: Timeouts
+    clock: IReactorTime
+    queue: Callable[[], InThread]
+    """Returns, for one client, what makes its calls that open and read files."""
+    events: Events
+    connections: Connections[Any]
+    unseated: UnseatedConnections
