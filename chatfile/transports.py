@@ -41,6 +41,27 @@ def is_tcp(transport: ILineTransport) -> bool:
     return bool(ITCPTransport.providedBy(transport) and isinstance(transport.getPeer(), IPv4Address | IPv6Address))
 
 
+def describe_peer(transport: ILineTransport) -> tuple[str, str]:
+    """Return the peer's address as `status` shows it, and the host that it counts for.
+
+    Of IPv6 that is the network that one host can be in: whoever has one address has 2^64 of them (RFC 4291, section
+    2.5.4).
+    """
+    address = transport.getPeer()
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}", _network(address.host)
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}", address.host
+    return "unix", "unix"
+
+
+def _network(host: str) -> str:
+    ip = ipaddress.IPv6Address(host.partition("%")[0])
+    if ip.ipv4_mapped is not None:  # at a port for both, IPv4 looks like this
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.IPv6Network((ip, 64), strict=False))
+
+
 def is_half_closable(transport: object) -> bool:
     """Whether our end can be closed on its own."""
     # A TLS transport passes the interface on from the one beneath it, but has no half-close of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from chatfile.lines.protocol import ConnectionState, LineProtocol, PauseReason
+from chatfile.lines.protocol import LineProtocol
+from chatfile.lines.states import ConnectionState, PauseReason
 
 __all__ = ["ConnectionState", "LineProtocol", "PauseReason"]

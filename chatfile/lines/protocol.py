@@ -1,23 +1,7 @@
-"""The line protocol that both ends extend: lines in turns, pausing, half-close, and a close that loses nothing.
-
-The states of a connection, and what leads from one to the next:
-
-    OPEN ---- the peer half-closes ----------------------> HALF_CLOSED
-     | |                                                        |
-     | +----- we close, and can't half-close ----------+        | all is delivered: we close
-     |                                                 v        v
-     | we close                                      DISCONNECTING
-     v                                                 ^        ^
-    FLUSHING ---- the peer half-closes ----------------+        | that, or the peer has it all
-     |                                                          |
-     +---- all is with the system ----------------------> LINGERING
-
-From each of them a reset leads to ABORTED, and the loss of the connection, last of all, to CLOSED.
-"""
+"""The line protocol that both ends extend: lines in turns, pausing, half-close, and a close that loses nothing."""
 
 from __future__ import annotations
 
-import enum
 import socket
 
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer, IReactorTime
@@ -26,76 +10,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile.lines.splitter import LineSplitter, Skipped
+from chatfile.lines.states import RECEIVING, ConnectionEvent, ConnectionState, PauseReason, next_state
 from chatfile.timeouts import StallTimeout, Timer
 from chatfile.transports import ILineTransport, is_half_closable, outstanding_bytes, plain_socket
-
-
-class ConnectionState(enum.Enum):
-    """How far a connection is."""
-
-    OPEN = "both sides can talk; lines are delivered"
-    HALF_CLOSED = "the peer has half-closed; what came before that is delivered, and then it is closed"
-    FLUSHING = "closing: what was written goes out, our end behind it; what still comes is dropped"
-    LINGERING = "closing: our end is out, and the peer is given time to fetch it all"
-    DISCONNECTING = "closing: the connection is gone as soon as what was written is out"
-    ABORTED = "reset, and about to be lost"
-    CLOSED = "there is no connection"
-
-
-class ConnectionEvent(enum.Enum):
-    """What leads from one state to the next."""
-
-    PEER_CLOSED = "the peer has half-closed"
-    HALF_CLOSE = "we close, our own side first"
-    DISCONNECT = "we close both sides"
-    FLUSHED = "everything written is with the system, and our end behind it"
-    ABORT = "we reset the connection"
-    LOST = "the connection is gone"
-
-
-_S, _E = ConnectionState, ConnectionEvent
-TRANSITIONS: dict[ConnectionState, dict[ConnectionEvent, ConnectionState]] = {
-    _S.OPEN: {
-        _E.PEER_CLOSED: _S.HALF_CLOSED,
-        _E.HALF_CLOSE: _S.FLUSHING,
-        _E.DISCONNECT: _S.DISCONNECTING,
-        _E.ABORT: _S.ABORTED,
-        _E.LOST: _S.CLOSED,
-    },
-    _S.HALF_CLOSED: {_E.DISCONNECT: _S.DISCONNECTING, _E.ABORT: _S.ABORTED, _E.LOST: _S.CLOSED},
-    _S.FLUSHING: {
-        _E.PEER_CLOSED: _S.DISCONNECTING,
-        _E.FLUSHED: _S.LINGERING,
-        _E.ABORT: _S.ABORTED,
-        _E.LOST: _S.CLOSED,
-    },
-    _S.LINGERING: {
-        _E.PEER_CLOSED: _S.DISCONNECTING,
-        _E.DISCONNECT: _S.DISCONNECTING,
-        _E.ABORT: _S.ABORTED,
-        _E.LOST: _S.CLOSED,
-    },
-    _S.DISCONNECTING: {_E.PEER_CLOSED: _S.DISCONNECTING, _E.ABORT: _S.ABORTED, _E.LOST: _S.CLOSED},
-    _S.ABORTED: {_E.LOST: _S.CLOSED},
-    _S.CLOSED: {_E.LOST: _S.CLOSED},
-}
-"""Every event that is legal in a state, and the state that it leads to; all others are faults of ours."""
-_RECEIVING = (_S.OPEN, _S.HALF_CLOSED)
-"""The states in which lines are delivered."""
-
-
-class IllegalEvent(Exception):
-    """An event in a state that has no place for it: a fault of our own, or of the transport."""
-
-
-class PauseReason(enum.Enum):
-    """Why no line is delivered, and soon nothing read; there can be several reasons at once."""
-
-    BACKPRESSURE = "the peer has not taken what was written"
-    BUSY = "a response is under way"
-    YIELD = "other connections have their turn"
-    DISK = "what was read has not reached the disk"
-    DETACHED = "something else reads the socket"
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -137,15 +54,12 @@ class LineProtocol(LineReceiver):
         self._flush: StallTimeout | None = None
 
     def _go(self, event: ConnectionEvent) -> None:
-        """Enter the state that `event` leads to. Raises `IllegalEvent` where it leads to none."""
-        if event not in TRANSITIONS[self.state]:
-            raise IllegalEvent(f"{event.name} in {self.state.name}")
-        self.state = TRANSITIONS[self.state][event]
+        self.state = next_state(self.state, event)
 
     @property
     def is_receiving(self) -> bool:
         """Tell whether lines are delivered, now or later on: nobody has closed the connection."""
-        return self.state in _RECEIVING
+        return self.state in RECEIVING
 
     @property
     def line_count(self) -> int:
@@ -165,7 +79,7 @@ class LineProtocol(LineReceiver):
 
     def dataReceived(self, data: bytes) -> None:
         """Deliver the lines that are complete with `data`, unless something pauses that; drop it in a close."""
-        if self.state in _RECEIVING:
+        if self.state in RECEIVING:
             self._splitter.feed(data)
             self._deliver()
 
@@ -185,7 +99,7 @@ class LineProtocol(LineReceiver):
 
     def _deliver_turn(self) -> None:
         left = self.TURN
-        while self._splitter.waiting and not self._pauses and self.state in _RECEIVING:
+        while self._splitter.waiting and not self._pauses and self.state in RECEIVING:
             if not left:
                 self._pauses |= {PauseReason.YIELD}
                 self._turn = self.clock.callLater(0, self._take_turn)
@@ -256,7 +170,7 @@ class LineProtocol(LineReceiver):
     def resume(self, why: PauseReason) -> None:
         """Deliver what waits, unless another reason to pause is left."""
         self._pauses -= {why}
-        if not self._pauses and self.state in _RECEIVING:
+        if not self._pauses and self.state in RECEIVING:
             self._deliver()
 
     def is_paused_for(self, why: PauseReason) -> bool:
@@ -286,7 +200,7 @@ class LineProtocol(LineReceiver):
 
     def _update_reading(self) -> None:
         """Read or don't; once per burst of lines, for each change is a system call."""
-        if self._busyReceiving or self.state not in _RECEIVING:
+        if self._busyReceiving or self.state not in RECEIVING:
             return
         self.paused = bool(self._pauses)
         wants_to_read = not self._pauses or (
@@ -340,7 +254,7 @@ class LineProtocol(LineReceiver):
 
     def close(self) -> None:
         """Take no more lines, let everything written arrive, and close; the peer gets `flush_timeout` to take it."""
-        if self.state not in _RECEIVING:
+        if self.state not in RECEIVING:
             return
         if PauseReason.DETACHED in self._pauses:
             self.abort()  # whatever reads in our place expects more; two readers would each get a part of it

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import enum
-import ipaddress
 
 from twisted.internet import error
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import IFileDescriptorReceiver, IHandshakeListener, ISSLTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -22,6 +20,7 @@ from chatfile.server.unseated import EvictionRank
 from chatfile.timeouts import StallTimeout, Timer
 from chatfile.transports import (
     ILineTransport,
+    describe_peer,
     do_not_pace,
     has_heard,
     is_reset,
@@ -85,7 +84,7 @@ class ChatFileProtocol(LineProtocol):
         self._tune(self.transport)
         self.transport.registerProducer(self, True)
         if ISSLTransport.providedBy(self.transport):
-            self._context.unseated.add(self, describe(self.transport.getPeer())[1])
+            self._context.unseated.add(self, describe_peer(self.transport)[1])
             self._line.restart(self._timeouts.line)
         else:
             self._let_in()
@@ -97,7 +96,7 @@ class ChatFileProtocol(LineProtocol):
             self._let_in()
 
     def _let_in(self) -> None:
-        address, host = describe(self.transport.getPeer())
+        address, host = describe_peer(self.transport)
         try:
             seat = self._admit(address, host)
         except errors.Refusal as refusal:
@@ -296,7 +295,7 @@ class ChatFileProtocol(LineProtocol):
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
         if self._admission is AdmissionState.HANDSHAKING:
-            address, host = describe(self.transport.getPeer())
+            address, host = describe_peer(self.transport)
             self._context.events.refused(address, host, tls.why_refused(reason and reason.value))
         self._context.unseated.discard(self)
         self._context.connections.discard(self)
@@ -322,23 +321,3 @@ class ChatFileProtocol(LineProtocol):
         self._idle.stop()
         self._line.stop()
         self._stall.stop()
-
-
-def describe(address: IAddress) -> tuple[str, str]:
-    """Return the address as `status` shows it, and the host that it counts for.
-
-    Of IPv6 that is the network that one host can be in: whoever has one address has 2^64 of them (RFC 4291, section
-    2.5.4).
-    """
-    if isinstance(address, IPv6Address):
-        return f"[{address.host}]:{address.port}", _network(address.host)
-    if isinstance(address, IPv4Address):
-        return f"{address.host}:{address.port}", address.host
-    return "unix", "unix"
-
-
-def _network(host: str) -> str:
-    ip = ipaddress.IPv6Address(host.partition("%")[0])
-    if ip.ipv4_mapped is not None:  # at a port for both, IPv4 looks like this
-        return str(ip.ipv4_mapped)
-    return str(ipaddress.IPv6Network((ip, 64), strict=False))

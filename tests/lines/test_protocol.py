@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from chatfile.lines import ConnectionState, LineProtocol, PauseReason
-from chatfile.lines.protocol import TRANSITIONS, ConnectionEvent, IllegalEvent
+from chatfile.lines.states import TRANSITIONS, ConnectionEvent, IllegalEvent
 from tests.support.transports import MemoryTransport, turn_over
 
 LIMIT = 10

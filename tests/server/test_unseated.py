@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from chatfile.server.protocol import describe
 from chatfile.server.unseated import EvictionRank, UnseatedConnection, UnseatedConnections
 
 ROOM = 8
@@ -152,20 +150,3 @@ def test_who_has_got_a_seat_or_gone_stands_no_more(room: UnseatedConnections) ->
         room.discard(one)
         assert not one.is_gone
     assert not any(gone(come(room, EvictionRank.SILENT, HERE, ROOM)))
-
-
-@pytest.mark.parametrize(
-    ("address", "shown", "host"),
-    [
-        (IPv4Address("TCP", HERE, 1), f"{HERE}:1", HERE),
-        (IPv6Address("TCP", "2001:db8:1:2:3:4:5:6", 1), "[2001:db8:1:2:3:4:5:6]:1", "2001:db8:1:2::/64"),
-        (IPv6Address("TCP", "2001:db8:1:2::9", 1), "[2001:db8:1:2::9]:1", "2001:db8:1:2::/64"),
-        (IPv6Address("TCP", "2001:db8:1:3::9", 1), "[2001:db8:1:3::9]:1", "2001:db8:1:3::/64"),
-        (IPv6Address("TCP", f"::ffff:{HERE}", 1), f"[::ffff:{HERE}]:1", HERE),
-        (IPv6Address("TCP", "fe80::1%lo", 1), "[fe80::1%lo]:1", "fe80::/64"),
-        (UNIXAddress(b"path"), "unix", "unix"),
-        (UNIXAddress(None), "unix", "unix"),
-    ],
-)
-def test_of_ipv6_a_host_is_a_network(address: IPv4Address, shown: str, host: str) -> None:
-    assert describe(address) == (shown, host)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.tcp import Connection
-from twisted.internet.testing import MemoryReactor
+from twisted.internet.testing import MemoryReactor, StringTransport
 
 from chatfile import transports
 from chatfile.sending import file_sender
@@ -97,3 +98,20 @@ def test_only_a_plain_connection_has_a_plain_socket(sock: socket.socket) -> None
     plain.TLS = True
     assert transports.plain_socket(plain) is None
     assert transports.plain_socket(Peered("127.0.0.1", sock)) is None, "whatever passes the attribute on is not plain"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown", "host"),
+    [
+        (IPv4Address("TCP", "192.0.2.1", 1), "192.0.2.1:1", "192.0.2.1"),
+        (IPv6Address("TCP", "2001:db8:1:2:3:4:5:6", 1), "[2001:db8:1:2:3:4:5:6]:1", "2001:db8:1:2::/64"),
+        (IPv6Address("TCP", "2001:db8:1:2::9", 1), "[2001:db8:1:2::9]:1", "2001:db8:1:2::/64"),
+        (IPv6Address("TCP", "2001:db8:1:3::9", 1), "[2001:db8:1:3::9]:1", "2001:db8:1:3::/64"),
+        (IPv6Address("TCP", "::ffff:192.0.2.1", 1), "[::ffff:192.0.2.1]:1", "192.0.2.1"),
+        (IPv6Address("TCP", "fe80::1%lo", 1), "[fe80::1%lo]:1", "fe80::/64"),
+        (UNIXAddress(b"path"), "unix", "unix"),
+        (UNIXAddress(None), "unix", "unix"),
+    ],
+)
+def test_of_ipv6_a_host_is_a_network(address: IPv4Address, shown: str, host: str) -> None:
+    assert transports.describe_peer(StringTransport(peerAddress=address)) == (shown, host)

@@ -1,0 +1,93 @@
+"""The states of a connection, what leads from one to the next, and what pauses its lines.
+
+    OPEN ---- the peer half-closes ----------------------> HALF_CLOSED
+     | |                                                        |
+     | +----- we close, and can't half-close ----------+        | all is delivered: we close
+     |                                                 v        v
+     | we close                                      DISCONNECTING
+     v                                                 ^        ^
+    FLUSHING ---- the peer half-closes ----------------+        | that, or the peer has it all
+     |                                                          |
+     +---- all is with the system ----------------------> LINGERING
+
+From each of them a reset leads to ABORTED, and the loss of the connection, last of all, to CLOSED.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class ConnectionState(enum.Enum):
+    """How far a connection is."""
+
+    OPEN = "both sides can talk; lines are delivered"
+    HALF_CLOSED = "the peer has half-closed; what came before that is delivered, and then it is closed"
+    FLUSHING = "closing: what was written goes out, our end behind it; what still comes is dropped"
+    LINGERING = "closing: our end is out, and the peer is given time to fetch it all"
+    DISCONNECTING = "closing: the connection is gone as soon as what was written is out"
+    ABORTED = "reset, and about to be lost"
+    CLOSED = "there is no connection"
+
+
+class ConnectionEvent(enum.Enum):
+    """What leads from one state to the next."""
+
+    PEER_CLOSED = "the peer has half-closed"
+    HALF_CLOSE = "we close, our own side first"
+    DISCONNECT = "we close both sides"
+    FLUSHED = "everything written is with the system, and our end behind it"
+    ABORT = "we reset the connection"
+    LOST = "the connection is gone"
+
+
+_S, _E = ConnectionState, ConnectionEvent
+TRANSITIONS: dict[ConnectionState, dict[ConnectionEvent, ConnectionState]] = {
+    _S.OPEN: {
+        _E.PEER_CLOSED: _S.HALF_CLOSED,
+        _E.HALF_CLOSE: _S.FLUSHING,
+        _E.DISCONNECT: _S.DISCONNECTING,
+        _E.ABORT: _S.ABORTED,
+        _E.LOST: _S.CLOSED,
+    },
+    _S.HALF_CLOSED: {_E.DISCONNECT: _S.DISCONNECTING, _E.ABORT: _S.ABORTED, _E.LOST: _S.CLOSED},
+    _S.FLUSHING: {
+        _E.PEER_CLOSED: _S.DISCONNECTING,
+        _E.FLUSHED: _S.LINGERING,
+        _E.ABORT: _S.ABORTED,
+        _E.LOST: _S.CLOSED,
+    },
+    _S.LINGERING: {
+        _E.PEER_CLOSED: _S.DISCONNECTING,
+        _E.DISCONNECT: _S.DISCONNECTING,
+        _E.ABORT: _S.ABORTED,
+        _E.LOST: _S.CLOSED,
+    },
+    _S.DISCONNECTING: {_E.PEER_CLOSED: _S.DISCONNECTING, _E.ABORT: _S.ABORTED, _E.LOST: _S.CLOSED},
+    _S.ABORTED: {_E.LOST: _S.CLOSED},
+    _S.CLOSED: {_E.LOST: _S.CLOSED},
+}
+"""Every event that is legal in a state, and the state that it leads to; all others are faults of ours."""
+RECEIVING = (_S.OPEN, _S.HALF_CLOSED)
+"""The states in which lines are delivered."""
+
+
+class IllegalEvent(Exception):
+    """An event in a state that has no place for it: a fault of our own, or of the transport."""
+
+
+def next_state(state: ConnectionState, event: ConnectionEvent) -> ConnectionState:
+    """Return where `event` leads from `state`. Raises `IllegalEvent` where it leads nowhere."""
+    if event not in TRANSITIONS[state]:
+        raise IllegalEvent(f"{event.name} in {state.name}")
+    return TRANSITIONS[state][event]
+
+
+class PauseReason(enum.Enum):
+    """Why no line is delivered, and soon nothing read; there can be several reasons at once."""
+
+    BACKPRESSURE = "the peer has not taken what was written"
+    BUSY = "a response is under way"
+    YIELD = "other connections have their turn"
+    DISK = "what was read has not reached the disk"
+    DETACHED = "something else reads the socket"
