@@ -218,7 +218,7 @@ class ChatFileClient(LineProtocol):
             self._silence.restart(0)
             return
         due = self._pending[0]
-        progress = (self.line_count, due.came, due.hashing)
+        progress = (self.splitter.count, due.came, due.hashing)
         if progress != self._progress:
             self._progress = progress
             extra = min(due.hashing / HASHING_RATE, LONGEST_HASHING)

@@ -24,7 +24,7 @@ class LineProtocol(LineReceiver):
     """
 
     # An idle client is to cost little, and a dict of so many attributes is 1.5 KB.
-    __slots__ = ("_flush", "_is_reading", "_linger", "_pauses", "_splitter", "_turn", "clock", "state")
+    __slots__ = ("_flush", "_is_reading", "_linger", "_pauses", "_turn", "clock", "splitter", "state")
     delimiter = b"\n"
     MAX_LENGTH = 4096
     TURN = 64
@@ -46,7 +46,7 @@ class LineProtocol(LineReceiver):
         """Wait for the connection; `clock` measures all times."""
         self.clock = clock
         self.state = ConnectionState.OPEN
-        self._splitter = LineSplitter(self.MAX_LENGTH, hears_telnet=self.HEARS_TELNET)
+        self.splitter = LineSplitter(self.MAX_LENGTH, hears_telnet=self.HEARS_TELNET)
         self._pauses: frozenset[PauseReason] = frozenset()
         self._is_reading = True
         self._turn: IDelayedCall | None = None
@@ -61,16 +61,6 @@ class LineProtocol(LineReceiver):
         """Tell whether lines are delivered, now or later on: nobody has closed the connection."""
         return self.state in RECEIVING
 
-    @property
-    def line_count(self) -> int:
-        """Count the lines that have been delivered or dropped so far."""
-        return self._splitter.count
-
-    @property
-    def is_amid_line(self) -> bool:
-        """Tell whether a line has begun and its LF has not come."""
-        return self._splitter.is_amid_line
-
     # --- lines, in both directions ---
 
     def sendLine(self, line: bytes) -> None:
@@ -80,12 +70,12 @@ class LineProtocol(LineReceiver):
     def dataReceived(self, data: bytes) -> None:
         """Deliver the lines that are complete with `data`, unless something pauses that; drop it in a close."""
         if self.state in RECEIVING:
-            self._splitter.feed(data)
+            self.splitter.feed(data)
             self._deliver()
 
     def clearLineBuffer(self) -> bytes:
         """Take what was not delivered yet."""
-        return self._splitter.take_rest()
+        return self.splitter.take_rest()
 
     def _deliver(self) -> None:
         if self._busyReceiving:
@@ -98,23 +88,25 @@ class LineProtocol(LineReceiver):
         self._update_reading()
 
     def _deliver_turn(self) -> None:
-        left = self.TURN
-        while self._splitter.waiting and not self._pauses and self.state in RECEIVING:
+        left, splitter = self.TURN, self.splitter
+        while splitter.waiting and not self._pauses and self.state in RECEIVING:
             if not left:
                 self._pauses |= {PauseReason.YIELD}
                 self._turn = self.clock.callLater(0, self._take_turn)
-            elif not self._deliver_some():
+            elif self.line_mode and splitter.take_burst(self.linesReceived):
+                pass
+            elif not self._deliver_next():
                 break
             left -= 1
         if self.state is ConnectionState.HALF_CLOSED and not self._pauses:
             self._deliver_end()
 
-    def _deliver_some(self) -> bool:
-        """Deliver raw bytes, many lines at once, or the next line; False where that is not complete."""
-        if not self.line_mode:
-            self.rawDataReceived(self._splitter.take_rest())
-            return True
-        return self._splitter.take_burst(self.linesReceived) or self._deliver_line(self._splitter.next_line())
+    def _deliver_next(self) -> bool:
+        """Deliver raw bytes, or the next line; False where that is not complete."""
+        if self.line_mode:
+            return self._deliver_line(self.splitter.next_line())
+        self.rawDataReceived(self.splitter.take_rest())
+        return True
 
     def _deliver_line(self, line: bytes | Skipped | None) -> bool:
         if line is None:
@@ -127,7 +119,7 @@ class LineProtocol(LineReceiver):
 
     def _deliver_end(self) -> None:
         """Deliver what the peer said last, then close."""
-        last = self._splitter.last_line()
+        last = self.splitter.last_line()
         if self.line_mode and self.LAST_LINE_COUNTS:
             self._deliver_line(last)
         if not self._pauses:
@@ -182,7 +174,7 @@ class LineProtocol(LineReceiver):
 
         So it is over TLS, and where bytes wait here.
         """
-        if self.state is not ConnectionState.OPEN or self._pauses or self._splitter.waiting:
+        if self.state is not ConnectionState.OPEN or self._pauses or self.splitter.waiting:
             return None
         detached = plain_socket(self.transport)
         if detached is not None:
@@ -204,7 +196,7 @@ class LineProtocol(LineReceiver):
             return
         self.paused = bool(self._pauses)
         wants_to_read = not self._pauses or (
-            PauseReason.DETACHED not in self._pauses and self._splitter.waiting < self.READ_AHEAD
+            PauseReason.DETACHED not in self._pauses and self.splitter.waiting < self.READ_AHEAD
         )
         if wants_to_read != self._is_reading:
             self._is_reading = wants_to_read
@@ -261,7 +253,7 @@ class LineProtocol(LineReceiver):
             return
         can_half_close = self.state is ConnectionState.OPEN and is_half_closable(self.transport)
         self._go(ConnectionEvent.HALF_CLOSE if can_half_close else ConnectionEvent.DISCONNECT)
-        self._splitter.take_rest()
+        self.splitter.take_rest()
         self._cancel_turn()
         self._flush = StallTimeout(self.clock, self.flush_timeout, self, self.abort)
         self._flush.start(self.transport)
@@ -295,7 +287,7 @@ class LineProtocol(LineReceiver):
     def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 -- for subclasses
         """Leave no timer behind."""
         self._go(ConnectionEvent.LOST)
-        self._splitter.take_rest()
+        self.splitter.take_rest()
         self._cancel_turn()
         if self._linger is not None:
             self._linger.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
-from chatfile.lines.telnet import TelnetFilter
+from chatfile.lines.telnet import IAC, TelnetFilter
 
 
 class Skipped(enum.Enum):
@@ -47,7 +47,7 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> None:
         """Take what has come behind all that was fed before."""
-        if self._telnet is not None:
+        if self._telnet is not None and (IAC in data or self._telnet.begun):
             data = self._telnet.text(data)
         self._buffer = self._buffer[self._start :] + data if self._start < len(self._buffer) else data
         self._start = 0

@@ -91,3 +91,5 @@ class PauseReason(enum.Enum):
     YIELD = "other connections have their turn"
     DISK = "what was read has not reached the disk"
     DETACHED = "something else reads the socket"
+
+    __hash__ = object.__hash__  # Enum's own is a call in Python, for each look at what pauses a line

@@ -7,7 +7,8 @@ import re
 LONGEST = 256
 """Bytes of a subnegotiation; what has no end by then is none, and what follows it is text."""
 
-_IAC = b"\xff"
+IAC = b"\xff"
+"""The byte with which each of telnet's sequences begins: without it, and with nothing begun, there is none."""
 _SB, _SE = b"\xff\xfa", b"\xff\xf0"
 _REACH = len(_SB) + LONGEST
 """So far behind the beginning of a subnegotiation its end begins at the latest."""
@@ -31,8 +32,6 @@ class TelnetFilter:
 
     def text(self, data: bytes) -> bytes:
         """What is left of `data`, and of what was begun before."""
-        if not self.begun and _IAC not in data:
-            return data
         data, self.begun = self.begun + data, b""
         kept: list[bytes] = []
         start = 0
@@ -54,7 +53,7 @@ class TelnetFilter:
             start = behind
         pieces = _SEQUENCES.split(data[start : end + len(_SE)])  # text, group, text, group, ..., text
         kept += pieces[::2]
-        self.begun = b"" if len(pieces) == 1 or pieces[-2] is None else _IAC + pieces[-2]
+        self.begun = b"" if len(pieces) == 1 or pieces[-2] is None else IAC + pieces[-2]
         return end + len(_SE)
 
 

@@ -167,25 +167,25 @@ class ChatFileProtocol(LineProtocol):
         """Restart, pause or resume the timers: some lines were delivered, or what pauses them has changed."""
         if self._admission is not AdmissionState.ADMITTED:
             return
-        if self.line_count != self._lines_seen or self.is_paused_for(PauseReason.BUSY) or not self._idle.is_running:
+        if self.splitter.count != self._lines_seen or self.is_paused_for(PauseReason.BUSY) or not self._idle.is_running:
             self._restart_idle()
-        if self._line_number or self.is_amid_line:
+        if self._line_number or self.splitter.is_amid_line:
             self._update_line_timer()
         self._stall.start(self.transport)
 
     def _restart_idle(self) -> None:
         """Nobody is idle while a response is under way; after that, the time begins anew."""
         self._idle.restart(0 if self.is_paused_for(PauseReason.BUSY) else self._timeouts.idle)
-        self._lines_seen = self.line_count
+        self._lines_seen = self.splitter.count
 
     def _update_line_timer(self) -> None:
         """The limit of a line is absolute, from its first byte on, but stands still while we do not read."""
-        if not self.is_amid_line:
+        if not self.splitter.is_amid_line:
             self._line_number = 0
             self._line.restart(0)
             return
-        if self._line_number != self.line_count + 1:
-            self._line_number = self.line_count + 1
+        if self._line_number != self.splitter.count + 1:
+            self._line_number = self.splitter.count + 1
             self._line.restart(self._timeouts.line)
         if self.paused:
             self._line.pause()

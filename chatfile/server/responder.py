@@ -6,8 +6,8 @@ A message is answered at once. What needs the disk is a coroutine; while it is u
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar
 
@@ -184,13 +184,15 @@ class Responder:
         self._connection.close()
 
     async def _hash(self, request: wire.Hash) -> None:
-        async with self._opened(request.name, self._open_to_hash) as opened:
-            try:
-                sha256 = await self._digest(opened)
-            except FileChanged as error:
-                raise errors.Changed(name=request.name) from error
-            except OSError as error:
-                raise errors.Unavailable(name=request.name, why=errors.reason(error)) from error
+        opened = await self._open(request.name, self._open_to_hash)
+        try:
+            sha256 = await self._digest(opened)
+        except FileChanged as error:
+            raise errors.Changed(name=request.name) from error
+        except OSError as error:
+            raise errors.Unavailable(name=request.name, why=errors.reason(error)) from error
+        finally:
+            self._close(opened)
         self.send_reply(wire.Digest(sha256, opened.size, opened.mtime, request.name))
 
     async def _get(self, request: wire.Get) -> None:
@@ -200,54 +202,53 @@ class Responder:
         await self._send_file(request.name, request.offset)
 
     async def _send_file(self, name: str, offset: int) -> None:
-        async with self._opened(name, self._context.repository.open) as opened:
+        opened = await self._open(name, self._context.repository.open)
+        try:
             if offset > opened.size:
                 raise errors.BadOffset(name=name, size=opened.size)
             with self._hashing(opened) as digest:
                 await self._send_range(opened, opened.size - offset)
                 self.state = ResponseState.WORKING
-                try:
-                    self.send_reply(wire.End(await digest))
-                except (FileChanged, OSError) as error:
-                    raise errors.Changed(name=name) from error
+                await self._send_end(opened.name, digest)
+        finally:
+            self._close(opened)
         self.seat.count_file()
 
     async def _send_range(self, opened: OpenFile, count: int) -> None:
         """Promise the last `count` bytes of a file, and send them."""
+        began = self._context.clock.seconds()
         self._promise(wire.FileHeader(count, opened.mtime, opened.name))
         self._transfer = transfer = FileTransfer(self._connection, count)
-        with self._logging(opened.name, transfer):
-            await transfer.run(opened, self._calls_about(opened.name), self.seat.count_bytes)
-
-    @contextmanager
-    def _logging(self, name: str, transfer: FileTransfer) -> Iterator[None]:
-        """Log a transfer when it ends, in whatever way."""
-        began = self._context.clock.seconds()
         try:
-            yield
+            await transfer.run(opened, self._calls_about(opened.name), self.seat.count_bytes)
         finally:
             self._transfer = None
-            seconds = self._context.clock.seconds() - began
-            self._context.events.sent(self.seat, name, transfer.sent, transfer.count, seconds)
+            self._context.events.sent(
+                self.seat, opened.name, transfer.sent, count, self._context.clock.seconds() - began
+            )
+
+    async def _send_end(self, name: str, digest: Deferred[str | None]) -> None:
+        try:
+            self.send_reply(wire.End(await digest))
+        except (FileChanged, OSError) as error:
+            raise errors.Changed(name=name) from error
 
     # --- files and digests ---
 
     def _calls_about(self, name: str) -> InThread:
         return partial(self._in_thread, about=name)
 
-    @asynccontextmanager
-    async def _opened(self, name: str, open_file: Callable[[str], OpenFile]) -> AsyncIterator[OpenFile]:
-        """Open a file in a thread, and close it in one, unless its descriptor was detached or it is closed already."""
-        in_thread = self._calls_about(name)
+    async def _open(self, name: str, how: Callable[[str], OpenFile]) -> OpenFile:
+        """Open in a thread; if the client has gone by then, the file is closed again."""
         try:
-            opened = await acquire(in_thread, OpenFile.close, open_file, name)
+            return await acquire(self._calls_about(name), OpenFile.close, how, name)
         except OSError as error:
             raise errors.Unavailable(name=name, why=errors.reason(error)) from error
-        try:
-            yield opened
-        finally:
-            if opened.is_open:
-                behind(in_thread, opened.close)
+
+    def _close(self, opened: OpenFile) -> None:
+        """Close in a thread, unless a transfer had the descriptor, or it is closed already."""
+        if opened.is_open:
+            behind(self._calls_about(opened.name), opened.close)
 
     def _open_to_hash(self, name: str) -> OpenFile:
         """In a thread: open the file, and close it again where its digest is known, or none is wanted."""

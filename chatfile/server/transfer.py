@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -50,7 +49,10 @@ class ClientConnection(Protocol):
 
 
 class FileTransfer:
-    """A file of which the bytes from some offset on are sent: the owner of the producer slot meanwhile."""
+    """Some bytes of a file on their way: has its descriptor, and the transport's producer slot, until they are sent.
+
+    The connection gets the slot back only where all goes well: elsewhere it is reset.
+    """
 
     __slots__ = ("_connection", "_sender", "count", "sent")
 
@@ -78,24 +80,18 @@ class FileTransfer:
             self.sent += sent
             progress(sent)
 
-        with self._producer_slot():
-            self._sender = file_sender(
-                self._connection.transport,
-                opened.detach(),
-                offset=opened.size - self.count,
-                count=self.count,
-                in_thread=in_thread,
-                progress=count,
-            )
-            await self._sender.start()
-
-    @contextmanager
-    def _producer_slot(self) -> Iterator[None]:
-        """Take the slot from the connection, which gets it back only where all goes well: else it is reset."""
         self._connection.transport.unregisterProducer()
         # If the header was too much for the transport, it is the sender's turn to wait.
         self._connection.resume(PauseReason.BACKPRESSURE)
-        yield
+        self._sender = file_sender(
+            self._connection.transport,
+            opened.detach(),
+            offset=opened.size - self.count,
+            count=self.count,
+            in_thread=in_thread,
+            progress=count,
+        )
+        await self._sender.start()
         self._connection.transport.registerProducer(self._connection, True)  # type: ignore[arg-type]  # it is one
 
 

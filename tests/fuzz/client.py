@@ -57,7 +57,7 @@ class Asker:
         """The server says this, and is gone."""
         for piece in pieces:
             self.talk.server_says(piece)
-            assert not self.client.is_receiving or len(self.client._buffer) <= KEPT + len(piece)
+            assert not self.client.is_receiving or self.client.splitter.waiting <= KEPT + len(piece)
         self.talk.closes()
 
     def outcomes(self) -> list[str]:

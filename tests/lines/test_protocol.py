@@ -246,7 +246,7 @@ def test_an_unfinished_line_is_known() -> None:
     seen = []
     for piece in (b"a\n", b"b", b"c\n", b"x" * 100, b"y", b"\n"):
         protocol.dataReceived(piece)
-        seen.append(protocol.is_amid_line)
+        seen.append(protocol.splitter.is_amid_line)
     assert seen == [False, True, False, True, True, False]
 
 
@@ -386,9 +386,9 @@ def greedy() -> Greedy:
 def test_lines_taken_at_once_are_counted() -> None:
     protocol = greedy()
     protocol.dataReceived(b"a\nb\nbegun")
-    assert (protocol.seen, protocol.line_count, protocol.is_amid_line) == ([b"a\nb\n", b""], 2, True)
+    assert (protocol.seen, protocol.splitter.count, protocol.splitter.is_amid_line) == ([b"a\nb\n", b""], 2, True)
     protocol.dataReceived(b" and done\nc\n")
-    assert (protocol.seen[2:], protocol.line_count) == ([b"begun and done\nc\n"], 4)
+    assert (protocol.seen[2:], protocol.splitter.count) == ([b"begun and done\nc\n"], 4)
 
 
 @pytest.mark.parametrize("way", ["held", "raw", "telnet"])

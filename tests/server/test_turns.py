@@ -59,10 +59,10 @@ def test_little_is_read_at_a_time(server: Server, peer: tuple[Turned, socket.soc
     reactor, sock = peer
     assert sock.send(b"\n" * MUCH) > 4 * AT_A_TIME
     (protocol,) = server.factory._connections
-    before, most = protocol.line_count, 0
+    before, most = protocol.splitter.count, 0
     for _ in range(10):
         reactor.turn()
-        most, before = max(most, protocol.line_count - before), protocol.line_count
+        most, before = max(most, protocol.splitter.count - before), protocol.splitter.count
     assert 0 < most <= AT_A_TIME
     assert len(sock.recv(MUCH)) > 0
 
