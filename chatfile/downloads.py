@@ -117,7 +117,7 @@ async def _fetch(
     except OSError as error:
         raise errors.LocalFileError(path=os.path.join(folder, save_as), why=errors.reason(error)) from error
     try:
-        return await _Transfer(target, part, progress).run()
+        return await _FileDownload(target, part, progress).run()
     except CancelledError:
         behind(in_thread, part.close)  # in its own time: a call that is under way may hang
         raise
@@ -216,7 +216,7 @@ async def _digest_of(present: PresentFile, in_thread: InThread, stage: Callable[
     return present.hexdigest()
 
 
-class _Transfer:
+class _FileDownload:
     """One download under way: what is here already, then the rest."""
 
     def __init__(self, target: _Target, part: PartFile, progress: Callable[[int], None]) -> None:

@@ -11,7 +11,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is more to interrupt: no traceback of an import
     from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
-    from chatfile.cli.exits import Exit  # noqa: PLC0415
+    from chatfile.cli.exits import ExitCode  # noqa: PLC0415
     from chatfile.cli.outlets import installed  # noqa: PLC0415
     from chatfile.cli.running import asked_for, run  # noqa: PLC0415
     from chatfile.cli.streams import prepare  # noqa: PLC0415
@@ -23,4 +23,4 @@ def main() -> None:
         sys.exit(end.code or asked_for())
     with installed():
         code = run(arguments)
-    sys.exit(code or Exit.DONE)
+    sys.exit(code or ExitCode.DONE)

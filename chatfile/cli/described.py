@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from chatfile.completions import SHELLS, Argument, Command, Kind, Listing, Option, Program, Value
+from chatfile.completions import SHELLS, Argument, Command, Kind, Option, Program, RemoteNames, Value
 
 _KINDS = {"FILE": Kind.FILE, "FOLDER": Kind.FOLDER, "NAME": Kind.REMOTE}
 """What the words stand for that --help shows for values; all others could be anything."""
@@ -25,7 +25,7 @@ def described(parser: argparse.ArgumentParser) -> Program:
         tuple(option for option in options if everywhere.issuperset(option.names)),
         tuple(option for option in options if not everywhere.issuperset(option.names)),
         tuple(_command(name, command, everywhere) for name, command in commands.items()),
-        Listing(_LISTING, tuple(_names(parser, _SERVER))),
+        RemoteNames(_LISTING, tuple(_names(parser, _SERVER))),
     )
 
 

@@ -7,7 +7,7 @@ from chatfile.cli.views import View
 from chatfile.downloads import Step
 
 
-class Events:
+class ProgressEvents:
     """A `progress` event for the download under way, twice a second."""
 
     interval = 0.5

@@ -8,7 +8,7 @@ import re
 from chatfile import errors
 
 
-class Exit(enum.IntEnum):
+class ExitCode(enum.IntEnum):
     """The codes; each member's comment in the README says more."""
 
     DONE = 0
@@ -24,29 +24,29 @@ class Exit(enum.IntEnum):
 
 
 # The first that fits counts: the special cases come before the general ones.
-_CODES: tuple[tuple[type[errors.ChatFileError], Exit], ...] = (
-    (errors.BadAddress, Exit.USAGE),
-    (errors.BadCertificate, Exit.USAGE),
-    (errors.TlsMissing, Exit.USAGE),
-    (errors.NoConnection, Exit.NO_CONNECTION),
-    (errors.NoGreeting, Exit.NO_CONNECTION),
-    (errors.Full, Exit.FULL),
-    (errors.Changed, Exit.BROKEN),
-    (errors.IdleTimeout, Exit.BROKEN),
-    (errors.Shutdown, Exit.BROKEN),
-    (errors.Internal, Exit.BROKEN),
-    (errors.Refusal, Exit.REFUSED),
-    (errors.DigestMismatch, Exit.MISMATCH),
-    (errors.LocalFileError, Exit.LOCAL_FILE),
-    (errors.NoThreads, Exit.LOCAL_FILE),
-    (errors.BadName, Exit.USAGE),
-    (errors.NotUtf8, Exit.USAGE),
-    (errors.IsCommand, Exit.USAGE),
-    (errors.ChatFileError, Exit.BROKEN),
+_CODES: tuple[tuple[type[errors.ChatFileError], ExitCode], ...] = (
+    (errors.BadAddress, ExitCode.USAGE),
+    (errors.BadCertificate, ExitCode.USAGE),
+    (errors.TlsMissing, ExitCode.USAGE),
+    (errors.NoConnection, ExitCode.NO_CONNECTION),
+    (errors.NoGreeting, ExitCode.NO_CONNECTION),
+    (errors.Full, ExitCode.FULL),
+    (errors.Changed, ExitCode.BROKEN),
+    (errors.IdleTimeout, ExitCode.BROKEN),
+    (errors.Shutdown, ExitCode.BROKEN),
+    (errors.Internal, ExitCode.BROKEN),
+    (errors.Refusal, ExitCode.REFUSED),
+    (errors.DigestMismatch, ExitCode.MISMATCH),
+    (errors.LocalFileError, ExitCode.LOCAL_FILE),
+    (errors.NoThreads, ExitCode.LOCAL_FILE),
+    (errors.BadName, ExitCode.USAGE),
+    (errors.NotUtf8, ExitCode.USAGE),
+    (errors.IsCommand, ExitCode.USAGE),
+    (errors.ChatFileError, ExitCode.BROKEN),
 )
 
 
-def exit_code(error: errors.ChatFileError) -> Exit:
+def exit_code(error: errors.ChatFileError) -> ExitCode:
     """The code that tells of `error`."""
     return next(code for kind, code in _CODES if isinstance(error, kind))
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
 from chatfile.cli.arguments import STDOUT
-from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.session import BREAKS, Reconnect, Session
 from chatfile.cli.views import KEPT
 from chatfile.cli.wanted import is_pattern, matching
@@ -27,10 +27,10 @@ class Getting:
         self._reconnect = reconnect
         self._sizes: dict[str, int] = {}
         self._begun: set[int] = set()  # of which something is here
-        self._code = Exit.DONE
+        self._code = ExitCode.DONE
         self._is_over = False
 
-    async def run(self) -> Exit:
+    async def run(self) -> ExitCode:
         """Each name is tried, as long as there is a connection to be had; the code is that of the first failure."""
         if self._arguments.output is None and any(map(is_pattern, self._names)):
             await self._ask_ahead(self._expand())

@@ -9,7 +9,7 @@ from types import FrameType
 
 from twisted.internet.interfaces import IReactorFromThreads
 
-from chatfile.cli.exits import Exit
+from chatfile.cli.exits import ExitCode
 
 
 class Interrupts:
@@ -25,7 +25,7 @@ class Interrupts:
 
     def _signalled(self, _signal: int, _frame: FrameType | None) -> None:
         if not self._is_handled:
-            os._exit(Exit.INTERRUPTED)  # the one before got no answer: the user means it
+            os._exit(ExitCode.INTERRUPTED)  # the one before got no answer: the user means it
         self._is_handled = False
         self._reactor.callFromThread(self._handle)
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
 
 from chatfile import errors, wire
-from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.session import Session, attempt, leave, name_in
 
 _STDIN = 0
@@ -93,11 +93,11 @@ class Piped:
         self._session = session
         self._source = source
 
-    async def run(self) -> Exit:
+    async def run(self) -> ExitCode:
         """Until the input ends. The result is the exit code. Raises why, where the server ends the conversation."""
         self._session.client.closed.addCallback(self._source.interject)
         self._source.start()
-        code = Exit.DONE
+        code = ExitCode.DONE
         while (line := await self._next_line()) is not None:
             failed = await self._carry_out(line)
             code = code or failed
@@ -111,7 +111,7 @@ class Piped:
             raise line
         return line
 
-    async def _carry_out(self, line: bytes) -> Exit:
+    async def _carry_out(self, line: bytes) -> ExitCode:
         try:
             request = wire.parse_request(line.removesuffix(b"\r"))
         except errors.ChatFileError as error:

@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.cli.arguments import STDOUT, command_line
-from chatfile.cli.events import Events
-from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.events import ProgressEvents
+from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.gauges import Gauge
 from chatfile.cli.getting import Getting
 from chatfile.cli.interrupts import Interrupts
@@ -36,7 +36,7 @@ _NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
 """What a server that was there a moment ago gets over."""
 
 
-def run(arguments: argparse.Namespace) -> Exit:
+def run(arguments: argparse.Namespace) -> ExitCode:
     """Do what `arguments` say; the result is the exit code."""
     if arguments.completion is not None:
         return _show_completion(arguments.completion)
@@ -48,12 +48,12 @@ def run(arguments: argparse.Namespace) -> Exit:
         return _run(arguments, is_interactive=True)
 
 
-def _show_completion(shell: str) -> Exit:
+def _show_completion(shell: str) -> ExitCode:
     from chatfile.cli.described import described  # noqa: PLC0415 -- no command needs it
     from chatfile.completions import script  # noqa: PLC0415
 
     view = View(as_json=False, quiet=False)
-    outcome: Exit | Failure = Exit.DONE
+    outcome: ExitCode | Failure = ExitCode.DONE
     try:
         view.script(script(described(command_line()), shell))
     except (BrokenPipeError, errors.LocalFileError):
@@ -61,10 +61,10 @@ def _show_completion(shell: str) -> Exit:
     return _concluded(_exit_of(outcome, view))
 
 
-def asked_for() -> Exit:
+def asked_for() -> ExitCode:
     """The exit code behind what was to be shown instead of doing anything, such as the help."""
     view = View(as_json=False, quiet=False)
-    outcome: Exit | Failure = Exit.DONE
+    outcome: ExitCode | Failure = ExitCode.DONE
     try:
         view.flush()
     except (BrokenPipeError, errors.LocalFileError):
@@ -72,11 +72,11 @@ def asked_for() -> Exit:
     return _concluded(_exit_of(outcome, view))
 
 
-def _concluded(code: Exit) -> Exit:
+def _concluded(code: ExitCode) -> ExitCode:
     """The exit code, where something was to be read from standard output; the same, however late its reader went."""
     if is_unread(sys.stdout, A_MOMENT):
-        code = Exit.UNREAD
-    if code in (Exit.UNREAD, Exit.LOCAL_FILE):
+        code = ExitCode.UNREAD
+    if code in (ExitCode.UNREAD, ExitCode.LOCAL_FILE):
         forget_output()
     return code
 
@@ -86,13 +86,13 @@ def _is_at_a_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
-def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> Exit:
+def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> ExitCode:
     from twisted.internet import reactor as installed  # noqa: PLC0415 -- importing it installs it
 
     reactor: Any = installed  # it has more than one interface, and `run` takes more than they say
     use_monotonic_clock(reactor)
     reactor.installNameResolver(Resolver())
-    outcome: list[Exit | Failure] = []
+    outcome: list[ExitCode | Failure] = []
     view = View(as_json=arguments.json, quiet=arguments.quiet, output_is_taken=_is_copied_out(arguments))
     progress = Progress(reactor, _display(arguments, view, is_interactive))
     if not arguments.json:
@@ -109,11 +109,11 @@ def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> Exit:
     interrupts = Interrupts(reactor, reactor.stop)
     reactor.callWhenRunning(begin)
     reactor.run(installSignalHandlers=False)
-    code = _exit_of(outcome[0], view) if outcome else Exit.INTERRUPTED
-    if code is Exit.LOCAL_FILE:
+    code = _exit_of(outcome[0], view) if outcome else ExitCode.INTERRUPTED
+    if code is ExitCode.LOCAL_FILE:
         forget_output()
-    is_meant_for_others = code is Exit.DONE if _is_copied_out(arguments) else view.has_written
-    return _concluded(code) if is_meant_for_others or code is Exit.UNREAD else code
+    is_meant_for_others = code is ExitCode.DONE if _is_copied_out(arguments) else view.has_written
+    return _concluded(code) if is_meant_for_others or code is ExitCode.UNREAD else code
 
 
 def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: View, progress: Progress) -> Failure:
@@ -123,7 +123,7 @@ def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: Vi
             view.interrupted(_what_came(arguments, unfinished), unfinished.name if unfinished else None)
         finally:
             drain(_SHORT)
-            os._exit(Exit.INTERRUPTED)  # at once: a thread may be stuck in a write that nobody reads
+            os._exit(ExitCode.INTERRUPTED)  # at once: a thread may be stuck in a write that nobody reads
     return failure
 
 
@@ -137,16 +137,16 @@ def _is_copied_out(arguments: argparse.Namespace) -> bool:
     return bool(arguments.command == "get" and arguments.output == STDOUT)
 
 
-def _exit_of(outcome: Exit | Failure, view: View) -> Exit:
-    if isinstance(outcome, Exit):
+def _exit_of(outcome: ExitCode | Failure, view: View) -> ExitCode:
+    if isinstance(outcome, ExitCode):
         return outcome
     if outcome.check(BrokenPipeError):
-        return Exit.UNREAD
+        return ExitCode.UNREAD
     if isinstance(outcome.value, errors.ChatFileError):
         view.error(outcome.value)
         return exit_code(outcome.value)
     outcome.raiseException()
-    return Exit.BROKEN
+    return ExitCode.BROKEN
 
 
 async def _main(
@@ -156,7 +156,7 @@ async def _main(
     progress: Progress,
     interrupts: Interrupts,
     is_interactive: bool,
-) -> Exit:
+) -> ExitCode:
     async def reconnect() -> ChatFileClient:
         # The server may let us in again a moment before it hears that we have gone; or it has just been restarted.
         patience = _WATCH_PATIENCE if arguments.command == "watch" else _SEAT_PATIENCE
@@ -180,7 +180,9 @@ async def _main(
         session.client.abort()
 
 
-async def _at_the_prompt(session: Session, arguments: argparse.Namespace, reactor: Any, interrupts: Interrupts) -> Exit:
+async def _at_the_prompt(
+    session: Session, arguments: argparse.Namespace, reactor: Any, interrupts: Interrupts
+) -> ExitCode:
     from chatfile.cli.prompt import Conversation  # noqa: PLC0415 -- a single command starts without it
 
     async def reconnect() -> ChatFileClient:
@@ -190,7 +192,7 @@ async def _at_the_prompt(session: Session, arguments: argparse.Namespace, reacto
     return await Conversation(session, arguments, reactor, interrupts, reconnect).run()
 
 
-async def _piped(reactor: Any, session: Session) -> Exit:
+async def _piped(reactor: Any, session: Session) -> ExitCode:
     from chatfile.cli.piped import Piped, StandardInput  # noqa: PLC0415 -- a single command needs no lines
 
     return await Piped(session, StandardInput(reactor)).run()
@@ -212,6 +214,6 @@ def _display(arguments: argparse.Namespace, view: View, is_interactive: bool) ->
     if arguments.quiet:
         return None
     if arguments.json:
-        return Events(view)
+        return ProgressEvents(view)
     is_mixed = _is_copied_out(arguments) and sys.stdout is not None and sys.stdout.isatty()
     return Bars(sys.stderr) if is_drawable(sys.stderr) and not is_mixed and not is_interactive else None

@@ -20,7 +20,7 @@ from twisted.internet.task import deferLater
 from chatfile import errors, tls, wire
 from chatfile.cli import units
 from chatfile.cli.arguments import STDOUT, endpoint_description
-from chatfile.cli.exits import Exit, error_word, exit_code
+from chatfile.cli.exits import ExitCode, error_word, exit_code
 from chatfile.cli.gauges import Gauge
 from chatfile.cli.progress import Progress
 from chatfile.cli.views import KEPT, View
@@ -220,7 +220,7 @@ def name_in(request: wire.Request) -> str | None:
     return request.name if isinstance(request, wire.Get | wire.Resume | wire.Hash) else None
 
 
-async def one_command(session: Session, arguments: argparse.Namespace) -> Exit:
+async def one_command(session: Session, arguments: argparse.Namespace) -> ExitCode:
     """Carry out the command of the command line that is a single request; the result is the exit code."""
     requests: dict[str, wire.Request] = {"status": wire.Status(), "list": wire.List(), "help": wire.Help()}
     request = requests.get(arguments.command)
@@ -229,7 +229,7 @@ async def one_command(session: Session, arguments: argparse.Namespace) -> Exit:
     return await attempt(session, session.run(request), name_in(request))
 
 
-async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None], name: str | None = None) -> Exit:
+async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None], name: str | None = None) -> ExitCode:
     """Do it; where that fails, show why, with the file `name`. The result is the exit code that tells of it."""
     try:
         await doing
@@ -238,20 +238,20 @@ async def attempt(session: Session, doing: Coroutine[Deferred[Any], Any, None], 
         if isinstance(error, errors.TransferBroken):
             session.view.note(KEPT)
         return exit_code(error)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
-async def leave(session: Session) -> Exit:
+async def leave(session: Session) -> ExitCode:
     """Say goodbye, or hang up where bytes that nobody wants any more are still coming."""
     client = session.client
     if client.is_waiting:
         client.abort()
-        return Exit.DONE
+        return ExitCode.DONE
     try:
         await client.exit()
     except errors.ProtocolViolation as violation:  # it said more than it had promised, maybe before we asked to leave
         session.view.error(violation)
-        return Exit.BROKEN
+        return ExitCode.BROKEN
     except errors.ChatFileError:
         client.abort()  # everything asked for was answered before; how the server goes is its own affair
-    return Exit.DONE
+    return ExitCode.DONE

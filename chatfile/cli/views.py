@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from chatfile import errors, wire
 from chatfile.cli import units
-from chatfile.cli.exits import Exit, error_word, exit_code
+from chatfile.cli.exits import ExitCode, error_word, exit_code
 from chatfile.cli.outlets import is_free
 from chatfile.cli.streams import is_unread
 from chatfile.downloads import Download
@@ -53,7 +53,7 @@ class View:
         """What went wrong, with the file `name`."""
         self.failure(error_word(error), exit_code(error), str(error), name)
 
-    def failure(self, word: str, code: Exit, sentence: str, name: str | None = None) -> None:
+    def failure(self, word: str, code: ExitCode, sentence: str, name: str | None = None) -> None:
         """What went wrong, in a word and in a sentence."""
         self._tell(f"chatfile-client: {wire.printable(sentence)}")
         about = {} if name is None else {"name": name}
@@ -67,7 +67,7 @@ class View:
         sentence = f"Interrupted. {what_now}".rstrip()
         self.note(sentence)
         about = {} if name is None else {"name": name}
-        self.event("error", code="interrupted", exit=int(Exit.INTERRUPTED), message=sentence, **about)
+        self.event("error", code="interrupted", exit=int(ExitCode.INTERRUPTED), message=sentence, **about)
 
     def event(self, event: str, **about: object) -> None:
         """Something that is no result, for programs alone. Raises OSError."""

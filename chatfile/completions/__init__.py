@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chatfile.completions import bash, fish, zsh
-from chatfile.completions.program import Argument, Command, Kind, Listing, Option, Program, Value
+from chatfile.completions.program import Argument, Command, Kind, Option, Program, RemoteNames, Value
 
-__all__ = ["SHELLS", "Argument", "Command", "Kind", "Listing", "Option", "Program", "Value", "script"]
+__all__ = ["SHELLS", "Argument", "Command", "Kind", "Option", "Program", "RemoteNames", "Value", "script"]
 
 _RENDERERS = {"bash": bash.script, "zsh": zsh.script, "fish": fish.script}
 SHELLS = tuple(_RENDERERS)

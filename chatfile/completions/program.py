@@ -71,7 +71,7 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Listing:
+class RemoteNames:
     """How the program is asked for the names of remote files: its rows end in `Z`, two spaces, and a name."""
 
     words: tuple[str, ...]
@@ -89,7 +89,7 @@ class Program:
     options: tuple[Option, ...] = ()
     """Options before a command only."""
     commands: tuple[Command, ...] = ()
-    listing: Listing | None = None
+    listing: RemoteNames | None = None
 
     @property
     def prefix(self) -> str:

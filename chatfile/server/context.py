@@ -13,7 +13,7 @@ from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.repository import Repository
 from chatfile.server.connections import Connections
-from chatfile.server.events import Events
+from chatfile.server.events import EventLog
 from chatfile.server.listings import Listings
 from chatfile.server.status import StatusRows
 from chatfile.server.unseated import UnseatedConnections
@@ -43,6 +43,6 @@ class ServerContext:
     clock: IReactorTime
     queue: Callable[[], InThread]
     """Returns, for one client, what makes its calls that open and read files."""
-    events: Events
+    events: EventLog
     connections: Connections[Any]
     unseated: UnseatedConnections

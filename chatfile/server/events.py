@@ -79,7 +79,7 @@ class SummedLog:
             self.log.info(self._summary, event=self._event, **{name: others[name] for name in ("count", *self._totals)})
 
 
-class Events:
+class EventLog:
     """Everything that a client can make the log say."""
 
     log = Logger()

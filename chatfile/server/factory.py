@@ -14,7 +14,7 @@ from chatfile.disk import InThread
 from chatfile.repository import Repository
 from chatfile.server.connections import Connections
 from chatfile.server.context import ServerContext, Timeouts
-from chatfile.server.events import Events
+from chatfile.server.events import EventLog
 from chatfile.server.listings import Listings
 from chatfile.server.protocol import ChatFileProtocol
 from chatfile.server.status import StatusRows
@@ -45,7 +45,7 @@ class ChatFileFactory(Factory):
         connections are open without a seat.
         """
         self._clock = clock
-        self._events = Events(clock)
+        self._events = EventLog(clock)
         self._connections: Connections[ChatFileProtocol] = Connections()
         self._context = ServerContext(
             repository=repository,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chatfile.cli.arguments import parse_arguments
-from chatfile.cli.exits import Exit
+from chatfile.cli.exits import ExitCode
 from chatfile.cli.running import run
 from chatfile.completions import SHELLS, Kind, Program, script
 from chatfile.options import Options
@@ -56,7 +56,7 @@ def test_the_description_knows_what_the_server_takes() -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_programs_show_their_own_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(parse_arguments(["--completion", shell])) == Exit.DONE
+    assert run(parse_arguments(["--completion", shell])) == ExitCode.DONE
     assert capsys.readouterr().out == script(CLIENT, shell)
     with pytest.raises(SystemExit) as ended:
         Options().parseOptions([f"--completion={shell}"])

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile import errors, wire
-from chatfile.cli.events import Events
+from chatfile.cli.events import ProgressEvents
 from chatfile.cli.exits import error_word
 from chatfile.cli.gauges import Gauge, Overall
 from chatfile.cli.session import Session
@@ -157,7 +157,7 @@ def test_progress_is_an_event(capsys: pytest.CaptureFixture[str]) -> None:
     gauge.came(300)
     gauge.measure()
     overall.follow(gauge)
-    Events(View(as_json=True, quiet=False)).draw(gauge, overall)
+    ProgressEvents(View(as_json=True, quiet=False)).draw(gauge, overall)
     (event,) = objects(capsys.readouterr().out)
     assert event == {
         "event": "progress", "name": "b", "step": "receiving", "bytes": 400, "size": 1000, "rate": 150.0,
@@ -167,7 +167,7 @@ def test_progress_is_an_event(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_before_anything_came_there_is_little_to_tell(capsys: pytest.CaptureFixture[str]) -> None:
-    events = Events(View(as_json=True, quiet=False))
+    events = ProgressEvents(View(as_json=True, quiet=False))
     events.draw(None, Overall([1], Clock().seconds))
     events.draw(Gauge("a", Clock().seconds), None)
     (event,) = objects(capsys.readouterr().out)

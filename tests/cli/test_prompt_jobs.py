@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 
 from chatfile import wire
 from chatfile.cli.prompt.jobs import Job, Jobs
-from chatfile.cli.prompt.toolbar import Progress, toolbar
+from chatfile.cli.prompt.toolbar import FileProgress, toolbar
 from chatfile.cli.prompt.transfers import Transfer
 from chatfile.downloads import Stage, Step
 from tests.support.talking import result_of
@@ -146,7 +146,7 @@ def test_what_failed_is_counted() -> None:
 
 # --- the toolbar ---
 
-HALF = Progress("big.iso", Step.RECEIVING, at=41 * GB // 10, size=10 * GB, rate=312e6, resumed_at=GB)
+HALF = FileProgress("big.iso", Step.RECEIVING, at=41 * GB // 10, size=10 * GB, rate=312e6, resumed_at=GB)
 
 
 @pytest.mark.parametrize(
@@ -168,21 +168,21 @@ def test_a_narrow_toolbar_leaves_out_what_matters_least(width: int, text: str) -
 @pytest.mark.parametrize(
     ("progress", "text"),
     [
-        (Progress("a", Step.VERIFYING, 5, 5, 1.0), "a  verifying"),
-        (Progress("a", Step.CHECKING, 0, None, None), "a  checking"),
-        (Progress("a", Step.CHECKING, 3, 9, None), "a  checking  33 %"),
-        (Progress("a", Step.RECEIVING, 999, 1000, None), "a  99 %  999 B of 1.0 kB"),
-        (Progress("a", Step.RECEIVING, 0, 0, None), "a  100 %  0 B of 0 B"),
-        (Progress("a", Step.RECEIVING, 1, GB, 1.0), "a  0 %  1 B of 1.0 GB  1 B/s  hardly moving"),
-        (Progress("a", Step.CHECKING, 0, 9, None, 0, 2, 7, 0.38), "a  checking  file 2 of 7, 38 % of all"),
-        (Progress("\x1b[2J\u202e", Step.CHECKING, 0, 9, None), r"\x1b[2J\u202e  checking"),
+        (FileProgress("a", Step.VERIFYING, 5, 5, 1.0), "a  verifying"),
+        (FileProgress("a", Step.CHECKING, 0, None, None), "a  checking"),
+        (FileProgress("a", Step.CHECKING, 3, 9, None), "a  checking  33 %"),
+        (FileProgress("a", Step.RECEIVING, 999, 1000, None), "a  99 %  999 B of 1.0 kB"),
+        (FileProgress("a", Step.RECEIVING, 0, 0, None), "a  100 %  0 B of 0 B"),
+        (FileProgress("a", Step.RECEIVING, 1, GB, 1.0), "a  0 %  1 B of 1.0 GB  1 B/s  hardly moving"),
+        (FileProgress("a", Step.CHECKING, 0, 9, None, 0, 2, 7, 0.38), "a  checking  file 2 of 7, 38 % of all"),
+        (FileProgress("\x1b[2J\u202e", Step.CHECKING, 0, 9, None), r"\x1b[2J\u202e  checking"),
     ],
 )
-def test_the_toolbar_tells_how_far_it_is(progress: Progress, text: str) -> None:
+def test_the_toolbar_tells_how_far_it_is(progress: FileProgress, text: str) -> None:
     assert toolbar(progress, 0, 80).removesuffix("  Ctrl-C stops it") == text
 
 
 @given(st.text(min_size=1), st.integers(12, 150), st.integers(0, 9))
 def test_the_toolbar_fits_the_window(name: str, width: int, waiting: int) -> None:
-    progress = Progress(name, Step.RECEIVING, 5, GB, 1e6, 3, 2, 7, 0.5)
+    progress = FileProgress(name, Step.RECEIVING, 5, GB, 1e6, 3, 2, 7, 0.5)
     assert get_cwidth(toolbar(progress, waiting, width)) <= width

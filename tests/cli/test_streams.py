@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chatfile.cli.exits import Exit
+from chatfile.cli.exits import ExitCode
 from chatfile.cli.views import View
 from chatfile.wire import Digest, FileRow, exact
 from tests.support.processes import PATIENCE, ServerProcess, client_command, run_client, wait_until
@@ -77,7 +77,7 @@ def test_a_reader_that_goes_ends_it_always_in_the_same_way(
 ) -> None:
     server_option = ("-s", f"127.0.0.1:{server.port}")
     code, said = status(tmp_path, read, *server_option, *command.split(), stdin=b"list\nstatus\n")
-    assert (code, b"Traceback" in said, b"Exception" in said) == (Exit.UNREAD, False, False), said
+    assert (code, b"Traceback" in said, b"Exception" in said) == (ExitCode.UNREAD, False, False), said
 
 
 @pytest.mark.slow

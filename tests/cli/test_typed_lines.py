@@ -10,7 +10,7 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from chatfile import errors, wire
-from chatfile.cli.prompt.commands import Command, Fetch, Listing, Raw, ShowHelp, Sum, mistaken, parse
+from chatfile.cli.prompt.commands import Command, Fetch, ListMatching, Raw, ShowHelp, Sum, mistaken, parse
 from chatfile.cli.prompt.completion import MOST, Completions
 from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path, kept_history
 from chatfile.cli.wanted import expand
@@ -34,8 +34,8 @@ def listing(*names: str) -> list[wire.FileRow]:
         ("GET! a b", Fetch("a b", replace=True)),
         ("resume 5 a", Fetch("a")),
         ("resume a", Fetch("a")),
-        ("list *.csv", Listing("*.csv", wire.Message("list *.csv"))),
-        ("list of things", Listing("of things", wire.Message("list of things"))),
+        ("list *.csv", ListMatching("*.csv", wire.Message("list *.csv"))),
+        ("list of things", ListMatching("of things", wire.Message("list of things"))),
         ("hash a", Sum("a")),
         (" list ", wire.List()),
         ("  get  a ", Fetch(" a ")),

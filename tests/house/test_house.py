@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from chatfile import errors, wire
 from chatfile.cli.arguments import command_line
-from chatfile.cli.exits import Exit
+from chatfile.cli.exits import ExitCode
 from chatfile.options import Options
 from tests.support import ROOT
 
@@ -163,6 +164,13 @@ def test_there_is_no_circle() -> None:
     assert not graph
 
 
+def test_no_two_classes_have_one_name() -> None:
+    """One word has one meaning; `_Private` and `Private` are one word as well."""
+    nodes = (node for path in MODULES for node in ast.walk(ast.parse(path.read_text())))
+    names = Counter(node.name.lstrip("_") for node in nodes if isinstance(node, ast.ClassDef))
+    assert {name for name, count in names.items() if count > 1} <= {"Job", "Stage", "Source", "Connection"}
+
+
 def test_two_classes_of_ours_are_the_deepest_that_one_stands_on_another() -> None:
     """But for errors, whose kinds are what `except` is for."""
     classes = {
@@ -274,7 +282,7 @@ def test_the_readme_names_every_option_and_command_of_the_client() -> None:
 
 
 def test_the_readme_names_every_exit_code() -> None:
-    for code in Exit:
+    for code in ExitCode:
         assert f"\n| {code.value} | " in README, code
 
 

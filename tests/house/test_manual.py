@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from chatfile import errors
-from chatfile.cli.exits import Exit
+from chatfile.cli.exits import ExitCode
 from tests.manual import programs
 from tests.manual.blocks import CODE_WIDTH, Blocks, continued
 from tests.manual.making import ROOT, made, path
@@ -74,7 +74,7 @@ def test_every_option_of_the_server_has_its_place() -> None:
 
 
 def test_every_exit_code_has_its_place() -> None:
-    assert {str(code.value) for code in Exit} <= set(tags(CLIENT))
+    assert {str(code.value) for code in ExitCode} <= set(tags(CLIENT))
 
 
 def test_every_error_has_its_place_in_the_protocol() -> None:

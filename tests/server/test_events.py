@@ -13,7 +13,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from chatfile.admission import Admission, Seat
-from chatfile.server.events import Events, SummedLog
+from chatfile.server.events import EventLog, SummedLog
 from tests.support.processes import ServerProcess
 from tests.support.serving import Peer, Server
 
@@ -104,7 +104,7 @@ def fault() -> Failure:
     return Failure(ConnectionDone())
 
 
-ACTS: dict[str, Callable[[Events, int, str], None]] = {
+ACTS: dict[str, Callable[[EventLog, int, str], None]] = {
     "admitted": lambda events, number, host: events.admitted(seat(number, host)),
     "refused": lambda events, number, host: events.refused(f"{host}:{number}", host, "full"),
     "left": lambda events, number, host: events.left(seat(number, host), "exit"),
@@ -121,7 +121,7 @@ def test_no_number_of_clients_or_hosts_can_fill_the_log(
     told: list[LogEvent], logged_errors: list[str], kind: str, hosts: int
 ) -> None:
     clock = Clock()
-    events = Events(clock)
+    events = EventLog(clock)
     for number in range(MANY):
         ACTS[kind](events, number, f"host{number % hosts}")
     kept = getattr(events, f"_{kind}")._told
@@ -134,7 +134,7 @@ def test_no_number_of_clients_or_hosts_can_fill_the_log(
 
 
 def test_one_host_does_not_hide_another(told: list[LogEvent]) -> None:
-    events = Events(Clock())
+    events = EventLog(Clock())
     for number in range(MANY):
         events.admitted(seat(number, "busy"))
     events.admitted(seat(MANY, "other"))

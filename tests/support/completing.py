@@ -11,7 +11,7 @@ import pytest
 
 from chatfile.cli.arguments import command_line
 from chatfile.cli.described import described
-from chatfile.completions import SHELLS, Argument, Command, Kind, Listing, Option, Program, Value
+from chatfile.completions import SHELLS, Argument, Command, Kind, Option, Program, RemoteNames, Value
 from chatfile.options import Options
 from chatfile.options import described as described_server
 from tests.support.processes import PATIENCE
@@ -32,7 +32,7 @@ LISTING = Program(
     "listing-one",
     (Option(("-s", "--server"), "", Value(Kind.ANYTHING, "")),),
     commands=(Command("get", "", arguments=(Argument(Value(Kind.REMOTE, "NAME"), may_repeat=True),)),),
-    listing=Listing(("list",), ("-s", "--server")),
+    listing=RemoteNames(("list",), ("-s", "--server")),
 )
 
 _STAND_IN = """#!/bin/sh

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
 from chatfile.cli import tables, units
-from chatfile.cli.prompt.commands import Fetch, Listing, Raw, ShowHelp, Sum, mistaken
+from chatfile.cli.prompt.commands import Fetch, ListMatching, Raw, ShowHelp, Sum, mistaken
 from chatfile.cli.prompt.jobs import Job
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.transfers import Transfer
@@ -76,7 +76,7 @@ class Carrier:
                 session.view.prompt_help()
             case ShowHelp():
                 await session.run(wire.Help())
-            case Listing(wanted, talk):
+            case ListMatching(wanted, talk):
                 await self._list(wanted, talk)
             case wire.List():
                 session.view.files(await self._listing())

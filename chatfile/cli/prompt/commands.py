@@ -63,7 +63,7 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListMatching:
     """`list PATTERN`, `list NAME`; or, where there is no such file, talk that begins with that word."""
 
     wanted: str
@@ -89,7 +89,7 @@ class ShowHelp:
     """`help`: the prompt's own, which tells of the server's commands too."""
 
 
-Command = Fetch | Listing | Sum | Raw | ShowHelp | wire.Request
+Command = Fetch | ListMatching | Sum | Raw | ShowHelp | wire.Request
 
 
 def parse(line: str) -> Command:
@@ -125,7 +125,7 @@ def _own_command(line: str) -> Command | None:
             raise errors.Usage(usage="get! NAME")
         return Fetch(rest, replace=True)
     if word == "list" and rest.strip():
-        return Listing(rest, wire.parse_request(_bytes(line)))
+        return ListMatching(rest, wire.parse_request(_bytes(line)))
     if word == "resume" and rest and not rest[0].isdigit():
         return Fetch(rest)  # from which byte on is known here
     return None

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from chatfile import errors, wire
-from chatfile.cli.exits import Exit, exit_code
+from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import is_free
 from chatfile.cli.progress import is_dumb
@@ -84,7 +84,7 @@ class Conversation:
         self._settling: Deferred[None] | None = None
         self._connection = Connection(session, self._clock, reconnect, self._reader.obedient, self._lost)
 
-    async def run(self) -> Exit:
+    async def run(self) -> ExitCode:
         """Until the person leaves; the result is the exit code."""
         redrawing = LoopingCall(self._redraw)
         redrawing.clock = self._clock
@@ -103,7 +103,7 @@ class Conversation:
                 if above is not None:
                     await Deferred.fromFuture(asyncio.ensure_future(above.shown()))
 
-    async def _converse(self) -> Exit:
+    async def _converse(self) -> ExitCode:
         while True:
             try:
                 if self._is_dumb:
@@ -116,7 +116,7 @@ class Conversation:
             if code is not None:
                 return code
 
-    async def _respond(self, event: Exception) -> Exit | None:
+    async def _respond(self, event: Exception) -> ExitCode | None:
         """Do what something other than a line asks for; the result is the exit code where it is the end."""
         try:
             match event:
@@ -125,7 +125,7 @@ class Conversation:
                 case EOFError():
                     return await self._leave()
                 case Left():
-                    return Exit.DONE
+                    return ExitCode.DONE
                 case errors.ChatFileError():
                     return await self._offer_to_reconnect(event)
         except (Left, errors.ChatFileError) as another:
@@ -254,7 +254,7 @@ class Conversation:
         if self._session.client.is_receiving:  # or it is asked what to do, and they wait for that
             self._jobs.go_on()
 
-    async def _leave(self) -> Exit | None:
+    async def _leave(self) -> ExitCode | None:
         job = self._jobs.current
         try:
             is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
@@ -272,7 +272,7 @@ class Conversation:
         await self._jobs.stop()
         self._note(what_is_dropped(self._jobs.waiting))
         if not self._session.client.is_receiving:
-            return Exit.DONE  # `exit` was carried out in the meantime, or the server has gone just now
+            return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
         self._interrupts.handle = self._session.client.abort  # the server may have nothing to say any more
         with self._reader.obedient():
             code = await leave(self._session)
@@ -281,7 +281,7 @@ class Conversation:
 
     # --- the connection ---
 
-    async def _offer_to_reconnect(self, why: errors.ChatFileError) -> Exit | None:
+    async def _offer_to_reconnect(self, why: errors.ChatFileError) -> ExitCode | None:
         await self._jobs.idle()
         code = exit_code(why)
         while True:

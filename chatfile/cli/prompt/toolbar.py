@@ -18,7 +18,7 @@ _LONGEST = 100 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class FileProgress:
     """How far a download is, in bytes; `size` and `rate` are None where they are not known (yet)."""
 
     name: str
@@ -32,7 +32,7 @@ class Progress:
     overall: float | None = None
 
 
-def toolbar(progress: Progress, waiting: int, width: int) -> str:
+def toolbar(progress: FileProgress, waiting: int, width: int) -> str:
     """Name and progress, and how many lines wait behind it, as much of it as fits."""
     name = wire.printable(progress.name)
     parts = [(weight, text) for weight, text in _parts(progress, waiting) if text]
@@ -46,7 +46,7 @@ def _columns(parts: list[tuple[int, str]]) -> int:
     return sum(len(_GAP) + get_cwidth(text) for _, text in parts)
 
 
-def _parts(progress: Progress, waiting: int) -> list[tuple[int, str]]:
+def _parts(progress: FileProgress, waiting: int) -> list[tuple[int, str]]:
     """Each with a weight: the heaviest goes first where there is no room."""
     moving = progress.step is Step.RECEIVING
     return [
@@ -62,29 +62,29 @@ def _parts(progress: Progress, waiting: int) -> list[tuple[int, str]]:
     ]
 
 
-def _percent(progress: Progress) -> str:
+def _percent(progress: FileProgress) -> str:
     return f"{units.percentage(progress.at, progress.size)} %" if progress.size is not None else ""
 
 
-def _sizes(progress: Progress) -> str:
+def _sizes(progress: FileProgress) -> str:
     whole = f" of {units.size(progress.size)}" if progress.size is not None else ""
     return units.size(progress.at) + whole
 
 
-def _left(progress: Progress) -> str:
+def _left(progress: FileProgress) -> str:
     if not progress.rate or progress.size is None:
         return ""
     seconds = (progress.size - progress.at) / progress.rate
     return f"{units.duration(seconds)} left" if seconds < _LONGEST else "hardly moving"
 
 
-def _resumed(progress: Progress) -> str:
+def _resumed(progress: FileProgress) -> str:
     if not progress.resumed_at or progress.size is None:
         return ""
     return f"resumed at {units.percentage(progress.resumed_at, progress.size)} %"
 
 
-def _of_all(progress: Progress) -> str:
+def _of_all(progress: FileProgress) -> str:
     if progress.count == 1:
         return ""
     share = "" if progress.overall is None else f", {progress.overall:.0%} of all".replace("%", " %")

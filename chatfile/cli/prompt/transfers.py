@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from chatfile import wire
-from chatfile.cli.prompt.toolbar import Progress
+from chatfile.cli.prompt.toolbar import FileProgress
 from chatfile.downloads import Stage, Step
 
 _WINDOW = 5.0
@@ -68,12 +68,12 @@ class Transfer:
         self._before += max(row.size, 0)
         self.begin()
 
-    def progress(self) -> Progress:
+    def progress(self) -> FileProgress:
         """For the toolbar."""
         overall = None
         if self._total and self.count > 1:
             overall = min(1.0, (self._before + self._at) / self._total)
-        return Progress(
+        return FileProgress(
             name=self.name,
             step=self._step,
             at=self._at,
