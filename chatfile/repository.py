@@ -16,7 +16,7 @@ from itertools import takewhile
 
 from chatfile import errors
 from chatfile.fdio import close_quietly
-from chatfile.wire.names import is_servable
+from chatfile.wire.text import is_servable
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO put in the place of a file must not hold the thread (POSIX open()).

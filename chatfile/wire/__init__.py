@@ -5,11 +5,10 @@ either a value or exactly one error. Lines are handled here without their end.
 """
 
 from chatfile.wire.bursts import acknowledge
-from chatfile.wire.limits import MAX_NUMBER, MAX_REPLY, MAX_REQUEST, MAX_ROWS, MAX_ROWS_BYTES, VERSION
-from chatfile.wire.names import is_servable
-from chatfile.wire.printable import exact, printable
 from chatfile.wire.replies import (
     GRAMMAR,
+    MAX_REPLY,
+    VERSION,
     Ack,
     Bye,
     ClientRow,
@@ -30,6 +29,8 @@ from chatfile.wire.replies import (
 )
 from chatfile.wire.requests import (
     HELP,
+    MAX_NUMBER,
+    MAX_REQUEST,
     Exit,
     Get,
     Hash,
@@ -43,7 +44,8 @@ from chatfile.wire.requests import (
     is_command,
     parse_request,
 )
-from chatfile.wire.rows import Rows, check_servable, parse_listed
+from chatfile.wire.rows import MAX_ROWS, MAX_ROWS_BYTES, Rows, check_servable, parse_listed
+from chatfile.wire.text import exact, is_servable, printable
 
 __all__ = [
     "GRAMMAR", "HELP", "MAX_NUMBER", "MAX_REPLY", "MAX_REQUEST", "MAX_ROWS", "MAX_ROWS_BYTES", "VERSION",

@@ -9,8 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from chatfile import errors
-from chatfile.wire.limits import MAX_NUMBER, VERSION
-from chatfile.wire.printable import printable
+from chatfile.wire.requests import MAX_NUMBER
+from chatfile.wire.text import printable
+
+VERSION = "chatfile/1"
+MAX_REPLY = 8192
+"""Bytes of a line that a client accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +138,13 @@ _LAST = (datetime.max - _EPOCH).days * _DAY + _DAY - 1
 
 
 def format_time(seconds: float) -> str:
-    """Seconds since 1970 as `2026-11-22T13:26:00Z`; beyond the years 1 to 9999, the nearest time within."""
+    """Write seconds since 1970 as `2026-11-22T13:26:00Z`; beyond the years 1 to 9999, the nearest time within."""
     whole = int(min(max(seconds // 1, _FIRST), _LAST))
     return f"{(_EPOCH + timedelta(seconds=whole)).isoformat()}Z"
 
 
 def parse_time(text: str) -> int:
-    """The inverse of `format_time`; raises ValueError."""
+    """Read what `format_time` writes. Raises ValueError."""
     since = datetime.fromisoformat(text.removesuffix("Z")) - _EPOCH
     return since.days * _DAY + since.seconds
 
@@ -152,7 +156,7 @@ class _Terminal(NamedTuple):
 
 
 def _dash_or(terminal: _Terminal) -> _Terminal:
-    """`terminal`, or `-` for None."""
+    """Make a terminal that is `terminal`, or `-` for None."""
     return _Terminal(
         f"-|{terminal.pattern}",
         lambda text: None if text == "-" else terminal.parse(text),
@@ -204,7 +208,10 @@ GRAMMAR: dict[type, str] = {
 
 
 def _compile(line: str) -> re.Pattern[str]:
-    """Fields stand behind one or more spaces, a text at the end behind exactly one: it may begin with spaces."""
+    """Make the pattern of `line`.
+
+    Fields stand behind one or more spaces, a text at the end behind exactly one: it may begin with spaces.
+    """
     if line == "<text> ACK":
         return re.compile("(?P<text>.*) ACK", re.DOTALL)
     *words, last = line.split(" ")
@@ -220,7 +227,7 @@ def _pattern(word: str) -> str:
 
 
 def _parser(line: str) -> tuple[re.Pattern[str], list[Callable[[str], Any]]]:
-    """The pattern of `line`, and what each of its fields is parsed by, in their order."""
+    """Return the pattern of `line`, and what each of its fields is parsed by, in their order."""
     return _compile(line), [_TERMINALS[word].parse for word in line.split(" ") if word in _TERMINALS]
 
 
@@ -228,7 +235,7 @@ _PARSERS = {kind: _parser(line) for kind, line in GRAMMAR.items()}
 
 
 def _template(line: str) -> tuple[str, list[tuple[str, Callable[[Any], str]]]]:
-    """`line` with `%s` for its fields, and how to come by each of these."""
+    """Return `line` with `%s` for its fields, and how to come by each of these."""
     fields = [word for word in line.split(" ") if word in _TERMINALS]
     return re.sub("<[a-z0-9]+>", "%s", line), [(field.strip("<>"), _TERMINALS[field].format) for field in fields]
 
@@ -237,13 +244,13 @@ _TEMPLATES = {kind: _template(line) for kind, line in GRAMMAR.items()}
 
 
 def format_reply(reply: Reply) -> bytes:
-    """The line of `reply`."""
+    """Return the line of `reply`, without its end."""
     template, fields = _TEMPLATES[type(reply)]
     return (template % tuple([format_field(getattr(reply, name)) for name, format_field in fields])).encode()
 
 
 def parse_reply(line: bytes, kind: type[R]) -> R:
-    """`line` as a reply of that `kind`, which the asker knows from its request.
+    """Parse `line` as a reply of that `kind`, which the caller knows from its request.
 
     Raises `ProtocolViolation`. A text in the reply may hold control characters: show it through `printable`.
     """

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatfile import errors
-from chatfile.wire.limits import MAX_NUMBER, MAX_REQUEST
-from chatfile.wire.printable import printable
+from chatfile.wire.text import printable
 
+MAX_REQUEST = 4096
+"""Bytes of a request, without its end."""
+MAX_NUMBER = 2**63 - 1
+"""The largest size or offset; a larger offset is taken for this one, which no file reaches."""
 HELP = (
     "get NAME            send the file NAME (size first, then its bytes, then its SHA-256)",
     "resume OFFSET NAME  the same, from byte OFFSET on",
@@ -73,8 +76,9 @@ class Exit:
 
 Request = Message | Status | List | Get | Resume | Hash | Help | Exit
 
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-"""Unicode category Cc without the tab."""
+CONTROL = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0)))).replace("\t", "")
+"""The characters that no request holds: Unicode category Cc without the tab."""
+_CONTROL = re.compile(f"[{re.escape(CONTROL)}]")
 _DIGITS = re.compile("[0-9]+")
 
 
@@ -120,10 +124,12 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[str], Request]] = {
     b"resume": _parse_resume,
     b"hash": _parse_hash,
 }
+COMMANDS = tuple(word.decode() for word in (*_BARE, *_WITH_ARGUMENTS))
+"""The words that a request which is no message begins with."""
 
 
 def parse_request(line: bytes) -> Request:
-    """The request that `line` makes.
+    """Parse `line`, which is without its end.
 
     Raises `LineTooLong`, `BadLine` or `Usage`.
     """
@@ -138,7 +144,7 @@ def parse_request(line: bytes) -> Request:
 
 
 def format_request(request: Request) -> bytes:
-    """The line that makes `request`.
+    """Return the line that makes `request`, without its end.
 
     Raises `LineTooLong`, `BadLine` or `Usage` for what can't be said in one line, and `IsCommand` for a message
     that a server would take for a command.
@@ -165,5 +171,5 @@ def format_request(request: Request) -> bytes:
 
 
 def is_command(line: bytes) -> bool:
-    """Whether a server takes `line` for a command, well formed or not."""
+    """Tell whether a server takes `line` for a command, well formed or not."""
     return line.lower() in _BARE or line.partition(b" ")[0].lower() in _WITH_ARGUMENTS

@@ -7,31 +7,35 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, overload
 
 from chatfile import errors
-from chatfile.wire.names import is_servable
-from chatfile.wire.printable import printable
 from chatfile.wire.replies import FileRow, parse_reply
+from chatfile.wire.text import is_servable, printable
+
+MAX_ROWS = 1_000_000
+"""Rows of one reply that a client accepts."""
+MAX_ROWS_BYTES = 256 << 20
+"""Bytes of all rows of one reply that a client accepts."""
 
 R = TypeVar("R")
 
 
 class Rows(Sequence[R]):
-    """Rows that were parsed once when they came, and are parsed again whenever somebody looks at them."""
+    """A sequence of rows that were parsed once when they came, and are parsed again at every look."""
 
     def __init__(self, parse: Callable[[bytes], R]) -> None:
-        """Begin without rows; `parse` gives the value of a line, or raises `ProtocolViolation`."""
+        """Begin without rows; `parse` returns the value of a line, or raises `ProtocolViolation`."""
         self._parse = parse
         self._lines = bytearray()
         self._ends = array("Q", (0,))
 
     def append(self, line: bytes) -> None:
-        """Take one more row. Raises `ProtocolViolation` where `line` is none."""
+        """Add one more row. Raises `ProtocolViolation` where `line` is none."""
         self._parse(line)
         self._lines += line
         self._ends.append(len(self._lines))
 
     @property
     def size(self) -> int:
-        """Bytes of all rows, without their ends."""
+        """Count the bytes of all rows, without their ends."""
         return len(self._lines)
 
     def __len__(self) -> int:
@@ -55,7 +59,7 @@ class Rows(Sequence[R]):
         return map(self._row, range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Compare with any other sequence of rows."""
+        """Compare these with any other sequence of rows."""
         if not isinstance(other, Sequence):
             return NotImplemented
         return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))

@@ -192,7 +192,7 @@ def test_two_classes_of_ours_are_the_deepest_that_one_stands_on_another() -> Non
 
 def test_the_repository_knows_of_the_wire_what_a_name_is_and_no_more() -> None:
     names = [name for name, _ in imports(ROOT / "chatfile" / "repository.py") if name.startswith("chatfile.wire")]
-    assert names == ["chatfile.wire.names.is_servable"]
+    assert names == ["chatfile.wire.text.is_servable"]
 
 
 def clocks_read(path: Path) -> Iterator[str]:
