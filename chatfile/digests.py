@@ -1,11 +1,16 @@
 """SHA-256 of files, computed in threads, cached, one job for many askers.
 
-A job reads through a descriptor of its own, so that whoever asked can go at any time; when the last one has gone, the
-job stops.
+A job reads through a descriptor of its own, so that each asker can go at any time; when the last one has gone, the job
+stops.
+
+A file may be written to while it is read. Its digest is that of bytes which were all there at one moment, so a file
+that is not as it was is read a second time. Whatever only appends leaves the bytes before alone, and both readings are
+one; a time alone proves nothing, for a write that is under way shows in it before it does in the size.
 """
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import os
 import threading
@@ -24,15 +29,52 @@ Version = tuple[int, int, int, int, int]
 
 
 class FileChanged(Exception):
-    """The file is not what it was when it was opened: shorter, or written to and not only behind its end."""
+    """Raised where a file is not what it was when it was opened: shorter, or written to and not only behind its end."""
+
+
+class Change(enum.Enum):
+    """What has become of a file since it was opened, at the end of a reading."""
+
+    NONE = "the same mtime, and no fewer bytes"
+    APPENDED = "another mtime and more bytes: appended to, or rewritten and longer"
+    REWRITTEN = "another mtime and as many bytes: rewritten, or just being appended to"
+    SHRUNK = "fewer bytes"
+
+
+class Verdict(enum.Enum):
+    """What a reading that has come to its end is worth."""
+
+    VALID = "the digest is that of the file"
+    READ_AGAIN = "it may be that of a bit of both contents: a second reading tells"
+    COMPARE = "it is valid if the first reading came to the same"
+    CHANGED = "there is no digest of what was opened"
+
+
+VERDICTS = {
+    # the change         the first reading     the second
+    Change.NONE: (Verdict.VALID, Verdict.COMPARE),
+    Change.APPENDED: (Verdict.READ_AGAIN, Verdict.COMPARE),
+    Change.REWRITTEN: (Verdict.READ_AGAIN, Verdict.CHANGED),
+    Change.SHRUNK: (Verdict.CHANGED, Verdict.CHANGED),
+}
+
+
+def find_change(opened: Version, now: os.stat_result) -> Change:
+    """Compare what a file was when it was `opened` with what it is `now`."""
+    _, _, size, mtime, _ = opened
+    if now.st_size < size:
+        return Change.SHRUNK
+    if now.st_mtime_ns == mtime:
+        return Change.NONE
+    return Change.APPENDED if now.st_size > size else Change.REWRITTEN
 
 
 class _Stopped(Exception):
-    """Nobody waits for this digest any more."""
+    """Raised in a thread where nobody waits for the digest any more."""
 
 
-class _Job:
-    """One file being hashed, how far it is, and who waits for it."""
+class HashJob:
+    """One file that is being hashed, how far it is, and those who wait for it."""
 
     def __init__(self, descriptor: int, status: os.stat_result, began: float, in_thread: InThread) -> None:
         self.descriptor = descriptor
@@ -47,15 +89,19 @@ class _Job:
         self.askers: list[Deferred[str]] = []
         self.turn: Deferred[bool]
 
+    def read_again(self) -> None:
+        """Begin the second reading."""
+        self.first_reading, self.sha256, self.offset = self.sha256.digest(), hashlib.sha256(), 0
+
     def close(self) -> None:
-        """In a thread, behind the last turn."""
+        """Close the descriptor: in a thread, behind the last turn."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             close_quietly(descriptor)
 
 
 class Digests:
-    """The digests of files, computed when asked for and kept."""
+    """Computes the digests of files when they are asked for, and keeps them."""
 
     TURN = 32 << 20
     """Bytes that a job computes before it goes to the end of the line: a small file does not wait for large ones."""
@@ -74,18 +120,19 @@ class Digests:
     def __init__(
         self, queue: Callable[[], InThread], now: Callable[[], float], ticks: Callable[[], float] = time.monotonic
     ) -> None:
-        """`queue()` gives what makes the calls of one job, in turn with those of others.
+        """Begin with an empty cache.
 
-        `now` tells the wall-clock time, and `ticks` that of a clock that nobody sets.
+        `queue()` returns what makes the calls of one job, in turn with those of others. `now` tells the wall-clock time
+        in seconds since 1970, and `ticks` the seconds of a clock that nobody sets.
         """
         self._queue = queue
         self._now = now
         self._ticks = ticks
         self._cache: OrderedDict[Version, str] = OrderedDict()
-        self._jobs: dict[Version, _Job] = {}
+        self._jobs: dict[Version, HashJob] = {}
 
     def knows(self, status: os.stat_result) -> bool:
-        """Tell whether the digest of a file with that `status` is here; asked in any thread, it stays for a while."""
+        """Tell whether the digest of a file with that `status` is here, and keep it for a while; in any thread."""
         try:
             self._cache.move_to_end(_version(status))
         except KeyError:
@@ -93,7 +140,7 @@ class Digests:
         return True
 
     def digest(self, descriptor: int, status: os.stat_result) -> Deferred[str]:
-        """The SHA-256, in hex, of the first `status.st_size` bytes of `descriptor`, which stays the caller's.
+        """Return the SHA-256, in hex, of the first `status.st_size` bytes of `descriptor`, which stays the caller's.
 
         It is that of bytes that were all there at one moment, never of some from before a change and some from behind
         it. Fails with `FileChanged` where there is none such, or with an OSError. Cancel it when the digest is not
@@ -104,25 +151,25 @@ class Digests:
             return succeed(self._cache[version])
         job = self._jobs.get(version)
         if job is not None:
-            return self._ask(job)
+            return self._add_asker(job)
         try:
-            job = self._jobs[version] = _Job(os.dup(descriptor), status, self._now(), self._queue())
+            job = self._jobs[version] = HashJob(os.dup(descriptor), status, self._now(), self._queue())
         except OSError:
             return fail(Failure())
-        asker = self._ask(job)
-        self._line_up(job)
+        asker = self._add_asker(job)
+        self._queue_turn(job)
         return asker
 
-    def _line_up(self, job: _Job) -> None:
+    def _queue_turn(self, job: HashJob) -> None:
         job.turn = job.in_thread(self._take_turn, job, unwanted=lambda _: job.close(), about=job.version[:2])
         job.turn.addBoth(self._end_turn, job)
 
-    def _ask(self, job: _Job) -> Deferred[str]:
-        asker: Deferred[str] = Deferred(lambda asker: self._leave(job, asker))
+    def _add_asker(self, job: HashJob) -> Deferred[str]:
+        asker: Deferred[str] = Deferred(lambda asker: self._remove_asker(job, asker))
         job.askers.append(asker)
         return asker
 
-    def _leave(self, job: _Job, asker: Deferred[str]) -> None:
+    def _remove_asker(self, job: HashJob, asker: Deferred[str]) -> None:
         job.askers.remove(asker)
         if not job.askers:
             job.stopped.set()
@@ -130,8 +177,8 @@ class Digests:
                 del self._jobs[job.version]
             job.turn.cancel()
 
-    def _take_turn(self, job: _Job) -> bool:
-        """In a thread. The result is whether the digest, when it is complete, can be kept."""
+    def _take_turn(self, job: HashJob) -> bool:
+        """Read on for a while, in a thread; tell whether the digest is complete and can be kept."""
         try:
             settled = self._compute(job)
         except BaseException:
@@ -141,7 +188,7 @@ class Digests:
             job.close()
         return settled
 
-    def _compute(self, job: _Job) -> bool:
+    def _compute(self, job: HashJob) -> bool:
         end, until = min(job.size, job.offset + self.TURN), self._ticks() + self.TURN_SECONDS
         buffer = memoryview(bytearray(min(self.CHUNK, end - job.offset)))
         while job.offset < end and self._ticks() < until:
@@ -154,33 +201,36 @@ class Digests:
             job.offset += count
         return job.offset == job.size and self._conclude(job)
 
-    def _conclude(self, job: _Job) -> bool:
-        """In a thread, behind the last byte: whether the digest can be kept; a file that was written to is read again.
+    def _conclude(self, job: HashJob) -> bool:
+        """Judge the reading that is at its end, in a thread; tell whether the digest can be kept.
 
-        Who appends to it leaves the rest alone, who rewrites it may make it longer as well: two readings tell. And a
-        write that is under way shows in the time before it does in the size.
+        Raises `FileChanged`.
         """
         now = os.fstat(job.descriptor)
-        was_written_to = now.st_mtime_ns != job.version[3]
         is_second = job.first_reading is not None
-        if now.st_size < job.size or (is_second and was_written_to and now.st_size == job.size):
+        verdict = VERDICTS[find_change(job.version, now)][is_second]
+        if verdict is Verdict.READ_AGAIN:
+            job.read_again()
+            return False
+        is_other = verdict is Verdict.COMPARE and job.first_reading != job.sha256.digest()
+        if is_other or verdict is Verdict.CHANGED:
             raise FileChanged
-        if was_written_to and not is_second:
-            job.first_reading, job.sha256, job.offset = job.sha256.digest(), hashlib.sha256(), 0
-        elif job.first_reading not in (None, job.sha256.digest()):
-            raise FileChanged
-        quiet_since = max(job.version[3:]) / 1e9
-        return _version(now) == job.version and job.began - quiet_since > self.SETTLED
+        return _version(now) == job.version and self._was_settled(job)
 
-    def _end_turn(self, settled: bool | Failure, job: _Job) -> None:
+    def _was_settled(self, job: HashJob) -> bool:
+        """Tell whether the file had been left alone for long enough when the job began."""
+        *_, mtime, ctime = job.version
+        return job.began - max(mtime, ctime) / 1e9 > self.SETTLED
+
+    def _end_turn(self, settled: bool | Failure, job: HashJob) -> None:
         if not isinstance(settled, Failure) and job.offset < job.size:
-            self._line_up(job)
+            self._queue_turn(job)
             return
         if self._jobs.get(job.version) is job:
             del self._jobs[job.version]
         self._answer(settled, job)
 
-    def _answer(self, settled: bool | Failure, job: _Job) -> None:
+    def _answer(self, settled: bool | Failure, job: HashJob) -> None:
         if isinstance(settled, Failure):
             for asker in job.askers:
                 asker.errback(settled)

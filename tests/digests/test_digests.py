@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail
 
-from chatfile.digests import Digests, FileChanged
+from chatfile.digests import VERDICTS, Change, Digests, FileChanged, Verdict, find_change
 from chatfile.disk import DiskUnavailable
 from tests.support.transports import Threads
 
@@ -343,3 +343,56 @@ def test_a_job_can_be_stopped_between_its_turns(threads: Threads, files: Files) 
     threads.run_all()
     assert _outcome(digests.digest(*files.open("small", b""))) == []
     threads.run_all()
+
+
+def change(descriptor: int, to: Change) -> None:
+    """Make `to` what has become of a file that was opened with the time 1."""
+    if to is Change.SHRUNK:
+        os.ftruncate(descriptor, len(CONTENT) - 1)
+    else:
+        os.ftruncate(descriptor, len(CONTENT) + (to is Change.APPENDED))
+    os.utime(descriptor, (1, 1) if to is Change.NONE else (2, 2))
+
+
+@pytest.mark.parametrize("reading", [0, 1], ids=["first", "second"])
+@pytest.mark.parametrize("to", Change)
+def test_what_a_reading_is_worth_is_what_the_table_says(
+    digests: Digests, threads: Threads, files: Files, to: Change, reading: int
+) -> None:
+    descriptor, _ = files.open(flags=os.O_RDWR)
+    change(descriptor, Change.NONE)
+    opened = os.fstat(descriptor)
+    outcome = _outcome(digests.digest(descriptor, opened))
+    if reading:
+        change(descriptor, Change.REWRITTEN)
+        threads.run()
+        assert outcome == []
+    change(descriptor, to)
+    assert find_change((0, 0, len(CONTENT), opened.st_mtime_ns, 0), os.fstat(descriptor)) is to
+    threads.run()
+    assert (
+        outcome
+        == {
+            Verdict.VALID: [_sha256(CONTENT)],
+            Verdict.READ_AGAIN: [],
+            Verdict.COMPARE: [_sha256(CONTENT)],
+            Verdict.CHANGED: [FileChanged],
+        }[VERDICTS[to][reading]]
+    )
+    threads.run_all()
+
+
+@pytest.mark.parametrize("to", [Change.NONE, Change.APPENDED])
+def test_two_readings_that_differ_are_those_of_a_file_that_changed(
+    digests: Digests, threads: Threads, files: Files, to: Change
+) -> None:
+    descriptor, _ = files.open(flags=os.O_RDWR)
+    change(descriptor, Change.NONE)
+    outcome = _outcome(digests.digest(descriptor, os.fstat(descriptor)))
+    change(descriptor, Change.REWRITTEN)
+    threads.run()
+    os.pwrite(descriptor, b"J", 0)
+    change(descriptor, to)
+    threads.run()
+    assert VERDICTS[to][1] is Verdict.COMPARE
+    assert outcome == [FileChanged]
