@@ -20,7 +20,7 @@ from chatfile.version import program_and_version
 
 if TYPE_CHECKING:
     from chatfile.completions import Program
-    from chatfile.tls.accepting import Listening
+    from chatfile.tls.files import ServerTLS
 
 DEFAULT_PORT = "5000"
 LAST_PORT = 65535
@@ -225,7 +225,7 @@ def _check_inherited(description: str, endpoint: AdoptedStreamServerEndpoint) ->
         raise usage.UsageError(f"--port: {description!r} is a socket of another family; say domain={name}")
 
 
-def _checked_tls(options: Options) -> Listening | None:
+def _checked_tls(options: Options) -> ServerTLS | None:
     """What the ports need that are to speak TLS; None where they are not.
 
     An empty name is a file that is not there, not an option that was not given: nobody is let in by a slip of a script.
@@ -245,7 +245,7 @@ def _checked_tls(options: Options) -> Listening | None:
                 f"--client-ca: it does not hold at {description!r}, which has TLS of its own; give a port without"
             )
     try:
-        return tls.listening(certificate, key=key, client_ca=client_ca)
+        return tls.server_tls(certificate, key=key, client_ca=client_ca)
     except errors.ChatFileError as error:
         raise usage.UsageError(str(error)) from error
 

@@ -30,7 +30,7 @@ from chatfile.timeouts import use_monotonic_clock
 from chatfile.wire import printable
 
 if TYPE_CHECKING:
-    from chatfile.tls.accepting import Listening
+    from chatfile.tls.files import ServerTLS
 
 SWITCH_INTERVAL = 0.001
 """Seconds for which a thread that computes (a long listing, say) keeps the interpreter from the reactor; Python's own
@@ -66,7 +66,7 @@ class ChatFileService(service.MultiService):
         folder: str,
         endpoints: list[str],
         drain_timeout: float,
-        encrypted: Listening | None = None,
+        encrypted: ServerTLS | None = None,
     ) -> None:
         """`endpoints` are descriptions; `drain_timeout` is in seconds, 0 for ever; `folder` is for the log."""
         super().__init__()  # type: ignore[no-untyped-call]
@@ -84,7 +84,7 @@ class ChatFileService(service.MultiService):
         """Where there is a certificate, no port is left plain that the network may reach."""
         if self._encrypted is None or OWN_TLS.match(description) or _UNIX.match(description):
             return self._factory
-        return self._encrypted.over_tls(self._factory)
+        return self._encrypted.wrap(self._factory)
 
     def privilegedStartService(self) -> None:
         """Bind, while twistd may still have the privileges for it."""

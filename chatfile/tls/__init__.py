@@ -14,10 +14,10 @@ from chatfile.tls.addresses import DEFAULT_PORT, Address, parse_address
 from chatfile.tls.failures import why_broken, why_none, why_refused
 
 if TYPE_CHECKING:
-    from chatfile.tls.accepting import Listening
+    from chatfile.tls.files import ServerTLS
 
 __all__ = (
-    "Address", "address_endpoint", "client_endpoint", "has_begun", "listening", "parse_address", "why_broken",
+    "Address", "address_endpoint", "client_endpoint", "has_begun", "parse_address", "server_tls", "why_broken",
     "why_none", "why_refused",
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def client_endpoint(
     key: str | None = None,
     reactor: Any = None,
 ) -> IStreamClientEndpoint:
-    """An endpoint for `connect` that makes sure of whom it talks to: by the chain of the certificate, and by its name.
+    """Make an endpoint for `connect` that is sure of its server: by the chain of the certificate, and by its name.
 
     `cafile` holds the authorities to trust instead of the system's: a file, or a folder of `.pem` files.
     `certificate` is our own, for a server that wants one, and `key` its key, where that is not in the same file.
@@ -49,22 +49,22 @@ def address_endpoint(
     key: str | None = None,
     reactor: Any = None,
 ) -> IStreamClientEndpoint:
-    """The same for an address, whose own arguments count where these are not given."""
+    """Make the same for an address, whose own arguments count where these are not given. Raises the same."""
     _require()
     from chatfile.tls.connecting import endpoint  # noqa: PLC0415 -- it needs pyOpenSSL
 
     return endpoint(address, cafile=cafile, certificate=certificate, key=key, reactor=reactor)
 
 
-def listening(certificate: str, *, key: str | None = None, client_ca: str | None = None) -> Listening:
-    """What a server needs, from its files; `client_ca` holds the authorities of which its clients need a certificate.
+def server_tls(certificate: str, *, key: str | None = None, client_ca: str | None = None) -> ServerTLS:
+    """Read what a server needs for TLS; `client_ca` holds the authorities of which its clients need a certificate.
 
     Raises `TlsMissing`, `BadCertificate`.
     """
     _require()
-    from chatfile.tls.accepting import Listening  # noqa: PLC0415 -- it needs pyOpenSSL
+    from chatfile.tls.files import ServerTLS  # noqa: PLC0415 -- it needs pyOpenSSL
 
-    return Listening(certificate, key, client_ca)
+    return ServerTLS(certificate, key, client_ca)
 
 
 _BEFORE = b"before SSL initialization"
@@ -72,7 +72,7 @@ _BEFORE = b"before SSL initialization"
 
 
 def has_begun(transport: object) -> bool:
-    """Whether the peer has begun its handshake at a port that speaks TLS: a few bytes are no beginning."""
+    """Tell whether the peer has begun its handshake at a port that speaks TLS: a few bytes are no beginning."""
     get_handle = getattr(transport, "getHandle", None)
     return get_handle is not None and get_handle().get_state_string() != _BEFORE
 

@@ -24,7 +24,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address | None:
-    """What `tls:HOST`, `tls:HOST:PORT`, `tls:[::1]:PORT` stand for, with arguments behind; None without `tls:`.
+    """Parse `tls:HOST`, `tls:HOST:PORT`, `tls:[::1]:PORT`, each with arguments behind; None without `tls:`.
 
     Raises ValueError where it makes no sense.
     """

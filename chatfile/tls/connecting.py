@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cryptography import x509
 from OpenSSL.crypto import X509
 from OpenSSL.SSL import VERIFY_FAIL_IF_NO_PEER_CERT, VERIFY_PEER, Connection
 from service_identity import VerificationError
@@ -26,16 +27,24 @@ from zope.interface import implementer
 
 from chatfile import errors
 from chatfile.tls.addresses import Address
-from chatfile.tls.files import read_identity, trust
-from chatfile.tls.verdicts import names_others, why_untrusted
+from chatfile.tls.files import LONGEST_NAME, read_identity, subject_names, trust
 
 Verify = Callable[[Connection, X509, int, int, int], bool]
+
+_MOST_NAMES = 5
+
+# Of X509_V_ERR_..., see X509_STORE_CTX_get_error(3).
+_NOT_YET_VALID = 9
+_EXPIRED = 10
+_SELF_SIGNED = 18
+_UNKNOWN_AUTHORITY = (2, 19, 20, 21)
+_WRONG_PURPOSE = 26
 
 
 def endpoint(
     address: Address, *, cafile: str | None, certificate: str | None, key: str | None, reactor: Any
 ) -> IStreamClientEndpoint:
-    """As `chatfile.tls.address_endpoint`, with the reactor that was chosen where none is given."""
+    """Make the endpoint of `chatfile.tls.address_endpoint`, with the reactor that was chosen where none is given."""
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
     arguments = dict(address.arguments)
@@ -46,14 +55,14 @@ def endpoint(
     trusted = None if cafile is None else trust(cafile)
     try:
         host = address.host.partition("%")[0]  # the zone is our own name of the way there, and in no certificate
-        creator = Verifying(host, optionsForClientTLS(host, trusted, extraCertificateOptions=own))
+        creator = PinnedHostVerifier(host, optionsForClientTLS(host, trusted, extraCertificateOptions=own))
         return wrapClientTLS(creator, _plain(reactor, address, arguments))
     except Exception as error:  # what no host is called, or no endpoint either, and each kind has errors of its own
         raise errors.BadAddress(server=address.host, why=str(error).rstrip(".")) from error
 
 
 def _plain(reactor: Any, address: Address, arguments: dict[str, str]) -> IStreamClientEndpoint:
-    """What is beneath: another endpoint, where the host is only whom to expect there."""
+    """Make the endpoint beneath TLS: another one than the address says, where the host is only whom to expect there."""
     if "endpoint" in arguments:
         beneath: IStreamClientEndpoint = clientFromString(reactor, arguments["endpoint"])
         return beneath
@@ -67,17 +76,17 @@ def _plain(reactor: Any, address: Address, arguments: dict[str, str]) -> IStream
 
 
 @implementer(IOpenSSLClientConnectionCreator)
-class Verifying:
-    """Verifies a server's certificate, chain and name, and tells in words what is wrong with it."""
+class PinnedHostVerifier:
+    """Verifies the chain of a server's certificate and that it is for one host, and tells in words what is wrong."""
 
     def __init__(self, host: str, creator: IOpenSSLClientConnectionCreator) -> None:
-        """`creator` makes the connections."""
+        """Verify sessions with `host`, a name or an address, on connections that `creator` makes."""
         self._host = host
         self._wanted: ServiceID = IPAddress_ID(host) if isIPAddress(host) or isIPv6Address(host) else DNS_ID(host)
         self._creator = creator
 
     def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> Connection:
-        """The connection of one session."""
+        """Return the connection of one session. See `IOpenSSLClientConnectionCreator`."""
         connection = self._creator.clientConnectionForTLS(protocol)
 
         def give_up(why: str) -> bool:
@@ -88,7 +97,7 @@ class Verifying:
         return connection
 
     def _verification(self, give_up: Callable[[str], bool]) -> Verify:
-        """Called for each certificate of the chain, from the authority's down, and for each fault that it has.
+        """Make the callback for each certificate of the chain, from the authority's down, and each fault that it has.
 
         Twisted's own takes a certificate that names nobody at all for one that names whom it wants.
         """
@@ -96,8 +105,8 @@ class Verifying:
         def verify(_: Connection, certificate: X509, fault: int, depth: int, is_good: int) -> bool:
             try:
                 if not is_good:
-                    return give_up(why_untrusted(certificate, fault, depth))
-                return depth > 0 or self._is_wanted(certificate) or give_up(names_others(certificate, self._host))
+                    return give_up(_why_untrusted(certificate, fault, depth))
+                return depth > 0 or self._is_wanted(certificate) or give_up(_names_others(certificate, self._host))
             except Exception as error:  # OpenSSL knows only yes or no
                 return give_up(f"its certificate can't be understood ({str(error).rstrip('.')})")
 
@@ -109,3 +118,34 @@ class Verifying:
             return bool(patterns) and bool(verify_service_identity(patterns, [self._wanted], []))
         except VerificationError:
             return False
+
+
+def _why_untrusted(certificate: X509, fault: int, depth: int) -> str:
+    """Tell what OpenSSL holds against a certificate, the server's (depth 0) or one of those above it."""
+    shown = certificate.to_cryptography()
+    whose = "its certificate" if depth == 0 else f'the certificate of its authority "{_shorten(shown.subject)}"'
+    if fault == _EXPIRED:
+        return f"{whose} expired on {shown.not_valid_after_utc:%Y-%m-%d}; whoever runs the server has to renew it"
+    if fault == _NOT_YET_VALID:
+        return f"{whose} is not valid before {shown.not_valid_before_utc:%Y-%m-%d}, unless the clock here is wrong"
+    if fault == _SELF_SIGNED:
+        return "its certificate is signed by nobody but itself; to trust a copy that you have, name it with --cafile"
+    if fault in _UNKNOWN_AUTHORITY:
+        issuer = _shorten(shown.issuer)
+        return f'its certificate leads to "{issuer}", which is not trusted here; --cafile names whom to trust'
+    if fault == _WRONG_PURPOSE:
+        return f"{whose} is not meant for that: a server's was wanted"
+    return f"{whose} can't be verified (OpenSSL's error {fault})"
+
+
+def _names_others(certificate: X509, host: str) -> str:
+    """Tell for whom a certificate is, which is not `host`."""
+    names = subject_names(certificate.to_cryptography())
+    if not names:
+        return f"its certificate names no host, and so not {host}; whoever runs the server has to renew it"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"its certificate is for {', '.join(names[:_MOST_NAMES])}{more}, not for {host}"
+
+
+def _shorten(name: x509.Name) -> str:
+    return name.rfc4514_string()[:LONGEST_NAME]

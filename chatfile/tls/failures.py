@@ -36,14 +36,14 @@ _TO_SERVER = (
 
 
 def why_none(error: BaseException | None) -> str | None:
-    """Why a client's session did not come about; None where that is no matter of TLS."""
+    """Tell why a client's session did not come about; None where that is no matter of TLS."""
     if isinstance(error, errors.TlsFailed):
         return error.why
     return _meaning(_said(error), _TO_CLIENT)
 
 
 def why_refused(error: BaseException | None) -> str:
-    """Why a server let nobody in who has not finished the handshake."""
+    """Tell why a server did not let in a client that has not finished the handshake."""
     return (
         _meaning(_said(error), _TO_SERVER)
         or "it did not finish the TLS handshake; maybe it does not trust the certificate"
@@ -51,7 +51,7 @@ def why_refused(error: BaseException | None) -> str:
 
 
 def why_broken(error: BaseException | None) -> str | None:
-    """Why a session that was there is no more; None where that is no matter of TLS."""
+    """Tell why a session that was there is no more; None where that is no matter of TLS."""
     said = _said(error)
     return f"TLS failed ({said})" if said else None
 
@@ -64,7 +64,7 @@ def _meaning(said: str, meanings: tuple[tuple[tuple[str, ...], str], ...]) -> st
 
 
 def _said(error: BaseException | None) -> str:
-    """OpenSSL's own words; none where it was not OpenSSL that failed."""
+    """Return OpenSSL's own words; none where it was not OpenSSL that failed."""
     openssl = sys.modules.get("OpenSSL.SSL")  # without it, this is no error of its
     if openssl is None or not isinstance(error, openssl.Error):
         return ""

@@ -1,4 +1,4 @@
-"""Certificates and keys in PEM files, as people have them, and what is wrong with those."""
+"""Certificates and keys in PEM files, as people have them, what is wrong with those, and a server's use of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from chatfile import errors
 
 _LARGEST = 4 * 1024 * 1024
 """Bytes of a PEM file that are read; the certificates of every authority that the world trusts take a tenth."""
+LONGEST_NAME = 100
+"""Characters of a name in a certificate that are shown."""
 
 T = TypeVar("T")
 
@@ -33,11 +37,11 @@ class Identity:
     between: tuple[x509.Certificate, ...]
 
     def options(self) -> dict[str, Any]:
-        """As `CertificateOptions` takes it."""
+        """Return the arguments of `CertificateOptions`."""
         return {"privateKey": self.key, "certificate": self.certificate, "extraCertChain": list(self.between)}
 
     def lapse(self) -> str | None:
-        """What is wrong with the certificate today, if anything is."""
+        """Tell what is wrong with the dates of the certificate today; None where nothing is."""
         now = datetime.now(timezone.utc)
         if self.certificate.not_valid_after_utc < now:
             return f"expired on {self.certificate.not_valid_after_utc:%Y-%m-%d}"
@@ -47,7 +51,7 @@ class Identity:
 
 
 def read_identity(certificate: str, key: str | None) -> Identity:
-    """The certificate with its key, which may be in the same file. Raises `BadCertificate`."""
+    """Read a certificate with its key, which may be in the same file (then `key` is None). Raises `BadCertificate`."""
     first, *between = read_certificates(certificate)
     path = certificate if key is None else key
     hint = "; --key names it" if key is None else ""
@@ -64,17 +68,46 @@ def read_identity(certificate: str, key: str | None) -> Identity:
 
 
 def read_certificates(path: str) -> list[x509.Certificate]:
-    """All certificates of a file, of which there is at least one. Raises `BadCertificate`."""
+    """Read all certificates of a file, of which there is at least one. Raises `BadCertificate`."""
     return _parsed(path, x509.load_pem_x509_certificates, "it holds no certificate in PEM format")
 
 
+def subject_names(certificate: x509.Certificate) -> list[str]:
+    """Return the hosts that a certificate is for, each cut to what is shown."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):  # there is none, or what there is can't be read
+        return []
+    hosts = found.get_values_for_type(x509.DNSName)
+    addresses = found.get_values_for_type(x509.IPAddress)
+    return [str(name)[:LONGEST_NAME] for name in (*hosts, *addresses)]
+
+
 def trust(path: str) -> Any:
-    """As `CertificateOptions` takes it: the authorities of a file, or of a folder. Raises `BadCertificate`."""
+    """Return the authorities of a file, or of a folder, as `CertificateOptions` takes them. Raises `BadCertificate`."""
     paths = sorted(glob(os.path.join(escape(path), "*.pem"))) if os.path.isdir(path) else [path]
     if not paths:
         raise errors.BadCertificate(path=path, why="it is a folder without .pem files")
     found = [certificate for each in paths for certificate in read_certificates(each)]
     return trustRootFromCertificates([Certificate(crypto.X509.from_cryptography(each)) for each in found])
+
+
+class ServerTLS:
+    """A server's certificate, and the authorities of its clients, once read and then kept."""
+
+    def __init__(self, certificate: str, key: str | None, client_ca: str | None) -> None:
+        """Read the files. Raises `BadCertificate`."""
+        identity = read_identity(certificate, key)
+        self._options = CertificateOptions(
+            **identity.options(), trustRoot=None if client_ca is None else trust(client_ca)
+        )
+        fault = identity.lapse() or (None if subject_names(identity.certificate) else "names no host")
+        self.warning = fault and f'The certificate "{certificate}" {fault}: clients will not trust it.'
+        """What the operator should know, if there is anything."""
+
+    def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
+        """Wrap `factory` for a port at which all clients speak TLS, and show a certificate where that is asked for."""
+        return TLSMemoryBIOFactory(self._options, isClient=False, wrappedFactory=factory)
 
 
 def _private_key(data: bytes) -> Any:

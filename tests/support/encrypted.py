@@ -33,10 +33,10 @@ class EncryptedServer:
             clock=IReactorTime(reactor),
             queue=self._disk.files.queue,
         )
-        listening = tls.listening(
+        encrypted = tls.server_tls(
             str(certificate), key=str(key) if key else None, client_ca=str(client_ca) if client_ca else None
         )
-        factories = (listening.over_tls(self._factory), self._factory)
+        factories = (encrypted.wrap(self._factory), self._factory)
         self._ports = [reactor.listenTCP(0, factory, interface="127.0.0.1") for factory in factories]
         self.port, self.plain_port = (port.getHost().port for port in self._ports)
 
