@@ -22,10 +22,9 @@ from twisted.python.failure import Failure
 
 from chatfile import disk, errors, wire
 from chatfile.disk import InThread
-from chatfile.endpoints import connect_to, parse_server
+from chatfile.endpoints import connect_to, parse_server, why_lost
 from chatfile.lines import LineProtocol
 from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
-from chatfile.reasons import why_lost
 from chatfile.receiving import Hasher
 from chatfile.timeouts import Timer
 from chatfile.transports import is_tcp

@@ -1,4 +1,7 @@
-"""From the address of a server to a connection; whatever an endpoint does on the way, its failure arrives."""
+"""From the address of a server to a connection, and in words why there is none, or no more.
+
+Whatever an endpoint does on the way, its failure arrives.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost
+from twisted.internet.error import TimeoutError as TimedOut
 from twisted.internet.interfaces import (
     IHostnameResolver,
     IProtocolFactory,
@@ -20,7 +24,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile import errors, tls
-from chatfile.reasons import why_not
 
 _LAST_PORT = 65535
 _LONGEST_TIMEOUT = 10**9
@@ -44,9 +47,9 @@ def parse_server(reactor: Any, description: str) -> IStreamClientEndpoint:
 async def connect_to(
     server: object, endpoint: IStreamClientEndpoint, factory: IProtocolFactory, timeout: float, clock: IReactorTime
 ) -> None:
-    """Connect within `timeout` seconds, 0 for no limit; an endpoint may fail when it is called, too, or later on.
+    """Connect within `timeout` seconds, 0 for no limit.
 
-    `server` is what it is called in an error. Raises `BadAddress`, `NoConnection`.
+    `server` is what it is called in an error. Raises `BadAddress`, `NoConnection`, or CancelledError.
     """
     connecting: Deferred[Any] = maybeDeferred(endpoint.connect, factory)
     if timeout:
@@ -61,20 +64,46 @@ async def connect_to(
         raise errors.NoConnection(server=server, why=why_not(error)) from error
 
 
+def why_not(error: Exception) -> str:
+    """Tell what an attempt to connect failed with, as the end of a sentence."""
+    number = getattr(error, "osError", None)
+    if isinstance(number, int) and number > 0:  # below are those of looking up a host, which are others
+        return errors.reason(OSError(number, ""))
+    if isinstance(error, TimedOut):  # what it says is of no use to a person
+        return "no answer"
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def why_lost(reason: Failure | None, *, greeted: bool, is_asked: bool) -> errors.ServerClosed:
+    """Make the error that tells of the end of a connection.
+
+    `greeted` tells whether the server had said its greeting, `is_asked` whether it owes a reply.
+    """
+    if reason is None or reason.check(ConnectionDone):
+        return errors.ServerClosed() if is_asked else errors.ServerClosed("The server closed the connection.")
+    why = None if greeted else tls.why_none(reason.value)
+    if why is not None:
+        return errors.TlsFailed(why=why)
+    if type(reason.value) is ConnectionLost:  # it has no more to say
+        return errors.ServerClosed("The connection to the server was lost.")
+    why = tls.why_broken(reason.value) or reason.getErrorMessage().rstrip(".")
+    return errors.ServerClosed(f"The connection to the server was lost: {why}.")
+
+
 def _too_late(_: object, seconds: float) -> Failure:
     return Failure(TimeoutError(f"no answer for {seconds:g} s"))
 
 
 @implementer(IReactorPluggableNameResolver)
 class Checking:
-    """Refuses at once what the reactor would fail at later on, when nobody hears of it.
+    """A reactor that refuses at once what another would fail at later on, when nobody hears of it.
 
     Where a reactor's timed call, or the answer of a thread, raises an error (a host that is no name, a path that is too
     long for a socket), that is logged, and the connection is waited for in vain.
     """
 
     def __init__(self, reactor: Any = None) -> None:
-        """All else is what `reactor` does, by default the one that was chosen."""
+        """Do all else as `reactor` does, by default the one that was chosen."""
         if reactor is None:
             from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
         self._reactor = reactor
@@ -116,7 +145,7 @@ def _check_host(host: str | bytes) -> None:
 
 
 def _check_path(path: str) -> None:
-    """As the system judges it: connecting for datagrams says nothing to anybody."""
+    """Raise `BadAddress` where no socket can have that `path`; connecting for datagrams says nothing to anybody."""
     try:
         if "\0" in path[1:]:  # only at the beginning it means something; elsewhere the path would end there
             raise ValueError("no path holds a NUL character")

@@ -21,7 +21,7 @@ from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import connected
 from chatfile.cli.views import View
 from chatfile.client import ChatFileClient, connect
-from chatfile.reasons import why_not
+from chatfile.endpoints import why_not
 
 LONG = "/tmp/" + "x" * 120
 LABEL = "a" * 64

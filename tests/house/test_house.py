@@ -50,8 +50,7 @@ HOUSE = {
         "tls",
     },
     "pending": {"errors", "wire", "lines", "disk", "receiving"},
-    "reasons": {"errors", "tls"},
-    "endpoints": {"errors", "reasons", "tls"},
+    "endpoints": {"errors", "tls"},
     "client": {
         "errors",
         "wire",
@@ -62,7 +61,6 @@ HOUSE = {
         "tls",
         "receiving",
         "pending",
-        "reasons",
         "endpoints",
     },
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
