@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.disk import InThread, acquire, behind
-from chatfile.partfile import PartFile, PresentFile, Saved, Source, drop_leftovers, is_unfinished
+from chatfile.partfile import PartFile, PresentFile, Saved, Source, is_unfinished, remove_leftovers
 from chatfile.pending import Received
 
 
@@ -175,16 +175,16 @@ class _Target:
             if sha256 is None or sha256 != await _digest_of(present, self.in_thread, self.stage):
                 return None
             if present.has_leftovers:
-                await self._drop_leftovers()
+                await self._remove_leftovers()
             return self.complete(present, sha256, verified=True)
         except OSError:
             return None
         finally:
             behind(self.in_thread, present.close)
 
-    async def _drop_leftovers(self) -> None:
+    async def _remove_leftovers(self) -> None:
         try:
-            await self.in_thread(drop_leftovers, self.folder, self.save_as)
+            await self.in_thread(remove_leftovers, self.folder, self.save_as)
         except OSError:
             pass  # the disk hangs; what is left does no harm
 
@@ -259,7 +259,7 @@ class _FileDownload:
             sha256 = received.sha256 or await self._own_digest()
             if await _digest_of(present, self._in_thread, self._stage) != sha256:
                 return None
-            self._part.drop()
+            self._part.mark_unwanted()
             await self._in_thread(self._part.close, insist=True)
             return self._target.complete(present, received.sha256, verified=received.verified)
         finally:

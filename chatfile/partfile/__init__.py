@@ -4,10 +4,8 @@ Plain Python that blocks on the disk: call it in threads. Everything happens rel
 without following links, so that nothing planted in the folder leads a download elsewhere.
 """
 
-from chatfile.partfile.leftovers import drop_leftovers
-from chatfile.partfile.notes import Source
-from chatfile.partfile.part import PartFile
-from chatfile.partfile.present import PresentFile
+from chatfile.partfile.part import PartFile, Source
+from chatfile.partfile.present import PresentFile, remove_leftovers
 from chatfile.partfile.spelling import Saved, is_hidden, is_unfinished
 
-__all__ = ["PartFile", "PresentFile", "Saved", "Source", "drop_leftovers", "is_hidden", "is_unfinished"]
+__all__ = ["PartFile", "PresentFile", "Saved", "Source", "is_hidden", "is_unfinished", "remove_leftovers"]

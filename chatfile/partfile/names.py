@@ -13,13 +13,13 @@ PART, NOTE = ".part", ".note"
 _FAILING = {errno.EEXIST, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.ETIMEDOUT}
 """How a link fails where it is not for want of links."""
 _LONGEST, _SHORT = 255, 64
-"""Bytes of a file name, in the usual file systems and in those that take fewer."""
+"""Bytes that a file name may have, in the usual file systems and in those that take fewer."""
 _DIGEST = 16
 """Hex digits of one that keeps a shortened name apart from others."""
 
 
 def beside(name: str, suffix: str, longest: int = _LONGEST) -> str:
-    """Return the hidden name beside `name`, shortened where it would be too long, but still its own."""
+    """Return the hidden name beside `name`, cut where it would be over `longest` bytes, but still its own."""
     hidden = f".{name}{suffix}"
     if len(os.fsencode(hidden)) <= longest:
         return hidden
@@ -38,8 +38,8 @@ def names_beside(folder: int, name: str) -> tuple[str, str]:
     return beside(name, PART), beside(name, NOTE)
 
 
-def leads_to(folder: int, name: str, descriptor: int) -> bool:
-    """Tell whether `name` is certainly that of the open file `descriptor`. Raises OSError."""
+def is_same_file(folder: int, name: str, descriptor: int) -> bool:
+    """Tell whether `name` in the open `folder` is certainly that of the open file `descriptor`. Raises OSError."""
     try:
         named = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -48,22 +48,22 @@ def leads_to(folder: int, name: str, descriptor: int) -> bool:
 
 
 def _are_same(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether both are certainly one file: a file system that has no inode numbers gives 0 for all."""
+    """Tell whether both are certainly one file: a file system that has no inode numbers gives 0 for all."""
     return os.path.samestat(one, other) and one.st_ino != 0
 
 
 def remove(folder: int, name: str) -> None:
-    """Let nothing have `name`. Raises OSError."""
+    """Remove the file `name` from the open `folder`, if there is one. Raises OSError."""
     try:
         os.unlink(name, dir_fd=folder)
     except FileNotFoundError:
         pass  # that is what was wanted
 
 
-def drop_twin(folder: int, name: str) -> None:
-    """Leave a file only its final name.
+def remove_stale_link(folder: int, name: str) -> None:
+    """Remove the part file of `name` and its note where both names are those of one file.
 
-    A download that was interrupted between its final name and the end of its first one has both. Raises OSError.
+    A download that was interrupted between its final name and the end of its first one has left both. Raises OSError.
     """
     part, note = names_beside(folder, name)
     try:
@@ -76,21 +76,21 @@ def drop_twin(folder: int, name: str) -> None:
 
 
 def rename(folder: int, old: str, new: str, descriptor: int, *, replace: bool) -> None:
-    """Give the open file `descriptor` its new name; what has that is replaced only if `replace` says so.
+    """Give the file `old`, open as `descriptor`, the name `new`; what has that is replaced only if `replace` says so.
 
     Raises FileExistsError, or another OSError.
     """
     try:
-        _replace(folder, old, new) if replace else _take(folder, old, new)
+        _replace(folder, old, new) if replace else _link(folder, old, new)
     except OSError:
         if not _is_done(folder, new, descriptor):
             raise  # else all is well: a second name that is left goes with the next download
 
 
 def _is_done(folder: int, new: str, descriptor: int) -> bool:
-    """Whether it was done, although it failed: over NFS the answer may have been lost."""
+    """Tell whether a rename was done, although it failed: over NFS the answer may have been lost."""
     try:
-        return leads_to(folder, new, descriptor)
+        return is_same_file(folder, new, descriptor)
     except OSError:
         return False
 
@@ -99,19 +99,19 @@ def _replace(folder: int, old: str, new: str) -> None:
     os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _take(folder: int, old: str, new: str) -> None:
+def _link(folder: int, old: str, new: str) -> None:
     try:
         # A link does not replace what exists, as a rename would.
         os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:
         if error.errno in _FAILING:
             raise
-        _take_where_nothing_is(folder, old, new)  # every file system without links has an errno of its own for it
+        _rename_without_links(folder, old, new)  # every file system without links has an errno of its own for it
     else:
         remove(folder, old)
 
 
-def _take_where_nothing_is(folder: int, old: str, new: str) -> None:
+def _rename_without_links(folder: int, old: str, new: str) -> None:
     try:
         os.stat(new, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

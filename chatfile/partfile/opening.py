@@ -1,4 +1,4 @@
-"""Coming by a part file that no other client writes, and that nobody else has put there."""
+"""Opening a part file that no other client writes, and that nobody else has put there."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import time
 from typing import NamedTuple
 
 from chatfile.fdio import close_quietly
-from chatfile.partfile.names import PART, SAFELY, leads_to, remove
+from chatfile.partfile.names import PART, SAFELY, is_same_file, remove
 
 _ATTEMPTS = 5
-"""How often it is looked whether a part file is ours alone: another client may take each away in that moment."""
+"""How often an existing part file is tried: another client may take each away in that moment."""
 _TRIES, _PAUSE = 25, 0.02
 """How often, and how many seconds apart, a lock is tried again."""
 _PIECE = 1 << 20
+"""Bytes copied at a time."""
 
 
 class Alone(NamedTuple):
@@ -25,7 +26,7 @@ class Alone(NamedTuple):
 
     descriptor: int
     is_told_apart: bool
-    """Whether its name can be seen to lead to it: some file systems have no inode numbers, or ones that change."""
+    """Whether `is_same_file` knows it by its name: some file systems have no inode numbers, or ones that change."""
 
 
 def open_alone(folder: int, part: str) -> Alone:
@@ -45,12 +46,12 @@ def open_alone(folder: int, part: str) -> Alone:
 
 
 def create_alone(folder: int, part: str) -> Alone:
-    """Create the file `part`. Raises FileExistsError, BlockingIOError, or another OSError."""
+    """Create the file `part` in `folder`, locked. Raises FileExistsError, BlockingIOError, or another OSError."""
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=folder)
     try:
-        is_told_apart = leads_to(folder, part, descriptor)
+        is_told_apart = is_same_file(folder, part, descriptor)
         lock(descriptor)
-        if is_told_apart and not leads_to(folder, part, descriptor):
+        if is_told_apart and not is_same_file(folder, part, descriptor):
             raise FileExistsError(errno.EEXIST, "another client was faster")
         os.set_blocking(descriptor, True)
     except (BlockingIOError, FileExistsError):  # it is another client's by now
@@ -64,7 +65,7 @@ def create_alone(folder: int, part: str) -> Alone:
 
 
 def _open_existing(folder: int, part: str) -> Alone | None:
-    """Return None where it is not ours alone and another try is due."""
+    """Open the file `part`, and return None where it is not ours alone and another try is due. Raises the same."""
     try:
         check_ours(folder, os.stat(part, dir_fd=folder, follow_symlinks=False))
         descriptor = os.open(part, os.O_RDWR | SAFELY, dir_fd=folder)
@@ -72,19 +73,19 @@ def _open_existing(folder: int, part: str) -> Alone | None:
         return None
     alone = None
     try:
-        alone = _take(folder, part, descriptor)
+        alone = _make_ours(folder, part, descriptor)
     finally:
         if alone is None or alone.descriptor != descriptor:
             close_quietly(descriptor)
     return alone
 
 
-def _take(folder: int, part: str, descriptor: int) -> Alone | None:
+def _make_ours(folder: int, part: str, descriptor: int) -> Alone | None:
     status = os.fstat(descriptor)
     check_ours(folder, status)
     if not lock(descriptor):
-        return _copied(folder, part, descriptor)
-    if not leads_to(folder, part, descriptor):
+        return _copy(folder, part, descriptor)
+    if not is_same_file(folder, part, descriptor):
         return None
     if status.st_nlink > 1:
         # An interruption amid a rename, or a planted link: what is written would appear under both names.
@@ -94,8 +95,8 @@ def _take(folder: int, part: str, descriptor: int) -> Alone | None:
     return Alone(descriptor, is_told_apart=True)
 
 
-def _copied(folder: int, part: str, descriptor: int) -> Alone:
-    """Begin a file of our own with what is in that one: without locks, another client may be writing it."""
+def _copy(folder: int, part: str, descriptor: int) -> Alone:
+    """Create a file of our own with what is in `descriptor`: without locks, another client may be writing that one."""
     remove(folder, part)
     alone = create_alone(folder, part)
     try:
@@ -117,7 +118,7 @@ def check_ours(folder: int, status: os.stat_result) -> None:
 
 
 def _owner_here(folder: int) -> int:
-    """The user who new files of ours belong to: on some file systems not us, but always the same one."""
+    """Return the user to whom new files of ours belong: on some file systems not us, but always the same one."""
     name = f".{secrets.token_hex(8)}{PART}"
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o600, dir_fd=folder)
     try:
@@ -135,9 +136,9 @@ def _remove_quietly(folder: int, part: str) -> None:
 
 
 def lock(descriptor: int, tries: int = _TRIES) -> bool:
-    """Lock an open file; the result is False where the file system can't lock.
+    """Lock an open file, in a thread, and return False where the file system can't lock.
 
-    Raises BlockingIOError where another download has it, and does not let go of it in a moment. One that was
+    Raises BlockingIOError where another download has the lock, and does not let go of it in a moment. One that was
     interrupted does: a thread of it may still be in a call. Ours is a thread as well, which can sleep.
     """
     for remaining in reversed(range(tries)):

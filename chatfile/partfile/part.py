@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from chatfile import errors
-from chatfile.fdio import close_quietly
-from chatfile.partfile.names import drop_twin, leads_to, names_beside, remove, rename
-from chatfile.partfile.notes import Source, read_note, write_note
+from chatfile.fdio import close_quietly, read_slice
+from chatfile.partfile.names import SAFELY, is_same_file, names_beside, remove, remove_stale_link, rename
 from chatfile.partfile.opening import create_alone, open_alone
-from chatfile.partfile.slices import read_slice
 from chatfile.partfile.spelling import has_other_spelling
 
 _NO_SYNC = {
@@ -23,10 +23,24 @@ _NO_SYNC = {
 """How file systems without fsync refuse it; all else means that what was written may be lost."""
 _NO_NAME = {errno.EINVAL, errno.EILSEQ}
 """How file systems refuse a name that holds what they have no place for."""
+_LONGEST_NOTE = 100
+"""Bytes of a note, more than two numbers ever need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a download must know of the file on the server to be resumed: size in bytes, mtime in seconds since 1970."""
+
+    size: int
+    mtime: int
 
 
 class PartFile:
-    """The part file of one download, open and locked until `close`."""
+    """The part file of one download, open and locked until `close`.
+
+    Its methods block on the disk: they are for threads. What a download must know to be resumed is noted in a file
+    beside it.
+    """
 
     def __init__(self, folder: str, name: str, force: bool, create_folder: bool) -> None:
         """Open or create the part file for `name` in `folder`.
@@ -71,7 +85,7 @@ class PartFile:
             raise errors.TargetNotRegular(path=self.path)
         self._check_spelling()
         if not self._force:
-            drop_twin(self._folder, self._name)
+            remove_stale_link(self._folder, self._name)
             raise errors.TargetExists(path=self.path)
 
     def _check_spelling(self) -> None:
@@ -80,8 +94,8 @@ class PartFile:
             raise errors.NameTaken(path=self.path)
 
     def _has_name(self, descriptor: int) -> bool:
-        """Whether the name of the part file leads to it: anybody may have removed or replaced it since."""
-        if leads_to(self._folder, self._part, descriptor):
+        """Tell whether the part file still has its name: anybody may have removed or replaced it since."""
+        if is_same_file(self._folder, self._part, descriptor):
             return True
         return not self._is_told_apart and self._looks_alike(descriptor)
 
@@ -95,15 +109,18 @@ class PartFile:
     # --- resumption ---
 
     def source(self) -> Source | None:
-        """What the file was on the server when the download began; None where nothing usable is here."""
-        return read_note(self._folder, self._note)
+        """Return what the file was on the server when the download began; None where nothing usable is here."""
+        return _read_note(self._folder, self._note)
 
     def size(self) -> int:
-        """Bytes that are here."""
+        """Count the bytes that are here. Raises OSError."""
         return os.fstat(self.descriptor).st_size
 
     def read_slice(self, take: Callable[[memoryview], None], start: int, stop: int) -> int:
-        """Give some of the bytes from `start` to `stop` to `take`; the result is where to go on."""
+        """Give some of the bytes from `start` to `stop` to `take`; return where to go on.
+
+        Raises `LocalFileError` where there are none, or OSError.
+        """
         with self._lock:
             reached = read_slice(self.descriptor, take, start, stop)
         if reached == start:
@@ -111,12 +128,12 @@ class PartFile:
         return reached
 
     def continue_at(self, offset: int) -> None:
-        """Write behind the first `offset` bytes from now on."""
+        """Write behind the first `offset` bytes from now on. Raises OSError."""
         with self._lock:
             os.lseek(self.descriptor, offset, os.SEEK_SET)
 
     def begin(self, source: Source) -> None:
-        """Start anew, with a note of what the file is on the server.
+        """Start anew, with a note of what `source`, the file on the server, is.
 
         Raises `LocalFileError`, also where there is no space for it.
         """
@@ -126,7 +143,7 @@ class PartFile:
                 self._empty()
                 os.lseek(self.descriptor, 0, os.SEEK_SET)
                 self._check_space(source.size)
-                write_note(self._folder, self._note, source)
+                _write_note(self._folder, self._note, source)
         except OSError as error:
             raise self._cannot(error) from error
 
@@ -178,7 +195,7 @@ class PartFile:
             raise self._cannot(error) from error
 
     def _check_replaced(self) -> None:
-        """What has come under the final name since: raise `NameTaken` where it is the file of another one."""
+        """Raise `NameTaken` where what has the final name by now is the file of another name."""
         try:
             os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -186,9 +203,9 @@ class PartFile:
         self._check_spelling()
 
     def _keep(self, mtime: int) -> None:
-        """It could not have its final name: with its note, it need not be fetched again."""
+        """Note it anew, where it could not have its final name: so it need not be fetched again."""
         try:
-            write_note(self._folder, self._note, Source(self.size(), mtime))
+            _write_note(self._folder, self._note, Source(self.size(), mtime))
         except OSError:
             pass  # then it must
 
@@ -199,37 +216,37 @@ class PartFile:
             pass  # a time that this file system can't hold; the content is what was promised
 
     def _sync(self) -> None:
-        """A name can reach the disk before the bytes do, and then the power fails."""
+        """Write all bytes to the disk: the name can reach it before they do, and then the power fails."""
         try:
             os.fsync(self.descriptor)
         except OSError as error:
             if error.errno not in _NO_SYNC:
                 raise
 
-    def drop(self) -> None:
-        """Let `close` remove its names; what else may lead to it stays whole."""
+    def mark_unwanted(self) -> None:
+        """Let `close` remove its names, and leave its bytes to other names that it may have."""
         self._is_unwanted = True
 
     def discard(self) -> None:
-        """Keep nothing of it. Its names, which may lead elsewhere by now, are for `close`."""
-        self.drop()
+        """Keep nothing of it. Its names, which may be another file's by now, are removed by `close`."""
+        self.mark_unwanted()
         try:
             os.ftruncate(self.descriptor, 0)
         except OSError:
             pass  # without its names it is gone as well
 
-    def _drop_names(self) -> None:
+    def _remove_names(self) -> None:
         remove(self._folder, self._part)
         remove(self._folder, self._note)
 
     def close(self) -> None:
-        """Let go of it; what is empty or not wanted is no use to anybody."""
+        """Close it, and remove what is empty or not wanted, for that is of no use to anybody."""
         with self._lock:
             if self.descriptor < 0:
                 return
             try:
                 if (self._is_unwanted or not self.size()) and self._has_name(self.descriptor):
-                    self._drop_names()
+                    self._remove_names()
             except OSError:
                 pass  # a file that can't be removed changes nothing of how the download ended
             finally:
@@ -247,3 +264,25 @@ def _make_folder(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(errno.ENOTDIR, "not a folder", folder) from error
+
+
+def _read_note(folder: int, name: str) -> Source | None:
+    """Return what the note `name` says; None where nothing usable is there."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | SAFELY, dir_fd=folder)
+        try:
+            size, mtime = json.loads(os.read(descriptor, _LONGEST_NOTE))
+        finally:
+            close_quietly(descriptor)
+    except (OSError, ValueError, TypeError):
+        return None
+    return Source(size, mtime) if isinstance(size, int) and isinstance(mtime, int) else None
+
+
+def _write_note(folder: int, name: str, source: Source) -> None:
+    """Note `source` under a `name` that nothing has. Raises OSError."""
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=folder)
+    try:
+        os.write(descriptor, json.dumps([source.size, source.mtime]).encode())
+    finally:
+        close_quietly(descriptor)  # a note that was not written, or in part, is none: then it all begins anew

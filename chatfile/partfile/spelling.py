@@ -1,4 +1,4 @@
-"""Names that one file system takes for each other, and another does not."""
+"""Names that one file system takes for one and the same, and another does not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def is_unfinished(name: str) -> bool:
 
 
 def has_other_spelling(folder: int, name: str) -> bool:
-    """Tell whether what `name` leads to in the open `folder` is written otherwise there: it is another name's file.
+    """Tell whether the file that is found as `name` in the open `folder` has another name there, spelled otherwise.
 
     Raises OSError where that can't be told.
     """
@@ -72,7 +72,7 @@ def _exists(folder: int, name: str) -> bool:
 
 
 class Saved:
-    """What one run has saved, so that no name takes the file of another one that is the same name on this disk."""
+    """Notes what one run has saved, so that no name takes the file of another that is the same one on this disk."""
 
     def __init__(self) -> None:
         """Begin with nothing saved."""
@@ -83,14 +83,14 @@ class Saved:
         self._names.setdefault((folder, folded(name)), set()).add(name)
 
     def has_like(self, folder: str, name: str) -> bool:
-        """Tell whether there is another name that may be the same one on this disk."""
+        """Tell whether another name was saved that may be the same one on this disk."""
         return bool(self._like(folder, name))
 
     def _like(self, folder: str, name: str) -> set[str]:
         return self._names.get((folder, folded(name)), set()) - {name}
 
     def check(self, folder: str, name: str) -> None:
-        """Raise `NameTaken` where `name` leads to the file of another one. It looks at the disk."""
+        """Raise `NameTaken` where `name` is the file of another name. It looks at the disk, so it is for threads."""
         path = os.path.join(folder, name)
         for other in self._like(folder, name):
             try:

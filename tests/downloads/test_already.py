@@ -206,7 +206,7 @@ def test_a_download_that_begins_anew_tells_so(server: Server, folder: Path) -> N
 def test_the_checking_of_much_tells_how_far_it_is(
     server: Server, link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatfile.partfile.slices._SLICE", 40)
+    monkeypatch.setattr("chatfile.fdio._SLICE", 40)
     interrupted_after(server, folder, 100)
     checked = [stage.at for stage in told(Link(server, folder)) if stage.step is Step.CHECKING]
     assert checked == [0, 40, 80]

@@ -19,7 +19,7 @@ from tests.support.torture import NOTHING, Fault, Seam, done_but_refused, refuse
 @pytest.fixture
 def seam(monkeypatch: pytest.MonkeyPatch) -> Seam:
     seam = Seam()
-    seam.install(monkeypatch, partfile.part, partfile.names, partfile.notes, receiver)
+    seam.install(monkeypatch, partfile.part, partfile.names, receiver)
     return seam
 
 

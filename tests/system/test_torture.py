@@ -20,14 +20,14 @@ from twisted.python.failure import Failure
 
 from chatfile import digests, downloads, errors, fdio, repository
 from chatfile.downloads import Download, download
-from chatfile.partfile import names, notes, opening, part
+from chatfile.partfile import names, opening, part
 from chatfile.receiving import following, receiver, splicing
 from chatfile.sending import copying, pages, sender, zerocopy
 from tests.support.joined import InMemory, Joined, OverTcp
 from tests.support.serving import OLD
 from tests.support.torture import NOTHING, SHORT, Fault, Seam, done_but_refused, refused
 
-PARTFILE = (part, opening, names, notes)
+PARTFILE = (part, opening, names)
 TRANSFER = (digests, sender, copying, zerocopy, pages, receiver, following, splicing, fdio)
 PIECE = 32 * 1024
 SMALLER = [
