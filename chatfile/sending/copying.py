@@ -27,11 +27,11 @@ class CopyingSender(FileSender):
         self._advance()
 
     def pauseProducing(self) -> None:
-        """The transport has enough."""
+        """Write no more for now: the transport has enough. See `IPushProducer`."""
         self.waiting = True
 
     def resumeProducing(self) -> None:
-        """The transport has written everything."""
+        """Write on: the transport has written everything. See `IPushProducer`."""
         self.waiting = False
         self._advance()
 
@@ -55,6 +55,6 @@ class CopyingSender(FileSender):
 
 
 def _is_ending(transport: object) -> bool:
-    """Whether the peer has ended a TLS session: Twisted then drops in silence what is still written to it."""
+    """Tell whether the peer has ended a TLS session: Twisted then drops in silence what is still written to it."""
     beneath = getattr(transport, "transport", None)
     return bool(getattr(beneath, "disconnecting", False))

@@ -1,4 +1,4 @@
-"""What all senders have in common: the range, the promise, and the descriptor's end."""
+"""What all senders have in common: the range, the promise, and that the descriptor is closed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chatfile.transports import ILineTransport
 
 
 class FileSender(ABC):
-    """One range of a file on its way.
+    """Sends one range of a file, and closes its descriptor on every way out.
 
     It has the transport's one producer slot for as long as it sends: give the slot up before, take it back after.
     """
@@ -46,10 +46,10 @@ class FileSender(ABC):
         self._done: Deferred[None] | None = None
 
     def start(self) -> Deferred[None]:
-        """Begin. The result comes when the last byte was given to the transport.
+        """Begin to send; the result comes when the last byte was given to the transport.
 
-        Fails with `FileShrank`, an OSError of the file, or `TransferAborted`: then the promise is broken, and the
-        caller must reset the connection.
+        Fails with `FileShrank`, an OSError of the file, or `TransferAborted`, as when it is cancelled: then the promise
+        is broken, and the caller must reset the connection.
         """
         done: Deferred[None] = Deferred(lambda _: self._abort())
         self._done = done
@@ -61,7 +61,7 @@ class FileSender(ABC):
         """Register as the transport's producer, and send."""
 
     def stopProducing(self) -> None:
-        """The connection is gone, and the producer slot with it."""
+        """End: the connection is gone, and the producer slot with it. See `IProducer`."""
         self._finish(Failure(TransferAborted(sent=self._sent)), unregister=False)
 
     def _abort(self) -> None:
@@ -74,7 +74,7 @@ class FileSender(ABC):
         self._progress(sent)
 
     def _read(self, done: Callable[[Any], None], call: Callable[..., Any], *arguments: object) -> None:
-        """Make a call with the descriptor in a thread; `done(result)` if anybody still waits for it by then."""
+        """Make a call with the descriptor in a thread, and then `done(result)`, if it is still sending by then."""
         descriptor = self._descriptor
         reading = self._in_thread(call, descriptor, *arguments, unwanted=lambda _: close_quietly(descriptor))
         self._reading = reading

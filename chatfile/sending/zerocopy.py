@@ -6,6 +6,8 @@ everything that was written before has left the transport's own buffer and the s
 
 The socket is not corked (tcp(7), TCP_CORK): it would save some work, but a peer that begins with a small window, which
 never fills a segment, would get each one late, and stay slow.
+
+A disk that is slow must not stop the reactor, so what is not in memory is brought there by a thread first.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import enum
 import errno
 import os
+import time
 
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.tcp import Connection
@@ -20,19 +23,26 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile.errors import FileShrank
-from chatfile.sending.pages import are_cached, read_through
 from chatfile.sending.sender import FileSender
 
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW}
 """How a system, or a file system, says that it has no sendfile."""
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+_STRIDE = 256 * 1024
+"""Bytes between two looks. It is a sample: what comes and goes in memory does so in stretches, mostly longer ones, and
+each look costs a microsecond."""
+_BUFFER = 256 * 1024
+"""Bytes read at a time to bring them into memory."""
+_LONGEST = 0.25
+"""Seconds in one call: what a slow disk has given by then is sent, and others have their turn."""
 
 
-class Stage(enum.Enum):
+class SendState(enum.Enum):
     """What to do when the socket can take more."""
 
-    BEGUN = "nothing yet: something may still be in the transport's buffer"
-    LOOKING = "see whether the next turn is in memory"
-    READ = "send the next turn, which was just brought into memory"
+    STARTING = "nothing yet: something may still be in the transport's buffer"
+    CHECKING = "see whether the next turn is in memory"
+    CACHED = "send the next turn, which was just brought into memory"
     COPYING = "read and write, for the system has no sendfile here"
 
 
@@ -46,22 +56,22 @@ class ZeroCopySender(FileSender):
     """Bytes read and written at a time where the system has no sendfile."""
 
     _transport: Connection  # type: ignore[assignment]  # `file_sender` sees to it
-    _stage = Stage.BEGUN
+    _state = SendState.STARTING
     _read_until = 0
 
     def _begin(self) -> None:
         self._transport.registerProducer(self, False)
 
     def resumeProducing(self) -> None:
-        """The socket can take more."""
+        """Send the next turn: the socket can take more. See `IPullProducer`."""
         if self._done is None or self._reading is not None:
             return
-        if self._stage is Stage.BEGUN:
-            self._stage = Stage.LOOKING  # it is `registerProducer` itself that asks
+        if self._state is SendState.STARTING:
+            self._state = SendState.CHECKING  # it is `registerProducer` itself that asks
             self._wait()
         elif not self._remaining:
             self._finish(None)
-        elif self._stage is Stage.COPYING:
+        elif self._state is SendState.COPYING:
             self._copy()
         elif self._needs_disk():
             self.waiting = False
@@ -80,14 +90,14 @@ class ZeroCopySender(FileSender):
         return min(turn, read) if read > 0 else turn  # what was brought into memory is sent first
 
     def _needs_disk(self) -> bool:
-        before, self._stage = self._stage, Stage.LOOKING
-        if before is Stage.READ:
+        before, self._state = self._state, SendState.CHECKING
+        if before is SendState.CACHED:
             return False  # whatever a look would tell: what is gone again at once must not send us in circles
         cached = are_cached(self._descriptor, self._offset, self._turn())
         return self._offset >= self._read_until if cached is None else not cached
 
     def _go_on(self, read_until: int) -> None:
-        self._stage = Stage.READ
+        self._state = SendState.CACHED
         self._read_until = read_until
         self._wait()
 
@@ -116,7 +126,7 @@ class ZeroCopySender(FileSender):
         if self._sent or error.errno not in _UNSUPPORTED:
             self._finish(Failure(error))
         else:
-            self._stage = Stage.COPYING
+            self._state = SendState.COPYING
             self._copy()
 
     def _copy(self) -> None:
@@ -126,3 +136,40 @@ class ZeroCopySender(FileSender):
     def _write(self, piece: bytes) -> None:
         self._transport.write(piece)
         self._account(len(piece))
+
+
+def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
+    """Tell whether `count` bytes (at least one) from `offset` on are in memory; None where that can't be told.
+
+    Some file systems answer to RWF_NOWAIT (preadv2(2)) that they don't know it, and some systems don't have it.
+    """
+    if _NOWAIT is None:
+        return None
+    byte = [bytearray(1)]
+    try:
+        for at in (*range(offset, offset + count, _STRIDE), offset + count - 1):
+            os.preadv(descriptor, byte, at, _NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None  # whatever it is, whoever reads in earnest is told
+    return True
+
+
+def read_through(descriptor: int, offset: int, count: int) -> int:
+    """Bring `count` bytes from `offset` on into memory, and ask for as many behind them; return where they end.
+
+    It blocks, so it is for threads, but begins no other read after `_LONGEST` seconds. Raises OSError.
+    """
+    if hasattr(os, "posix_fadvise"):
+        try:
+            os.posix_fadvise(descriptor, offset, 2 * count, os.POSIX_FADV_WILLNEED)
+        except OSError:
+            pass  # it was a hint only
+    buffer, end = memoryview(bytearray(min(_BUFFER, count))), offset + count
+    until = time.monotonic() + _LONGEST
+    while offset < end and (got := os.preadv(descriptor, [buffer[: end - offset]], offset)):
+        offset += got
+        if time.monotonic() > until:
+            break
+    return offset

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.disk import InThread
-from chatfile.sending import pages
+from chatfile.sending import zerocopy
 from chatfile.sending.zerocopy import ZeroCopySender
 from tests.support.transports import SocketTransport, Threads, at_once
 
@@ -299,9 +299,9 @@ def test_what_was_just_written_is_in_memory(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(CONTENT)
     descriptor = os.open(tmp_path / "a", os.O_RDONLY)
     try:
-        assert pages.are_cached(descriptor, 0, len(CONTENT)) is not False
-        assert pages.are_cached(descriptor, len(CONTENT) - 1, 1) is not False
-        pages.read_through(descriptor, 0, 2 * len(CONTENT))
+        assert zerocopy.are_cached(descriptor, 0, len(CONTENT)) is not False
+        assert zerocopy.are_cached(descriptor, len(CONTENT) - 1, 1) is not False
+        zerocopy.read_through(descriptor, 0, 2 * len(CONTENT))
     finally:
         os.close(descriptor)
 
@@ -352,7 +352,7 @@ def test_a_timeout_of_the_connection_ends_it(sending: Any, monkeypatch: pytest.M
     assert one.failed_with(errors.TransferAborted)
 
 
-@pytest.mark.parametrize("missing", [0, pages._STRIDE, len(CONTENT) - 1])
+@pytest.mark.parametrize("missing", [0, zerocopy._STRIDE, len(CONTENT) - 1])
 def test_a_look_finds_the_first_and_the_last_byte_and_some_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
 ) -> None:
@@ -362,7 +362,7 @@ def test_a_look_finds_the_first_and_the_last_byte_and_some_between(
         return 1
 
     monkeypatch.setattr(os, "preadv", preadv)
-    monkeypatch.setattr(pages, "_NOWAIT", 8)
-    assert pages.are_cached(0, 0, len(CONTENT)) is False
-    monkeypatch.setattr(pages, "_NOWAIT", None)
-    assert pages.are_cached(0, 0, len(CONTENT)) is None
+    monkeypatch.setattr(zerocopy, "_NOWAIT", 8)
+    assert zerocopy.are_cached(0, 0, len(CONTENT)) is False
+    monkeypatch.setattr(zerocopy, "_NOWAIT", None)
+    assert zerocopy.are_cached(0, 0, len(CONTENT)) is None
