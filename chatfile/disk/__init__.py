@@ -1,4 +1,4 @@
-"""Who uses which thread for what the disk may hold up (design, promise 3): nobody waits for another's disk.
+"""Threads for what the disk may hold up (design, promise 3): nobody waits for another's disk.
 
 The threads are daemonic and never joined: one that hangs in a call keeps neither another client nor the process.
 """

@@ -1,4 +1,4 @@
-"""A blocking call, made in a thread and waited for as a Deferred: what is asked of whoever makes it."""
+"""Blocking calls that are made in threads and waited for as a Deferred: what can be relied on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
+_log = Logger()
+
 
 class DiskUnavailable(OSError):
-    """Tell that a call has not returned in time, or could not be made at all."""
+    """Raised where a call has not returned in time, or could not be made at all."""
 
     def __init__(self, why: str = "the disk does not answer") -> None:
-        """`why` is the end of a sentence, as `strerror` is."""
+        """Say `why`, which is the end of a sentence, as `strerror` is."""
         super().__init__(errno.ETIMEDOUT, why)
 
 
@@ -47,7 +49,10 @@ class InThread(Protocol):
 def acquire(
     in_thread: InThread, give_back: Callable[[T], object], call: Callable[..., T], *arguments: Any
 ) -> Deferred[T]:
-    """Return the result of `call(*arguments)`, which someone must give back; it is given back if nobody takes it."""
+    """Return the result of `call(*arguments)`, which the caller has to give back.
+
+    Where the result is not wanted any more when it is there, `give_back(result)` is called in a thread.
+    """
 
     def unwanted(result: T | None) -> None:
         if result is not None:
@@ -56,14 +61,11 @@ def acquire(
     return in_thread(call, *arguments, unwanted=unwanted)
 
 
-_log = Logger()
-
-
 def behind(in_thread: InThread, call: Callable[..., Any], *arguments: Any) -> None:
-    """Make a call that has to be made, and for which nobody waits, such as a close."""
-    in_thread(call, *arguments, insist=True).addErrback(_tell)
+    """Make a call that has to be made, and for which nobody waits, such as a close. A failure is logged."""
+    in_thread(call, *arguments, insist=True).addErrback(_log_failure)
 
 
-def _tell(failure: Failure) -> None:
+def _log_failure(failure: Failure) -> None:
     if failure.check(DiskUnavailable) is None:
         _log.failure("A call in a thread has failed", failure)

@@ -17,7 +17,7 @@ LEAST, MOST = 16, 256
 
 
 class Disk:
-    """A lane for listings, one for files, which are opened, read and closed, and one for digests."""
+    """Has a lane for listings, one for files, which are opened, read and closed, and one for digests."""
 
     def __init__(
         self,

@@ -1,0 +1,126 @@
+"""The calls that wait until there is a thread for them: in the order in which a client made them, client by client."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from chatfile.disk.workers import Worker
+
+
+class Call:
+    """One call, from its beginning or its wait for that to its end."""
+
+    __slots__ = (
+        "about", "answer", "arguments", "began", "function", "insists", "is_unwanted", "queue", "unwanted", "worker",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        queue: Queue,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        unwanted: Callable[[Any], object] | None,
+        about: Hashable,
+        insists: bool,
+    ) -> None:
+        self.queue = queue
+        self.function = function
+        self.arguments = arguments
+        self.unwanted = unwanted
+        self.about = about
+        self.insists = insists
+        self.answer: Deferred[Any]
+        self.is_unwanted = False
+        self.began = 0.0
+        self.worker: Worker
+
+
+class Scheduler(Protocol):
+    """Begins calls, each when its turn has come."""
+
+    def add(self, call: Call, /) -> None:
+        """Let `call` wait for its turn."""
+
+    def give_up(self, call: Call, /) -> None:
+        """Do not begin `call`, or let it end on its own: nobody waits for it any more."""
+
+
+class Queue:
+    """The calls of one client that wait, in the order in which it made them; itself an `InThread`."""
+
+    __slots__ = ("_scheduler", "is_slow", "waiting")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.waiting: list[Call] = []  # an empty deque would take 0.7 KiB of every idle client
+        self.is_slow = False
+        self._scheduler = scheduler
+
+    def __call__(
+        self,
+        call: Callable[..., Any],
+        /,
+        *arguments: Any,
+        unwanted: Callable[[Any], object] | None = None,
+        about: Hashable = None,
+        insist: bool = False,
+    ) -> Deferred[Any]:
+        """See `InThread`."""
+        asked = Call(self, call, arguments, unwanted, about, insist)
+        asked.answer = Deferred(lambda _: self._scheduler.give_up(asked))
+        self._scheduler.add(asked)
+        return asked.answer
+
+
+class Turns:
+    """The queues in which something waits, in the order of their turns: one call a turn."""
+
+    def __init__(self) -> None:
+        """Begin with no queue."""
+        self._queues: deque[Queue] = deque()
+
+    def __bool__(self) -> bool:
+        """Tell whether any call waits."""
+        return bool(self._queues)
+
+    def first(self) -> Queue:
+        """Return the queue whose turn it is, of which there must be one."""
+        return self._queues[0]
+
+    def add(self, call: Call) -> None:
+        """Let `call` wait behind the others of its queue."""
+        call.queue.waiting.append(call)
+        if len(call.queue.waiting) == 1:
+            self._queues.append(call.queue)
+
+    def remove(self, call: Call) -> None:
+        """Let `call`, which waits, wait no more."""
+        call.queue.waiting.remove(call)
+        if not call.queue.waiting:
+            self._queues.remove(call.queue)
+
+    def take(self) -> Call:
+        """Remove a call of the first queue and return it; the next one of that queue waits until all others had one."""
+        queue = self._queues.popleft()
+        call = queue.waiting.pop(0)
+        if queue.waiting:
+            self._queues.append(queue)
+        return call
+
+    def take_all_but_insisting(self) -> list[Call]:
+        """Remove all calls that do not insist, and return them."""
+        queues, self._queues = self._queues, deque()
+        taken: list[Call] = []
+        for queue in queues:
+            taken += [call for call in queue.waiting if not call.insists]
+            queue.waiting = [call for call in queue.waiting if call.insists]
+            if queue.waiting:
+                self._queues.append(queue)
+        return taken
+
+    def clear(self) -> None:
+        """Forget all queues: nothing more is begun."""
+        self._queues.clear()
