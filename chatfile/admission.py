@@ -1,4 +1,4 @@
-"""Who may come in, and who came: the limit and the client cache, in memory only (design, sections 1 and 2)."""
+"""Which clients may come in, and which came: the limit and the client cache, in memory (design, sections 1 and 2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chatfile import errors
 
 @dataclass(frozen=True, slots=True)
 class ClientRecord:
-    """What the cache knows of one client; times in seconds since 1970, `disconnected` None while it is here."""
+    """What the cache knows of one client; times in seconds since 1970, `disconnected` None while it is connected."""
 
     name: str
     address: str
@@ -22,7 +22,7 @@ class ClientRecord:
 
 
 class Seat:
-    """A place at the table: held by one client from its admission to `release`."""
+    """One of the limited number of places on the server: held by a client from its admission to `release`."""
 
     __slots__ = ("_admission", "_connected", "_disconnected", "_files", "_sent", "address", "host", "name")
 
@@ -37,31 +37,34 @@ class Seat:
         self._sent = 0
 
     def count_bytes(self, count: int) -> None:
-        """`count` more bytes of a file were sent."""
+        """Count `count` more bytes of a file that were sent."""
         self._sent += count
 
     def count_file(self) -> None:
-        """A file was sent to its end."""
+        """Count one more file that was sent to its end."""
         self._files += 1
 
     def release(self) -> None:
-        """The client is gone; only the first call counts."""
+        """Free the seat, when the client is gone; only the first call counts."""
         if self._disconnected is None:
             self._disconnected = max(self._admission.now(), self._connected)  # the wall clock can step back
             self._admission.left(self)
 
     def record(self) -> ClientRecord:
-        """The row of the cache, as it is now."""
+        """Return what the cache knows of the client now."""
         return ClientRecord(self.name, self.address, self._connected, self._disconnected, self._files, self._sent)
 
 
 class Admission:
-    """Gives out at most `limit` seats at once and remembers everyone seated and the latest `history` who left."""
+    """Gives out at most `limit` seats at once and remembers all clients that have one and the latest that left."""
 
     def __init__(
         self, now: Callable[[], float], *, limit: int = 3, limit_per_address: int = 0, history: int = 1000
     ) -> None:
-        """`now` tells the wall-clock time in seconds since 1970; a `limit_per_address` of 0 means no such limit."""
+        """Begin without clients; `history` is how many of those that left are remembered.
+
+        `now` tells the wall-clock time in seconds since 1970; a `limit_per_address` of 0 means no such limit.
+        """
         self.now = now
         self.limit = limit
         self._limit_per_address = limit_per_address
@@ -69,18 +72,18 @@ class Admission:
         self._admitted = 0
         self._seated: dict[str, Seat] = {}
         self._per_address: dict[str, int] = {}
-        self._visits: dict[str, Seat | ClientRecord] = {}  # in the order of admission
-        self._leavers: deque[str] = deque()  # in the order of leaving
+        self._clients: dict[str, Seat | ClientRecord] = {}  # in the order of admission
+        self._left: deque[str] = deque()  # in the order of leaving
 
     @property
     def taken(self) -> int:
-        """How many seats are taken."""
+        """Count the seats that are taken."""
         return len(self._seated)
 
     def admit(self, address: str, host: str) -> Seat:
-        """A seat for the client at `address`, which counts for `host`.
+        """Return a seat for the client at `address`, which counts for `host`.
 
-        Raises `Full` or `AddressFull`; who is refused gets no name and leaves no trace.
+        Raises `Full`; a client that is refused gets no name and leaves no trace.
         """
         if self.taken >= self.limit:
             raise errors.Full(limit=self.limit)
@@ -89,25 +92,25 @@ class Admission:
             raise errors.AddressFull(limit=self._limit_per_address)
         self._admitted += 1
         seat = Seat(self, f"Client{self._admitted:02d}", address, host, self.now())
-        self._seated[seat.name] = self._visits[seat.name] = seat
+        self._seated[seat.name] = self._clients[seat.name] = seat
         self._per_address[host] = from_host + 1
         return seat
 
     def left(self, seat: Seat) -> None:
-        """`seat` is free again; for `Seat.release` alone."""
+        """Take `seat` back; for `Seat.release` alone."""
         del self._seated[seat.name]
         self._per_address[seat.host] -= 1
         if not self._per_address[seat.host]:
             del self._per_address[seat.host]
-        self._visits[seat.name] = seat.record()
-        self._leavers.append(seat.name)
-        if len(self._leavers) > self._history:
-            del self._visits[self._leavers.popleft()]
+        self._clients[seat.name] = seat.record()
+        self._left.append(seat.name)
+        if len(self._left) > self._history:
+            del self._clients[self._left.popleft()]
 
     def present(self) -> list[Seat | ClientRecord]:
-        """The cache, in the order of admission: a seat for everyone who is here, a visit for everyone who has left."""
-        return list(self._visits.values())
+        """Return the cache, in the order of admission: a seat for a client that is here, a record for one that left."""
+        return list(self._clients.values())
 
     def records(self) -> list[ClientRecord]:
-        """The cache at this moment, in the order of admission."""
-        return [visit.record() if isinstance(visit, Seat) else visit for visit in self._visits.values()]
+        """Return the cache as it is at this moment, in the order of admission."""
+        return [known.record() if isinstance(known, Seat) else known for known in self._clients.values()]

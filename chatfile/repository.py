@@ -18,9 +18,9 @@ from chatfile import errors
 from chatfile.fdio import close_quietly
 from chatfile.wire.text import is_servable
 
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO put in the place of a file must not hold the thread (POSIX open()).
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENAMETOOLONG, errno.EISDIR}
 
 _PART = 1024
@@ -37,69 +37,69 @@ class Entry:
 
 
 class OpenFile:
-    """A served file, open for reading: whoever has it closes it, or detaches its descriptor and closes that."""
+    """A served file, open for reading, for its owner to close: itself, or its descriptor, once that is detached."""
 
     def __init__(self, name: str, descriptor: int, status: os.stat_result) -> None:
-        """`status` is that of `descriptor` when it was opened; later changes of the file do not touch it."""
+        """Take over `descriptor`; `status` is what it was when it was opened, whatever becomes of the file later."""
         self.name = name
         self.descriptor = descriptor
         self.status = status
 
     @property
     def size(self) -> int:
-        """Bytes that it had when it was opened."""
+        """Tell how many bytes it had when it was opened."""
         return self.status.st_size
 
     @property
     def mtime(self) -> int:
-        """Seconds since 1970, when it was opened."""
+        """Tell when it had last been changed when it was opened, in seconds since 1970."""
         return self.status.st_mtime_ns // 1_000_000_000
 
     @property
     def is_open(self) -> bool:
-        """Whether the descriptor is still here."""
+        """Tell whether the descriptor is still here."""
         return self.descriptor >= 0
 
     def detach(self) -> int:
-        """The descriptor, to be closed by the caller from now on."""
+        """Return the descriptor, which is the caller's to close from now on."""
         descriptor, self.descriptor = self.descriptor, -1
         return descriptor
 
     def close(self) -> None:
-        """Give the descriptor back, if it is still here."""
+        """Close the descriptor, if it is still here."""
         if self.is_open:
             close_quietly(self.detach())
 
 
 class Repository:
-    """The files of one folder, which may vanish and come back."""
+    """Lists and opens the files of one folder, which may vanish and come back."""
 
     def __init__(self, folder: str) -> None:
         """Serve `folder`, an absolute path."""
         self._folder = folder
 
     def listing(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[Entry]:
-        """Read what can be fetched, and give it sorted by name, code point by code point.
+        """Read what can be fetched, and return it sorted by name, code point by code point.
 
-        Nothing more is read once `is_stopped()`. Raises `FolderUnavailable`.
+        Nothing more is read once `is_stopped()`. Raises `Unavailable`.
         """
-        with self._opened_folder() as folder:
+        with self._open_folder() as folder:
             try:
                 with os.scandir(folder) as found:
                     readable = takewhile(lambda _: not is_stopped(), found)
-                    packed = [_packed(entry) for each in readable if (entry := _entry(each)) is not None]
+                    packed = [_pack(entry) for each in readable if (entry := _entry(each)) is not None]
             except OSError as error:
                 raise errors.FolderUnavailable(why=errors.reason(error)) from error
-        return map(_unpacked, _sorted(packed))
+        return map(_unpack, _sort_in_parts(packed))
 
     def open(self, name: str) -> OpenFile:
-        """The file `name`, open for reading.
+        """Open the file `name` for reading.
 
         Raises `NoSuchFile` for all that is not in the listing, `Unavailable` for what can't be read now.
         """
         if not is_servable(name):
             raise errors.NoSuchFile(name=name)
-        with self._opened_folder() as folder:
+        with self._open_folder() as folder:
             try:
                 return self._open_in(folder, name)
             except OSError as error:
@@ -112,7 +112,7 @@ class Repository:
         # A look before the leap: opening a device can do things, and one that is forbidden is still not in the listing.
         if not stat.S_ISREG(os.stat(raw, dir_fd=folder, follow_symlinks=False).st_mode):
             raise errors.NoSuchFile(name=name)
-        descriptor = os.open(raw, _OPEN_FILE, dir_fd=folder)
+        descriptor = os.open(raw, _FILE_FLAGS, dir_fd=folder)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -124,9 +124,9 @@ class Repository:
             raise
 
     @contextmanager
-    def _opened_folder(self) -> Iterator[int]:
+    def _open_folder(self) -> Iterator[int]:
         try:
-            descriptor = os.open(self._folder, _OPEN_FOLDER)
+            descriptor = os.open(self._folder, _FOLDER_FLAGS)
         except OSError as error:
             raise errors.FolderUnavailable(why=errors.reason(error)) from error
         try:
@@ -138,18 +138,18 @@ class Repository:
 # A hundred thousand objects would have to be looked at by the garbage collector, again and again; strings have not.
 
 
-def _packed(entry: Entry) -> str:
-    """Such strings are in the order of their names: no character comes before a NUL, and no name holds one."""
+def _pack(entry: Entry) -> str:
+    """Make a string of `entry`, in the order of the names: no character comes before a NUL, and no name holds one."""
     return f"{entry.name}\0{entry.size}\0{entry.mtime}"
 
 
-def _unpacked(packed: str) -> Entry:
+def _unpack(packed: str) -> Entry:
     name, size, mtime = packed.split("\0")
     return Entry(int(size), int(mtime), name)
 
 
-def _sorted(texts: list[str]) -> Iterator[str]:
-    """In small parts, of which each has a range of its own: nobody else gets the interpreter while a sort runs."""
+def _sort_in_parts(texts: list[str]) -> Iterator[str]:
+    """Sort small parts, each of a range of its own, one by one: no other thread runs while one of them is sorted."""
     bounds = sorted(texts[::_PART])
     parts: list[list[str]] = [[] for _ in range(len(bounds) + 1)]
     for text in texts:
