@@ -89,7 +89,7 @@ class Admission:
             raise errors.Full(limit=self.limit)
         from_host = self._per_address.get(host, 0)
         if self._limit_per_address and from_host >= self._limit_per_address:
-            raise errors.AddressFull(limit=self._limit_per_address)
+            raise errors.Full.for_address(limit=self._limit_per_address)
         self._admitted += 1
         seat = Seat(self, f"Client{self._admitted:02d}", address, host, self.now())
         self._seated[seat.name] = self._clients[seat.name] = seat

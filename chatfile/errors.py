@@ -11,7 +11,7 @@ from functools import cache
 from inspect import cleandoc
 
 _cleandoc = cache(cleandoc)
-"""A flood of bad lines asks for the same few, again and again."""
+"""Cleans docstrings, each once: a flood of bad lines asks for the same few, again and again."""
 
 
 class ChatFileError(Exception):
@@ -37,9 +37,12 @@ class Full(Refusal):
 
     code = "full"
 
-
-class AddressFull(Full):
-    """No seat is free for your address: {limit} of {limit} clients are connected from it. Try again later."""
+    @classmethod
+    def for_address(cls, *, limit: int) -> Full:
+        """Make the error for a client whose address has all the seats that it may have."""
+        return cls(
+            f"No seat is free for your address: {limit} of {limit} clients are connected from it. Try again later."
+        )
 
 
 class BadLine(Refusal):
@@ -77,9 +80,10 @@ class Unavailable(Refusal):
 
     code = "unavailable"
 
-
-class FolderUnavailable(Unavailable):
-    """The folder can't be read now: {why}."""
+    @classmethod
+    def folder(cls, *, why: str) -> Unavailable:
+        """Make the error for a request that can't be answered without the folder."""
+        return cls(f"The folder can't be read now: {why}.")
 
 
 class Changed(Refusal):
@@ -93,9 +97,10 @@ class IdleTimeout(Refusal):
 
     code = "timeout"
 
-
-class LineTimeout(IdleTimeout):
-    """The line was not finished within {seconds:g} seconds."""
+    @classmethod
+    def amid_line(cls, *, seconds: float) -> IdleTimeout:
+        """Make the error for a client that has begun a line."""
+        return cls(f"The line was not finished within {seconds:g} seconds.")
 
 
 class Shutdown(Refusal):
@@ -128,7 +133,7 @@ class BadAddress(ChatFileError):
     """ "{server}" is not the address of a server: {why}."""
 
     def __init__(self, sentence: str | None = None, /, *, server: object = "", why: str = "") -> None:
-        """`why` can be asked for, to tell it again of a server in other words."""
+        """Keep `why`, so that it can be told again of a server in other words."""
         super().__init__(sentence, server=server, why=why)
         self.why = why
 
@@ -137,7 +142,7 @@ class NoConnection(ChatFileError):
     """No connection to {server}: {why}."""
 
     def __init__(self, sentence: str | None = None, /, *, server: object = "", why: str = "") -> None:
-        """`why` can be asked for, to tell it again of a server in other words."""
+        """Keep `why`, so that it can be told again of a server in other words."""
         super().__init__(sentence, server=server, why=why)
         self.why = why
 
@@ -162,7 +167,7 @@ class TlsFailed(ServerClosed):
     """There is no TLS session with the server: {why}."""
 
     def __init__(self, sentence: str | None = None, /, *, why: str = "") -> None:
-        """`why` can be asked for, to tell it again in other words."""
+        """Keep `why`, so that it can be told again in other words."""
         super().__init__(sentence, why=why)
         self.why = why
 
@@ -250,5 +255,5 @@ REFUSALS: dict[str, type[Refusal]] = {
 
 
 def reason(error: OSError) -> str:
-    """Why the operating system refused, in words; without the paths that `str(error)` would tell."""
+    """Tell in words why the operating system refused; without the paths that `str(error)` would tell."""
     return (error.strerror or (os.strerror(error.errno) if error.errno else "it failed")).lower()

@@ -89,7 +89,7 @@ class Repository:
                     readable = takewhile(lambda _: not is_stopped(), found)
                     packed = [_pack(entry) for each in readable if (entry := _entry(each)) is not None]
             except OSError as error:
-                raise errors.FolderUnavailable(why=errors.reason(error)) from error
+                raise errors.Unavailable.folder(why=errors.reason(error)) from error
         return map(_unpack, _sort_in_parts(packed))
 
     def open(self, name: str) -> OpenFile:
@@ -128,7 +128,7 @@ class Repository:
         try:
             descriptor = os.open(self._folder, _FOLDER_FLAGS)
         except OSError as error:
-            raise errors.FolderUnavailable(why=errors.reason(error)) from error
+            raise errors.Unavailable.folder(why=errors.reason(error)) from error
         try:
             yield descriptor
         finally:

@@ -52,7 +52,7 @@ class Listings:
     def ask(self) -> Deferred[Listing]:
         """Return the listing; cancel it when it is not wanted any more.
 
-        Fails with `FolderUnavailable`, or with an OSError where no thread could tell.
+        Fails with `Unavailable`, or with an OSError where no thread could tell.
         """
         making = self._next
         is_new = making is None or making.has_begun

@@ -218,7 +218,7 @@ class ChatFileProtocol(LineProtocol):
         if self._admission is AdmissionState.HANDSHAKING:
             self.abort()  # it would not understand a word
             return
-        self._disconnect_with(errors.LineTimeout(seconds=self._timeouts.line), "unfinished line")
+        self._disconnect_with(errors.IdleTimeout.amid_line(seconds=self._timeouts.line), "unfinished line")
 
     def _stalled(self) -> None:
         self.close_reason = "reset" if is_reset(self.transport) else "stalled"

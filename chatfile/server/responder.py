@@ -171,7 +171,7 @@ class Responder:
         try:
             listing = await self._context.listings.ask()
         except OSError as error:
-            raise errors.FolderUnavailable(why=errors.reason(error)) from error
+            raise errors.Unavailable.folder(why=errors.reason(error)) from error
         await self._send_rows(wire.ListHeader(listing.count), listing.pieces)
 
     async def _help(self, _: wire.Help) -> None:

@@ -138,7 +138,7 @@ print(sorted({name.split(".")[0] for name in sys.modules} & {"rich", "prompt_too
     ("error", "word"),
     [
         (errors.NoSuchFile(name="a"), "no-such-file"),
-        (errors.AddressFull(limit=1), "full"),
+        (errors.Full.for_address(limit=1), "full"),
         (errors.TargetExists(path="a"), "target-exists"),
         (errors.NoConnection(), "no-connection"),
     ],

@@ -104,7 +104,7 @@ def test_a_folder_that_can_not_be_read_is_told_to_all(asked: Asked) -> None:
     answers = [asked.ask()[1] for _ in range(2)]
     asked.folder.rmdir()
     asked.threads.run()
-    assert answers == [[errors.FolderUnavailable]] * 2
+    assert answers == [[errors.Unavailable]] * 2
 
 
 def test_what_is_the_same_as_before_is_kept_once(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def trickling(stage: Stage, _: Random) -> None:
         client.send(b"x")
         for _again in until_answered(client, stage.limits.line / 20):
             client.send(b"x")
-        assert client.line() == _told(errors.LineTimeout(seconds=stage.limits.line))
+        assert client.line() == _told(errors.IdleTimeout.amid_line(seconds=stage.limits.line))
         check_in_time(began, stage.limits.line)
 
 
@@ -48,7 +48,7 @@ def endless(stage: Stage, _: Random) -> None:
         assert client.line().startswith(b"ERROR line-too-long ")
         for _again in until_answered(client, 0.02):
             client.send(b"x" * 16384)
-        assert client.line() == _told(errors.LineTimeout(seconds=stage.limits.line))
+        assert client.line() == _told(errors.IdleTimeout.amid_line(seconds=stage.limits.line))
         check_in_time(began, stage.limits.line)
 
 

@@ -115,7 +115,7 @@ class Guest:
             return
         if self._was_told(errors.IdleTimeout(seconds=limits.idle)):
             assert closed_at - self._said_at >= limits.idle - ROUNDING
-        elif self._was_told(errors.LineTimeout(seconds=limits.line)):
+        elif self._was_told(errors.IdleTimeout.amid_line(seconds=limits.line)):
             assert closed_at - self._began_at >= limits.line - ROUNDING
 
     def _was_told(self, refusal: errors.Refusal) -> bool:
