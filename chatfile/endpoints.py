@@ -35,8 +35,8 @@ def parse_server(reactor: Any, description: str) -> IStreamClientEndpoint:
     try:
         address = tls.parse_address(description)
         if address is not None:
-            return tls.address_endpoint(address, reactor=Checking(reactor))
-        endpoint: IStreamClientEndpoint = clientFromString(Checking(reactor), description)
+            return tls.address_endpoint(address, reactor=CheckingReactor(reactor))
+        endpoint: IStreamClientEndpoint = clientFromString(CheckingReactor(reactor), description)
     except errors.ChatFileError:
         raise
     except Exception as error:  # each kind of endpoint has errors of its own, TypeError among them
@@ -95,7 +95,7 @@ def _too_late(_: object, seconds: float) -> Failure:
 
 
 @implementer(IReactorPluggableNameResolver)
-class Checking:
+class CheckingReactor:
     """A reactor that refuses at once what another would fail at later on, when nobody hears of it.
 
     Where a reactor's timed call, or the answer of a thread, raises an error (a host that is no name, a path that is too

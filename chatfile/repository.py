@@ -37,7 +37,7 @@ class Entry:
 
 
 class OpenFile:
-    """A served file, open for reading, for its owner to close: itself, or its descriptor, once that is detached."""
+    """A served file, open for reading; its owner closes it, or detaches its descriptor and closes that."""
 
     def __init__(self, name: str, descriptor: int, status: os.stat_result) -> None:
         """Take over `descriptor`; `status` is what it was when it was opened, whatever becomes of the file later."""

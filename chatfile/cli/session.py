@@ -26,7 +26,7 @@ from chatfile.cli.progress import Progress
 from chatfile.cli.views import KEPT, View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.downloads import Download, Stage, Step, download
-from chatfile.endpoints import Checking
+from chatfile.endpoints import CheckingReactor
 from chatfile.partfile import Saved
 
 Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
@@ -73,7 +73,7 @@ def _server(arguments: argparse.Namespace) -> str | IStreamClientEndpoint:
     if "timeout" not in dict(address.arguments):
         address = replace(address, arguments=(*address.arguments, ("timeout", str(patience))))
     return tls.address_endpoint(
-        address, cafile=arguments.cafile, certificate=arguments.cert, key=arguments.key, reactor=Checking()
+        address, cafile=arguments.cafile, certificate=arguments.cert, key=arguments.key, reactor=CheckingReactor()
     )
 
 

@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from chatfile.disk.calls import DiskUnavailable, behind
-from chatfile.disk.queues import Call, Queue, Turns
+from chatfile.disk.queues import Call, Queue, RoundRobin
 from chatfile.disk.workers import ThreadWorker, Worker, WorkerPool
 from chatfile.timeouts import Timer
 
@@ -59,7 +59,7 @@ class Lane:
         self._most = most
         self._patience = min(patience, timeout or patience)
         self._spare = spare
-        self._turns = Turns()
+        self._waiting = RoundRobin()
         self._fresh: dict[Call, None] = {}  # each of these in the order in which they began
         self._slow: dict[Call, None] = {}
         self._lost: dict[Call, None] = {}
@@ -75,7 +75,7 @@ class Lane:
     def close(self) -> None:
         """Begin nothing more, and end the threads that are in no call; those in one end with the process."""
         self._timer.stop()
-        self._turns.clear()
+        self._waiting.clear()
         self._workers.close()
 
     # --- coming and going ---
@@ -86,7 +86,7 @@ class Lane:
         if hangs and not call.insists:
             self._refuse(call, DiskUnavailable())
             return
-        self._turns.add(call)
+        self._waiting.add(call)
         self._begin_some()
 
     def give_up(self, call: Call) -> None:
@@ -96,7 +96,7 @@ class Lane:
             self._lose(call)
             self._begin_some()
         elif call not in self._fresh:
-            self._turns.remove(call)
+            self._waiting.remove(call)
             self._clean_up(call, None)
 
     def _refuse(self, call: Call, why: DiskUnavailable) -> None:
@@ -114,12 +114,12 @@ class Lane:
 
     def _begin_some(self) -> None:
         """Begin as many calls as there is room for, and refuse the others where every thread hangs."""
-        while self._turns and self._has_room():
+        while self._waiting and self._has_room():
             worker = self._free_worker()
             if worker is None:
                 break
-            self._begin(self._turns.take(), worker)
-        if not self._turns:
+            self._begin(self._waiting.take(), worker)
+        if not self._waiting:
             return
         if self._workers.count == len(self._lost):
             self._refuse_all(DiskUnavailable())  # every thread that there may be hangs
@@ -128,7 +128,7 @@ class Lane:
 
     def _has_room(self) -> bool:
         """Tell whether the next call may begin, if there is a thread for it."""
-        if self._turns.first().is_slow:
+        if self._waiting.first().is_slow:
             return True
         if len(self._fresh) >= self._at_once:
             self._sort_out()
@@ -160,7 +160,7 @@ class Lane:
 
     def _refuse_all(self, why: DiskUnavailable) -> None:
         """Refuse all that wait, but for those calls that insist."""
-        for call in self._turns.take_all_but_insisting():
+        for call in self._waiting.take_all_but_insisting():
             self._refuse(call, why)
 
     # --- ending ---
@@ -195,7 +195,7 @@ class Lane:
         dues = [
             next(iter(calls)).began + self._timeout for calls in (self._slow, self._fresh) if calls and self._timeout
         ]
-        if self._turns and self._fresh:
+        if self._waiting and self._fresh:
             dues.append(next(iter(self._fresh)).began + self._patience)
         if dues:
             self._timer.restart(max(min(dues) - self._clock.seconds(), _AT_ONCE))

@@ -75,7 +75,7 @@ class Queue:
         return asked.answer
 
 
-class Turns:
+class RoundRobin:
     """The queues in which something waits, in the order of their turns: one call a turn."""
 
     def __init__(self) -> None:

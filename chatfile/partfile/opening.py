@@ -21,37 +21,37 @@ _PIECE = 1 << 20
 """Bytes copied at a time."""
 
 
-class Alone(NamedTuple):
+class ExclusiveFile(NamedTuple):
     """A part file that is open and, where the file system can do that, locked."""
 
     descriptor: int
-    is_told_apart: bool
+    is_identifiable: bool
     """Whether `is_same_file` knows it by its name: some file systems have no inode numbers, or ones that change."""
 
 
-def open_alone(folder: int, part: str) -> Alone:
+def open_exclusively(folder: int, part: str) -> ExclusiveFile:
     """Open the file `part` in the open `folder` for reading and writing, or create it.
 
     Raises BlockingIOError where another client has it, PermissionError where it is another user's, or OSError.
     """
     for _ in range(_ATTEMPTS):
         try:
-            return create_alone(folder, part)
+            return create_exclusively(folder, part)
         except FileExistsError:
-            alone = _open_existing(folder, part)
-            if alone is not None:
-                return alone
+            opened = _open_existing(folder, part)
+            if opened is not None:
+                return opened
     remove(folder, part)  # a name that can't be seen to lead to its file, or only beside others
-    return create_alone(folder, part)
+    return create_exclusively(folder, part)
 
 
-def create_alone(folder: int, part: str) -> Alone:
+def create_exclusively(folder: int, part: str) -> ExclusiveFile:
     """Create the file `part` in `folder`, locked. Raises FileExistsError, BlockingIOError, or another OSError."""
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=folder)
     try:
-        is_told_apart = is_same_file(folder, part, descriptor)
+        is_identifiable = is_same_file(folder, part, descriptor)
         lock(descriptor)
-        if is_told_apart and not is_same_file(folder, part, descriptor):
+        if is_identifiable and not is_same_file(folder, part, descriptor):
             raise FileExistsError(errno.EEXIST, "another client was faster")
         os.set_blocking(descriptor, True)
     except (BlockingIOError, FileExistsError):  # it is another client's by now
@@ -61,26 +61,26 @@ def create_alone(folder: int, part: str) -> Alone:
         close_quietly(descriptor)
         _remove_quietly(folder, part)
         raise
-    return Alone(descriptor, is_told_apart)
+    return ExclusiveFile(descriptor, is_identifiable)
 
 
-def _open_existing(folder: int, part: str) -> Alone | None:
+def _open_existing(folder: int, part: str) -> ExclusiveFile | None:
     """Open the file `part`, and return None where it is not ours alone and another try is due. Raises the same."""
     try:
         check_ours(folder, os.stat(part, dir_fd=folder, follow_symlinks=False))
         descriptor = os.open(part, os.O_RDWR | SAFELY, dir_fd=folder)
     except FileNotFoundError:
         return None
-    alone = None
+    opened = None
     try:
-        alone = _make_ours(folder, part, descriptor)
+        opened = _make_ours(folder, part, descriptor)
     finally:
-        if alone is None or alone.descriptor != descriptor:
+        if opened is None or opened.descriptor != descriptor:
             close_quietly(descriptor)
-    return alone
+    return opened
 
 
-def _make_ours(folder: int, part: str, descriptor: int) -> Alone | None:
+def _make_ours(folder: int, part: str, descriptor: int) -> ExclusiveFile | None:
     status = os.fstat(descriptor)
     check_ours(folder, status)
     if not lock(descriptor):
@@ -92,21 +92,21 @@ def _make_ours(folder: int, part: str, descriptor: int) -> Alone | None:
         os.unlink(part, dir_fd=folder)
         return None
     os.set_blocking(descriptor, True)
-    return Alone(descriptor, is_told_apart=True)
+    return ExclusiveFile(descriptor, is_identifiable=True)
 
 
-def _copy(folder: int, part: str, descriptor: int) -> Alone:
+def _copy(folder: int, part: str, descriptor: int) -> ExclusiveFile:
     """Create a file of our own with what is in `descriptor`: without locks, another client may be writing that one."""
     remove(folder, part)
-    alone = create_alone(folder, part)
+    opened = create_exclusively(folder, part)
     try:
         at = 0
         while piece := os.pread(descriptor, _PIECE, at):
-            at += os.write(alone.descriptor, piece)
+            at += os.write(opened.descriptor, piece)
     except BaseException:
-        close_quietly(alone.descriptor)
+        close_quietly(opened.descriptor)
         raise
-    return alone
+    return opened
 
 
 def check_ours(folder: int, status: os.stat_result) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from chatfile import errors
 from chatfile.fdio import close_quietly, read_slice
 from chatfile.partfile.names import SAFELY, is_same_file, names_beside, remove, remove_stale_link, rename
-from chatfile.partfile.opening import create_alone, open_alone
+from chatfile.partfile.opening import create_exclusively, open_exclusively
 from chatfile.partfile.spelling import has_other_spelling
 
 _NO_SYNC = {
@@ -60,7 +60,7 @@ class PartFile:
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._check_target()
             self._part, self._note = names_beside(self._folder, name)
-            self.descriptor, self._is_told_apart = open_alone(self._folder, self._part)
+            self.descriptor, self._is_identifiable = open_exclusively(self._folder, self._part)
         except BlockingIOError:
             self._close()
             raise errors.DownloadBusy(path=self.path) from None
@@ -97,7 +97,7 @@ class PartFile:
         """Tell whether the part file still has its name: anybody may have removed or replaced it since."""
         if is_same_file(self._folder, self._part, descriptor):
             return True
-        return not self._is_told_apart and self._looks_alike(descriptor)
+        return not self._is_identifiable and self._looks_alike(descriptor)
 
     def _looks_alike(self, descriptor: int) -> bool:
         try:
@@ -156,7 +156,7 @@ class PartFile:
             remove(self._folder, self._part)
             descriptor, self.descriptor = self.descriptor, -1
             close_quietly(descriptor)
-            self.descriptor, self._is_told_apart = create_alone(self._folder, self._part)
+            self.descriptor, self._is_identifiable = create_exclusively(self._folder, self._part)
 
     def _check_space(self, size: int) -> None:
         """Raise `LocalFileError` for what certainly does not fit."""

@@ -152,7 +152,7 @@ def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
     except BlockingIOError:
         return False
     except OSError:
-        return None  # whatever it is, whoever reads in earnest is told
+        return None  # whatever it is, a read that is meant fails with it as well
     return True
 
 

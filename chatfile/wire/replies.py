@@ -91,7 +91,7 @@ class FileHeader:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Behind a file's bytes: the digest of the file in lower-case hex, None where the server does not hash."""
+    """What follows a file's bytes: the digest of the file in lower-case hex, None where the server does not hash."""
 
     sha256: str | None
 
@@ -108,7 +108,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Instead of any reply, or when none is due."""
+    """The answer in place of any other, or what is said when none is due."""
 
     code: str
     sentence: str

@@ -34,7 +34,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`status`: who is and who was connected."""
+    """`status`: the clients that are and were connected."""
 
 
 @dataclass(frozen=True, slots=True)
