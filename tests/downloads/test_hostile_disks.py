@@ -16,7 +16,6 @@ from chatfile import errors
 from chatfile.client import connect
 from chatfile.downloads import download
 from tests.support.hostile import GREET, Do, Hear, HostileServer, Send, Step
-from tests.support.transports import at_once
 from tests.support.trees import tree
 
 Hostile = Callable[..., HostileServer]
@@ -158,9 +157,7 @@ async def test_nor_is_it_removed_where_the_file_came_by_another_way(hostile: Hos
     (folder / "a").write_bytes(CONTENT)
     digest = hashlib.sha256(CONTENT).hexdigest().encode()
     said = Send(b"HASH %s %d %s a\n" % (digest, SIZE, TIME))
-    server = hostile([*GREET, Hear(b"hash a"), said, Do.STALL])
-    # At once, for nobody waits until a thread has closed the file that was there.
-    assert (await get(server, folder, listed_size=SIZE, in_thread=at_once)).already
+    assert (await get(hostile([*GREET, Hear(b"hash a"), said, Do.STALL]), folder, listed_size=SIZE)).already
     assert (folder / ".a.part").exists()
 
 
