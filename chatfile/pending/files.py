@@ -101,7 +101,7 @@ class FilePending(Pending[Received]):
             size,
             hasher=self._hasher,
             in_thread=self._in_thread,
-            source=self,
+            owner=self,
             progress=self._progress,
         )
         self._receiver.done.addErrback(self.fail)
@@ -128,11 +128,11 @@ class FilePending(Pending[Received]):
         """It is not any more."""
         self.connection.resume(PauseReason.DISK)
 
-    def lend(self) -> socket.socket | None:
+    def detach_socket(self) -> socket.socket | None:
         """Let the receiver read, if it can be."""
         return self.connection.detach_socket()
 
-    def take_back(self) -> None:
+    def reattach(self) -> None:
         """The receiver has read what it wanted."""
         self._expect_end_if_complete(b"")
         self.connection.resume(PauseReason.DETACHED)

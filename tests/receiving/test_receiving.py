@@ -8,7 +8,7 @@ import hashlib
 import os
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from chatfile.disk import InThread
 from chatfile.receiving import FileReceiver
-from chatfile.receiving.splicing import Splice
+from chatfile.receiving.splicing import Splice, SplicingReceiver
 from tests.support.transports import Threads, at_once
 
 CONTENT = random.Random(3).randbytes(3_000_000)
@@ -25,17 +25,17 @@ BEHIND = b"END\n"
 needs_splice = pytest.mark.skipif(not hasattr(os, "splice"), reason="there is no splice here")
 
 
-class Lender:
-    """A connection that lends its socket; the peer's end is `peer`."""
+class Owner:
+    """A connection that gives its socket to a receiver; the peer's end is `peer`."""
 
     def __init__(self, is_plain: bool = True) -> None:
         self.socket, self.peer = socket.socketpair()
         self.socket.setblocking(False)
         self.peer.setblocking(False)
         self.is_plain = is_plain
-        self.is_lent = False
+        self.is_detached = False
         self.is_paused = False
-        self.lent = 0
+        self.times_detached = 0
 
     def pause(self) -> None:
         self.is_paused = True
@@ -43,19 +43,19 @@ class Lender:
     def resume(self) -> None:
         self.is_paused = False
 
-    def lend(self) -> socket.socket | None:
-        assert not self.is_lent
-        self.is_lent = self.is_plain
-        self.lent += self.is_lent
+    def detach_socket(self) -> socket.socket | None:
+        assert not self.is_detached
+        self.is_detached = self.is_plain
+        self.times_detached += self.is_detached
         return self.socket if self.is_plain else None
 
-    def take_back(self) -> None:
-        assert self.is_lent
-        self.is_lent = False
+    def reattach(self) -> None:
+        assert self.is_detached
+        self.is_detached = False
 
     def read(self, most: int) -> bytes:
         """What the reactor would read now, if it may."""
-        assert not self.is_lent, "there are never two readers"
+        assert not self.is_detached, "there are never two readers"
         try:
             return self.socket.recv(most)
         except BlockingIOError:
@@ -63,7 +63,7 @@ class Lender:
 
 
 class Receiving:
-    """A receiver, the connection that it lends from, and what became of it."""
+    """A receiver, the connection that owns the socket, and what became of it."""
 
     def __init__(
         self,
@@ -74,12 +74,14 @@ class Receiving:
         flags: int = os.O_RDWR,
         hashing: bool = True,
         size: int = len(CONTENT),
+        progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.path = path
-        self.lender = Lender(is_plain)
+        self.owner = Owner(is_plain)
         self.descriptor = os.open(path, flags | os.O_CREAT, 0o600)
         self.hasher = hashlib.sha256()
         self.progressed = 0
+        self._told = progress
         self._unsent = CONTENT[:size] + BEHIND
         self.behind = b""
         self.receiver = FileReceiver(
@@ -87,7 +89,7 @@ class Receiving:
             size,
             hasher=self.hasher if hashing else None,
             in_thread=in_thread,
-            source=self.lender,
+            owner=self.owner,
             progress=self._progress,
         )
         self.outcome: list[Failure | None] = []
@@ -95,17 +97,18 @@ class Receiving:
 
     def _progress(self, count: int) -> None:
         self.progressed += count
+        self._told(count)
 
     def send(self, most: int) -> None:
         """The peer sends as much as there is room for."""
         try:
-            self._unsent = self._unsent[self.lender.peer.send(self._unsent[:most]) :]
+            self._unsent = self._unsent[self.owner.peer.send(self._unsent[:most]) :]
         except BlockingIOError:
             pass
 
     def read(self, most: int = 65_536) -> None:
         """The reactor's turn."""
-        data = self.lender.read(most)
+        data = self.owner.read(most)
         if data:
             self.behind += self.receiver.take(data) if self.receiver.remaining else data
 
@@ -122,8 +125,8 @@ class Receiving:
 
     def close(self) -> None:
         os.close(self.descriptor)
-        self.lender.socket.close()
-        self.lender.peer.close()
+        self.owner.socket.close()
+        self.owner.peer.close()
 
 
 def open_descriptors() -> int:
@@ -167,19 +170,19 @@ def test_what_is_sent_is_what_is_saved(receiving: Any, size: int, most: int, is_
 def test_a_large_file_is_taken_from_the_socket_itself(receiving: Any) -> None:
     one = receiving()
     one.run()
-    assert one.lender.lent > 0
+    assert one.owner.times_detached > 0
 
 
 @needs_splice
-def test_while_the_socket_is_lent_nobody_else_reads(receiving: Any) -> None:
+def test_while_the_socket_is_detached_nobody_else_reads(receiving: Any) -> None:
     threads = Threads()
     one = receiving(threads)
     one.send(100_000)
     one.read(1000)
-    assert one.lender.is_lent
+    assert one.owner.is_detached
     one.send(100_000)
     threads.run()
-    assert one.lender.is_lent, "what came first is written, the rest is not yet read"
+    assert one.owner.is_detached, "what came first is written, the rest is not yet read"
     one.run(threads=threads)
     assert_complete(one)
 
@@ -190,14 +193,14 @@ def test_what_can_not_be_read_back_or_spliced_is_written_by_hand(receiving: Any,
     one = receiving(flags=flags)
     one.run()
     assert_complete(one)
-    assert one.lender.lent == 0
+    assert one.owner.times_detached == 0
 
 
 @needs_splice
 def test_without_a_digest_a_file_need_not_be_readable(receiving: Any) -> None:
     one = receiving(flags=os.O_WRONLY, hashing=False)
     one.run()
-    assert (one.path.read_bytes(), one.lender.lent > 0) == (CONTENT, True)
+    assert (one.path.read_bytes(), one.owner.times_detached > 0) == (CONTENT, True)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, number: int, when: Any) -> None:
@@ -218,7 +221,7 @@ def test_a_socket_that_can_not_be_spliced_is_read_by_hand(receiving: Any, monkey
     one = receiving()
     one.run()
     assert_complete(one)
-    assert one.lender.lent == 1
+    assert one.owner.times_detached == 1
 
 
 @needs_splice
@@ -276,10 +279,10 @@ def test_the_end_of_the_connection_is_left_to_the_reactor(receiving: Any) -> Non
     one = receiving()
     one.send(100_000)
     one.read(1000)
-    one.lender.peer.close()
-    assert not one.lender.is_lent
+    one.owner.peer.close()
+    assert not one.owner.is_detached
     one.read(1_000_000)
-    assert one.lender.socket.recv(1) == b""
+    assert one.owner.socket.recv(1) == b""
     one.receiver.end(Failure(ConnectionResetError()))
     assert isinstance(one.outcome[0], Failure)
     assert one.path.read_bytes() == CONTENT[:100_000]
@@ -295,9 +298,9 @@ def test_the_descriptors_are_not_closed_under_a_thread(receiving: Any, way: str)
     threads.run()
     assert threads.waiting, "a thread reads the socket"
     getattr(one.receiver, way)(Failure(KeyError()))
-    assert (one.outcome, one.lender.is_lent) == ([], True)
+    assert (one.outcome, one.owner.is_detached) == ([], True)
     threads.run_all()
-    assert (isinstance(one.outcome[0], Failure), one.lender.is_lent) == (True, False)
+    assert (isinstance(one.outcome[0], Failure), one.owner.is_detached) == (True, False)
     written = one.path.stat().st_size
     one.run()
     assert one.receiver.remaining == 0
@@ -306,8 +309,8 @@ def test_the_descriptors_are_not_closed_under_a_thread(receiving: Any, way: str)
 
 @needs_splice
 def test_the_file_does_not_run_away_from_its_digest(receiving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FileReceiver, "LEAD", 0)
-    monkeypatch.setattr(FileReceiver, "SLICE", 50_000)
+    monkeypatch.setattr(SplicingReceiver, "LEAD", 0)
+    monkeypatch.setattr(SplicingReceiver, "SLICE", 50_000)
     threads = Threads()
     one = receiving(threads)
     while not one.outcome:
@@ -329,7 +332,7 @@ def test_a_peer_that_is_never_idle_does_not_keep_the_thread(receiving: Any, monk
     one.send(300_000)
     one.read(1000)
     threads.run()
-    assert (threads.run(), one.lender.is_lent, len(threads.waiting)) == (1, True, 1), "it begins anew at once"
+    assert (threads.run(), one.owner.is_detached, len(threads.waiting)) == (1, True, 1), "it begins anew at once"
     monkeypatch.undo()
     one.run(threads=threads)
     assert_complete(one)
@@ -337,7 +340,6 @@ def test_a_peer_that_is_never_idle_does_not_keep_the_thread(receiving: Any, monk
 
 @needs_splice
 def test_a_progress_that_fails_is_told_and_the_connection_stays_in_step(receiving: Any) -> None:
-    one = receiving()
     calls: list[int] = []
 
     def progress(count: int) -> None:
@@ -345,7 +347,7 @@ def test_a_progress_that_fails_is_told_and_the_connection_stays_in_step(receivin
         if len(calls) == 2:
             raise KeyError
 
-    one.receiver._progress = progress
+    one = receiving(progress=progress)
     one.run()
     assert isinstance(one.outcome[0], Failure)
     assert one.receiver.remaining == 0
@@ -354,7 +356,7 @@ def test_a_progress_that_fails_is_told_and_the_connection_stays_in_step(receivin
 @needs_splice
 def test_a_stop_ends_the_call_that_is_under_way(receiving: Any) -> None:
     one = receiving()
-    splice = Splice(one.lender.socket, one.descriptor)
+    splice = Splice(one.owner.socket, one.descriptor)
     one.send(100_000)
     splice.stop()
     assert splice.move(100_000).count == 0
@@ -367,7 +369,7 @@ def test_a_small_file_is_not_worth_it(receiving: Any) -> None:
     one = receiving(size=200_000)
     one.run()
     assert_complete(one, 200_000)
-    assert one.lender.lent == 0
+    assert one.owner.times_detached == 0
 
 
 @needs_splice
