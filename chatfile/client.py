@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -24,7 +24,17 @@ from chatfile import disk, errors, wire
 from chatfile.disk import InThread
 from chatfile.endpoints import connect_to, parse_server, why_lost
 from chatfile.lines import LineProtocol
-from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
+from chatfile.pending import (
+    Accept,
+    FileRequest,
+    PendingAck,
+    PendingFile,
+    PendingLine,
+    PendingReply,
+    PendingRows,
+    Received,
+    pending_help,
+)
 from chatfile.receiving import Hasher
 from chatfile.timeouts import Timer
 from chatfile.transports import is_tcp
@@ -47,6 +57,8 @@ class ChatFileClient(LineProtocol):
     HEARS_TELNET = False
     name = ""
     """What the server calls us, from the greeting on."""
+    _take_raw: Callable[[bytes], None]
+    """Takes what comes in raw mode; `receive_raw` sets both."""
 
     def __init__(self, clock: IReactorTime, *, timeout: float = 60.0, in_thread: InThread = disk.in_thread) -> None:
         """Give up after `timeout` seconds of `clock` (0: never) in which a reply is due and makes no progress.
@@ -60,7 +72,7 @@ class ChatFileClient(LineProtocol):
         """Fires when the server has answered to the name that it gave us."""
         self.timeout = timeout
         self._in_thread = in_thread
-        self._pending: deque[Pending[Any]] = deque()
+        self._pending: deque[PendingReply[Any]] = deque()
         self._silence = Timer(clock, self._silent_for_too_long)
         self._progress: object = None  # how far the replies were when the patience began
         self._end: errors.ChatFileError | None = None  # why the connection is about to go
@@ -72,25 +84,27 @@ class ChatFileClient(LineProtocol):
 
         Raises `IsCommand`, `BadLine` or `LineTooLong` for what is no message.
         """
-        return self._ask(wire.Message(text), AckPending(text))
+        return self._ask(wire.Message(text), PendingAck(self, text))
 
     def status(self) -> Deferred[wire.Rows[wire.ClientRow]]:
         """Who is and who was connected."""
-        return self._ask(wire.Status(), RowsPending(wire.StatusHeader, _parse_client))
+        return self._ask(wire.Status(), PendingRows(self, wire.StatusHeader, _parse_client))
 
     def listing(self) -> Deferred[wire.Rows[wire.FileRow]]:
         """The files that there are."""
-        return self._ask(wire.List(), RowsPending(wire.ListHeader, wire.parse_listed))
+        return self._ask(wire.List(), PendingRows(self, wire.ListHeader, wire.parse_listed))
 
     def help(self) -> Deferred[wire.Rows[str]]:
         """What the server says of its commands."""
-        return self._ask(wire.Help(), TextPending())
+        return self._ask(wire.Help(), pending_help(self))
 
     def hash(self, name: str, *, size: int = 0) -> Deferred[wire.Digest]:
         """The digest of a file, with its size and time; for `size` bytes the server is given time to hash them."""
-        pending = LinePending(wire.Digest, lambda digest: digest.name == name and wire.is_servable(name))
-        pending.hashing = size
-        return self._ask(wire.Hash(name), pending)
+
+        def is_right(digest: wire.Digest) -> bool:
+            return digest.name == name and wire.is_servable(name)
+
+        return self._ask(wire.Hash(name), PendingLine(self, wire.Digest, is_right, hashing=size))
 
     def get(
         self,
@@ -113,11 +127,13 @@ class ChatFileClient(LineProtocol):
         request = wire.Resume(offset, name) if offset else wire.Get(name)
         if hasher is None and not offset:
             hasher = hashlib.sha256()
-        return self._ask(request, FilePending(name, offset, into, hasher, self._in_thread, progress))
+        accept: Accept = (lambda _: succeed(into)) if isinstance(into, int) else into
+        asked = FileRequest(name, offset, accept, hasher, self._in_thread, progress)
+        return self._ask(request, PendingFile(self, asked))
 
     def exit(self) -> Deferred[None]:
         """Say goodbye; the result comes when the connection is closed."""
-        leaving = self._ask(wire.Exit(), LinePending(wire.Bye, lambda bye: bye.name == self.name))
+        leaving = self._ask(wire.Exit(), PendingLine(self, wire.Bye, lambda bye: bye.name == self.name))
         return leaving.addCallback(lambda _: self._hang_up())
 
     @property
@@ -141,11 +157,10 @@ class ChatFileClient(LineProtocol):
         self.close()
         return gone
 
-    def _ask(self, request: wire.Request, pending: Pending[Any]) -> Deferred[Any]:
+    def _ask(self, request: wire.Request, pending: PendingReply[Any]) -> Deferred[Any]:
         line = wire.format_request(request)
         if not self.is_receiving or self._end is not None:
             raise self._end or errors.ServerClosed
-        pending.join(self)
         self._pending.append(pending)
         self.sendLine(line)
         self.readStateChanged()
@@ -157,8 +172,7 @@ class ChatFileClient(LineProtocol):
         """Wait for the greeting, and answer it with the name that it gives."""
         if is_tcp(self.transport):
             self.transport.setTcpNoDelay(True)
-        greeting = LinePending(wire.Welcome, _is_usable)
-        greeting.join(self)
+        greeting = PendingLine(self, wire.Welcome, _is_usable)
         self._pending.append(greeting)
         self.readStateChanged()
         greeting.done.addCallback(self._introduce)
@@ -182,7 +196,12 @@ class ChatFileClient(LineProtocol):
         except errors.ProtocolViolation as violation:
             self.violated(violation)
 
-    def answered(self, pending: Pending[Any]) -> None:
+    def receive_raw(self, take: Callable[[bytes], None]) -> None:
+        """Give bytes to `take`, until `setLineMode`."""
+        self._take_raw = take
+        self.setRawMode()  # type: ignore[no-untyped-call]  # it is Twisted's
+
+    def answered(self, pending: PendingReply[Any]) -> None:
         """The reply that was due is complete."""
         if self._pending and self._pending[0] is pending:
             self._pending.popleft()
@@ -204,9 +223,7 @@ class ChatFileClient(LineProtocol):
 
     def rawDataReceived(self, data: bytes) -> None:
         """Bytes of a file."""
-        pending = self._pending[0]
-        assert isinstance(pending, FilePending)  # noqa: S101 -- only it sets raw mode
-        pending.receive_bytes(data)
+        self._take_raw(data)
 
     def readStateChanged(self) -> None:
         """A whole line, or bytes of a file, begin the patience anew; it stands still while we do not read.
