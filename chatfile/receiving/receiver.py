@@ -99,9 +99,7 @@ class FileReceiver:
             self._file.finish_if_complete()
 
     def _detach_if_worthwhile(self) -> None:
-        if not self._may_splice or self._splicing is not None or not self._file.is_wanted:
-            return
-        if self.remaining < Splice.PIECE:
+        if not self._may_splice or self._splicing is not None or self.remaining < Splice.PIECE:
             return
         detached = self._owner.detach_socket()
         if detached is None:

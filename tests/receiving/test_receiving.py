@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from twisted.python.failure import Failure
 
+from chatfile.receiving.incoming_file import TailHasher
 from chatfile.receiving.splicing import Splice, SplicingReceiver
 from tests.support.receiving import BEHIND, CONTENT, assert_complete
 from tests.support.transports import Threads
@@ -163,6 +164,7 @@ def test_the_descriptors_are_not_closed_under_a_thread(receiving: Any, way: str)
     threads.run_all()
     assert (isinstance(one.outcome[0], Failure), one.owner.is_detached) == (True, False)
     written = one.path.stat().st_size
+    assert written == 1000, "the call that was about to be made has moved nothing"
     one.run()
     assert one.receiver.remaining == 0
     assert one.path.stat().st_size == written, "what is not wanted any more is not written"
@@ -244,6 +246,52 @@ def test_after_an_end_nothing_more_is_hashed_or_moved(receiving: Any) -> None:
     threads.run()
     assert (threads.waiting, len(one.outcome)) == ([], 1)
     assert one.hasher.digest() == hashlib.sha256(CONTENT[:1000]).digest()
+
+
+@needs_splice
+def test_a_digest_that_is_behind_follows_no_further_than_the_end(
+    receiving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TailHasher, "SLICE", 50_000)
+    threads = Threads()
+    one = receiving(threads)
+    one.send(100_000)
+    one.read(1000)
+    threads.run()
+    threads.run()
+    assert len(threads.waiting) == 1, "a slice is being hashed, and more waits for that"
+    one.receiver.drop(Failure(KeyError()))
+    threads.run_all()
+    assert one.hasher.digest() == hashlib.sha256(CONTENT[:51_000]).digest()
+
+
+@needs_splice
+def test_what_is_written_by_hand_behind_an_end_is_not_hashed(receiving: Any) -> None:
+    threads = Threads()
+    one = receiving(threads)
+    one.send(100_000)
+    one.read(1000)
+    threads.run_all()
+    one.send(500)
+    one.read(500)
+    assert len(threads.waiting) == 1, "they are being written"
+    one.receiver.end(Failure(KeyError()))
+    threads.run()
+    assert (threads.waiting, len(one.outcome)) == ([], 1)
+    assert one.path.read_bytes() == CONTENT[:100_500]
+
+
+def test_the_first_failure_is_the_one_that_is_told(receiving: Any) -> None:
+    threads = Threads()
+    one = receiving(threads)
+    one.send(1000)
+    one.read()
+    one.receiver.drop(Failure(KeyError()))
+    one.receiver.end(Failure(ValueError()))
+    threads.run_all()
+    (outcome,) = one.outcome
+    assert outcome is not None
+    assert outcome.check(KeyError)
 
 
 @needs_splice
