@@ -106,7 +106,7 @@ class SplicingReceiver:
 
 
 class SpliceStatus(enum.Enum):
-    """Why a call moves no more."""
+    """Tells why a call moves no more."""
 
     ENOUGH = "as much as was wanted, for now"
     IDLE = "nothing came for a while"
@@ -117,7 +117,7 @@ class SpliceStatus(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SpliceResult:
-    """How many bytes a call took from the socket, and why no more. All are written, unless there is an `error`."""
+    """Tells how many bytes a call took from the socket, and why no more. All are written if there is no `error`."""
 
     count: int
     status: SpliceStatus
