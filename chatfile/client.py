@@ -46,7 +46,7 @@ HASHING_RATE = 20_000_000
 LONGEST_HASHING = 86_400.0
 """Seconds that it is given at most: a server that lies about a size is not waited for until the end of the world."""
 TLS_HINT = "If it speaks TLS, write tls: before its address."
-"""For who hears nothing: a server that expects TLS waits for the other side to begin."""
+"""For a client that hears nothing: a server that expects TLS waits for the other side to begin."""
 
 
 class ChatFileClient(LineProtocol):
@@ -87,19 +87,19 @@ class ChatFileClient(LineProtocol):
         return self._ask(wire.Message(text), PendingAck(self, text))
 
     def status(self) -> Deferred[wire.Rows[wire.ClientRow]]:
-        """Who is and who was connected."""
+        """Return a row for each client that is or was connected."""
         return self._ask(wire.Status(), PendingRows(self, wire.StatusHeader, _parse_client))
 
     def listing(self) -> Deferred[wire.Rows[wire.FileRow]]:
-        """The files that there are."""
+        """Return a row for each file that there is."""
         return self._ask(wire.List(), PendingRows(self, wire.ListHeader, wire.parse_listed))
 
     def help(self) -> Deferred[wire.Rows[str]]:
-        """What the server says of its commands."""
+        """Return what the server says of its commands, in rows of text."""
         return self._ask(wire.Help(), pending_help(self))
 
     def hash(self, name: str, *, size: int = 0) -> Deferred[wire.Digest]:
-        """The digest of a file, with its size and time; for `size` bytes the server is given time to hash them."""
+        """Return the digest of a file, with its size and time; the server is given time to hash `size` bytes."""
 
         def is_right(digest: wire.Digest) -> bool:
             return digest.name == name and wire.is_servable(name)
@@ -138,12 +138,12 @@ class ChatFileClient(LineProtocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a reply, or what is left of one that nobody wants any more, is still to come."""
+        """Tell whether a reply, or what is left of one that nobody wants any more, is still to come."""
         return bool(self._pending)
 
     @property
     def is_dropping(self) -> bool:
-        """Whether what is still to come begins with what nobody wants any more."""
+        """Tell whether what is still to come begins with what nobody wants any more."""
         return bool(self._pending) and self._pending[0].done.called
 
     def _hang_up(self) -> Deferred[None]:
@@ -183,7 +183,7 @@ class ChatFileClient(LineProtocol):
         return self.send(welcome.name)
 
     def lineReceived(self, line: bytes) -> None:
-        """A line of the reply that is due, or an ERROR, which may come at any time."""
+        """Take a line of the reply that is due, or an ERROR, which may come at any time."""
         pending = self._pending[0] if self._pending else None
         try:
             refusal = None if pending is not None and pending.is_own(line) else parse_refusal(line)
@@ -202,7 +202,7 @@ class ChatFileClient(LineProtocol):
         self.setRawMode()  # type: ignore[no-untyped-call]  # it is Twisted's
 
     def answered(self, pending: PendingReply[Any]) -> None:
-        """The reply that was due is complete."""
+        """Give the next line to the reply behind `pending`, which is complete."""
         if self._pending and self._pending[0] is pending:
             self._pending.popleft()
 
@@ -213,20 +213,20 @@ class ChatFileClient(LineProtocol):
             self._pending.popleft().fail(refusal)
 
     def violated(self, violation: errors.ChatFileError) -> None:
-        """Trust nothing more that comes."""
+        """Reset the connection: nothing more that comes is to be trusted."""
         self._end = violation
         self.abort()
 
     def lineTooLong(self) -> None:
-        """No server that speaks chatfile/1 does that."""
+        """Take it for a violation: no server that speaks chatfile/1 sends such a line."""
         self.violated(errors.ProtocolViolation(what=f"a line of more than {self.MAX_LENGTH} bytes"))
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Bytes of a file."""
+        """Take bytes of a file."""
         self._take_raw(data)
 
     def readStateChanged(self) -> None:
-        """A whole line, or bytes of a file, begin the patience anew; it stands still while we do not read.
+        """Restart the timeout where there is progress, a whole line or bytes of a file; pause it while we do not read.
 
         What comes in trickles is no progress before its line is whole, nor is another request of ours.
         """
@@ -248,7 +248,7 @@ class ChatFileClient(LineProtocol):
         self.violated(errors.ServerSilent(seconds=self.timeout))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """Everything that was waited for fails, and says why."""
+        """Fail everything that was waited for, and say why."""
         super().connectionLost(reason)
         self._silence.stop()
         end = self._end or why_lost(reason, greeted=bool(self.name), is_asked=bool(self._pending))
@@ -262,7 +262,7 @@ def _parse_client(line: bytes) -> wire.ClientRow:
 
 
 def _is_usable(welcome: wire.Welcome) -> bool:
-    """Whether the name can be sent back as a message."""
+    """Tell whether the name can be sent back as a message."""
     try:
         return bool(wire.format_request(wire.Message(welcome.name)))
     except errors.ChatFileError:
@@ -270,7 +270,7 @@ def _is_usable(welcome: wire.Welcome) -> bool:
 
 
 def parse_refusal(line: bytes) -> errors.Refusal | None:
-    """The error that an ERROR line tells of; None where it is no such line."""
+    """Return the error that an ERROR line tells of; None where it is no such line."""
     if not line.startswith(b"ERROR "):
         return None
     said = wire.parse_reply(line, wire.Error)
@@ -293,7 +293,7 @@ async def connect(
     clock: IReactorTime | None = None,
     in_thread: InThread = disk.in_thread,
 ) -> ChatFileClient:
-    """A connection to `server`, an endpoint or its description, greeted and ready.
+    """Connect to `server`, an endpoint or its description, and return when the server has greeted.
 
     Descriptions are those of Twisted, and `tls:HOST`, `tls:HOST:PORT`, `tls:[::1]:PORT`; `chatfile.tls.client_endpoint`
     makes an endpoint with authorities to trust and a certificate of one's own.
