@@ -193,8 +193,15 @@ def command_line() -> argparse.ArgumentParser:
 
     send = command("send", "send a message and show what comes back", " TEXT...")
     send.add_argument("words", metavar="TEXT", nargs="+")
-    command("status", "show who is connected and who was")
-    command("list", "show the files that there are")
+    status = command("status", "show who is connected and who was")
+    status.add_argument("--all", action="store_true", help="on a terminal everyone who left, not the latest ten")
+    listing = command("list", "show the files that there are")
+    listing.add_argument(
+        "--sort",
+        choices=("name", "size", "time"),
+        metavar="ORDER",
+        help="by name, size (the largest first) or time (the latest first)",
+    )
     command("help", "show what the server says of its commands")
     digest = command("hash", "show the SHA-256 of a file, computed by the server", " NAME")
     digest.add_argument("name", metavar="NAME", type=_checked(_check_requested))

@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from chatfile import errors, wire
+from chatfile import errors
 from chatfile.cli.arguments import STDOUT
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.session import BREAKS, Reconnect, Session
-from chatfile.cli.views import KEPT
+from chatfile.cli.view import KEPT
 from chatfile.cli.wanted import is_pattern, matching
 
 
@@ -79,7 +79,7 @@ class Getting:
     async def _get(self, number: int) -> None:
         error = await self._attempt(number)
         if isinstance(error, BREAKS):
-            self._session.view.note(f"{self._shown(number)}: interrupted, connecting again.")
+            self._session.view.note(f"{self._names[number]}: interrupted, connecting again.")
             if await self._connect_again():
                 error = await self._attempt(number)
         if error is not None:
@@ -90,8 +90,8 @@ class Getting:
         try:
             await self._download(self._names[number], number)
         except errors.ChatFileError as error:
-            gauge = self._session.progress.unfinished
-            if gauge is not None and gauge.at:
+            meter = self._session.progress.unfinished
+            if meter is not None and meter.at:
                 self._begun.add(number)
             return error
         return None
@@ -122,10 +122,7 @@ class Getting:
 
     def _give_up(self, first: int) -> None:
         for number in range(first, len(self._names)):
-            self._fail(errors.ServerClosed(f'"{self._shown(number)}" was not asked for.'), number)
-
-    def _shown(self, number: int) -> str:
-        return wire.printable(self._names[number])
+            self._fail(errors.ServerClosed(f'"{self._names[number]}" was not asked for.'), number)
 
     async def _download(self, name: str, number: int) -> None:
         if self._arguments.output == STDOUT:

@@ -12,17 +12,17 @@ from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.cli.arguments import STDOUT, command_line
-from chatfile.cli.events import ProgressEvents
 from chatfile.cli.exits import ExitCode, exit_code
-from chatfile.cli.gauges import Gauge
 from chatfile.cli.getting import Getting
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.meter import TransferMeter
 from chatfile.cli.outlets import drain
-from chatfile.cli.progress import Bars, Display, Progress, is_drawable
+from chatfile.cli.progress import Bars, Display, Progress, ProgressEvents
 from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, one_command
 from chatfile.cli.streams import A_MOMENT, forget_output, is_unread
-from chatfile.cli.views import KEPT, View
+from chatfile.cli.terminal import is_drawable
+from chatfile.cli.view import KEPT, View
 from chatfile.client import ChatFileClient
 from chatfile.timeouts import use_monotonic_clock
 
@@ -93,7 +93,12 @@ def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> ExitCode:
     use_monotonic_clock(reactor)
     reactor.installNameResolver(Resolver())
     outcome: list[ExitCode | Failure] = []
-    view = View(as_json=arguments.json, quiet=arguments.quiet, output_is_taken=_is_copied_out(arguments))
+    view = View(
+        as_json=arguments.json,
+        quiet=arguments.quiet,
+        output_is_taken=_is_copied_out(arguments),
+        as_tables=sys.stdout is not None and sys.stdout.isatty(),
+    )
     progress = Progress(reactor, _display(arguments, view, is_interactive))
     if not arguments.json:
         view.aside = progress.aside
@@ -127,7 +132,7 @@ def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: Vi
     return failure
 
 
-def _what_came(arguments: argparse.Namespace, unfinished: Gauge | None) -> str:
+def _what_came(arguments: argparse.Namespace, unfinished: TransferMeter | None) -> str:
     if unfinished is None or not unfinished.at:
         return ""
     return "What went to standard output is not whole." if _is_copied_out(arguments) else KEPT
@@ -199,14 +204,14 @@ async def _piped(reactor: Any, session: Session) -> ExitCode:
 
 
 async def _watch(reactor: Any, session: Session, interrupts: Interrupts, interval: float, reconnect: Reconnect) -> None:
-    from chatfile.cli.watching import Blocks, Picture, watch  # noqa: PLC0415 -- nothing else needs it
+    from chatfile.cli.watch import PlainWatch, WatchTable, stopped_by_q, watch  # noqa: PLC0415 -- nothing else needs it
 
-    picture: Picture = Blocks(session.view)
-    if not session.view.as_json and is_drawable(sys.stdout):
-        from chatfile.cli.screen import Screen  # noqa: PLC0415 -- rich takes longer to load than all the rest
-
-        picture = Screen(sys.stdout)
-    await watch(session, reactor, interrupts, picture, interval, reconnect)
+    if session.view.as_json or not is_drawable(sys.stdout):
+        await watch(session, reactor, interrupts, PlainWatch(session.view), interval, reconnect)
+        return
+    with stopped_by_q(reactor, interrupts) as has_keys:
+        stops = "q or Ctrl-C" if has_keys else "Ctrl-C"
+        await watch(session, reactor, interrupts, WatchTable(sys.stdout), interval, reconnect, stops)
 
 
 def _display(arguments: argparse.Namespace, view: View, is_interactive: bool) -> Display | None:

@@ -18,12 +18,12 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 
 from chatfile import errors, tls, wire
-from chatfile.cli import units
 from chatfile.cli.arguments import STDOUT, endpoint_description
 from chatfile.cli.exits import ExitCode, error_word, exit_code
-from chatfile.cli.gauges import Gauge
+from chatfile.cli.format import percentage
+from chatfile.cli.meter import TransferMeter
 from chatfile.cli.progress import Progress
-from chatfile.cli.views import KEPT, View
+from chatfile.cli.view import KEPT, View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.downloads import Download, Stage, Step, download
 from chatfile.endpoints import CheckingReactor
@@ -91,7 +91,7 @@ async def _connected(arguments: argparse.Namespace, clock: IReactorTime, view: V
 def _tell_of_silence(arguments: argparse.Namespace, view: View) -> None:
     longest = f" for {arguments.timeout:g} s" if arguments.timeout else ""
     hint = "" if arguments.server.startswith(("tls:", "unix:")) else f" {TLS_HINT}"
-    view.note(f"No greeting from {wire.printable(arguments.server)} yet; waiting{longest}.{hint}")
+    view.note(f"No greeting from {arguments.server} yet; waiting{longest}.{hint}")
 
 
 def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:
@@ -121,9 +121,10 @@ class Session:
             case wire.Message(text):
                 self.view.ack(text, await self.client.send(text))
             case wire.Status():
-                self.view.clients(await self.client.status())
+                everyone = getattr(self._arguments, "all", False)
+                self.view.clients(await self.client.status(), me=self.client.name, everyone=everyone)
             case wire.List():
-                self.view.files(await self.client.listing())
+                self.view.files(await self.client.listing(), sort=getattr(self._arguments, "sort", None))
             case wire.Help():
                 self.view.help(await self.client.help())
             case wire.Hash(name):
@@ -167,26 +168,26 @@ class Session:
         if os.path.isdir(os.path.join(folder, save_as)):
             raise errors.LocalFileError(path=os.path.join(folder, save_as), why="it is a folder")
         began = time.monotonic()
-        with self.progress.of(name, number) as gauge:
+        with self.progress.of(name, number) as meter:
             saved = await download(
                 self.client, name, folder or ".", save_as=save_as, force=force, create_folder=output is None,
-                listed_size=listed_size, saved=self._saved, progress=gauge.came,
-                stage=lambda stage: self._tell_of(gauge, stage),
+                listed_size=listed_size, saved=self._saved, progress=meter.advance,
+                stage=lambda stage: self._tell_of(meter, stage),
             )  # fmt: skip
             shown = saved if output is None else replace(saved, path=output)  # as it was typed, without "./"
-            self.view.download(shown, time.monotonic() - began)
+            self.view.download(shown, time.monotonic() - began, meter.average_rate)
 
-    def _tell_of(self, gauge: Gauge, stage: Stage) -> None:
-        gauge.stage(stage)
+    def _tell_of(self, meter: TransferMeter, stage: Stage) -> None:
+        meter.stage(stage)
         if stage.step is Step.RECEIVING and stage.at:
-            self.view.note(f"{wire.printable(gauge.name)}: resumed at {units.percentage(stage.at, stage.size)} %")
+            self.view.note(f"{meter.name}: resumed at {percentage(stage.at, stage.size)} %")
 
     async def copy_to_stdout(self, name: str) -> None:
         """Write a file to standard output: what has gone out can't be called back, the exit code tells of it."""
         began = time.monotonic()
-        with self.progress.of(name) as gauge:
+        with self.progress.of(name) as meter:
             try:
-                received = await self.client.get(name, _standard_output(gauge), progress=gauge.came)
+                received = await self.client.get(name, _standard_output(meter), progress=meter.advance)
             except BrokenPipeError:
                 raise
             except OSError as error:
@@ -200,9 +201,9 @@ class Session:
         self.view.copied(copy, time.monotonic() - began)
 
 
-def _standard_output(gauge: Gauge) -> Callable[[wire.FileHeader], Deferred[int | None]]:
+def _standard_output(meter: TransferMeter) -> Callable[[wire.FileHeader], Deferred[int | None]]:
     def accept(header: wire.FileHeader) -> Deferred[int | None]:
-        gauge.stage(Stage(Step.RECEIVING, 0, header.size))
+        meter.stage(Stage(Step.RECEIVING, 0, header.size))
         return succeed(_open_output())
 
     return accept

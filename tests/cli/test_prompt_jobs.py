@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile import wire
+from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.prompt.jobs import Job, Jobs
-from chatfile.cli.prompt.toolbar import FileProgress, toolbar
+from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.prompt.transfers import Transfer
 from chatfile.downloads import Stage, Step
 from tests.support.talking import result_of
@@ -103,7 +104,7 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
     for rate in (50, 10, 10, 10, 10, 10, 10):
         clock.advance(1)
         moving.advance(rate)
-    assert moving.progress().rate == pytest.approx(10)
+    assert moving.meter.rate == pytest.approx(10)
 
 
 def test_a_transfer_that_stands_still_becomes_slower() -> None:
@@ -113,7 +114,7 @@ def test_a_transfer_that_stands_still_becomes_slower() -> None:
     clock.advance(1)
     moving.advance(1000)
     clock.advance(9)
-    assert moving.progress().rate == pytest.approx(100)
+    assert moving.meter.rate == pytest.approx(100)
 
 
 def test_what_was_here_before_is_no_rate() -> None:
@@ -122,8 +123,8 @@ def test_what_was_here_before_is_no_rate() -> None:
     moving.stage(Stage(Step.RECEIVING, GB // 2, GB))
     clock.advance(1)
     moving.advance(1000)
-    progress = moving.progress()
-    assert (progress.resumed_at, progress.at, progress.rate) == (GB // 2, GB // 2 + 1000, pytest.approx(1000))
+    meter = moving.meter
+    assert (meter.resumed_from, meter.at, meter.rate) == (GB // 2, GB // 2 + 1000, pytest.approx(1000))
 
 
 def test_several_files_have_an_overall_progress() -> None:
@@ -131,8 +132,8 @@ def test_several_files_have_an_overall_progress() -> None:
     moving.done(100)
     moving.stage(Stage(Step.RECEIVING, 0, 300))
     moving.advance(100)
-    progress = moving.progress()
-    assert (progress.position, progress.count, progress.overall) == (2, 2, 0.5)
+    total = moving.total
+    assert (total.done, total.files, total.at, total.size) == (1, 2, 200, 400)
 
 
 def test_what_failed_is_counted() -> None:
@@ -146,7 +147,27 @@ def test_what_failed_is_counted() -> None:
 
 # --- the toolbar ---
 
-HALF = FileProgress("big.iso", Step.RECEIVING, at=41 * GB // 10, size=10 * GB, rate=312e6, resumed_at=GB)
+
+def metered(name: str, step: Step, at: int, size: int, rate: int | None = None, resumed: int = 0) -> TransferMeter:
+    clock = Clock()
+    meter = TransferMeter(name, clock.seconds)
+    meter.stage(Stage(Step.RECEIVING, resumed, size))
+    if rate is not None:
+        clock.advance(1)
+        meter.advance(rate)
+    meter.step, meter.at = step, at
+    return meter
+
+
+def total_of(done: int, at: int, *sizes: int) -> TotalMeter:
+    total = TotalMeter(sizes, Clock().seconds)
+    total.begin(done)
+    total.at = at
+    return total
+
+
+ALONE = total_of(0, 0, 1)
+HALF = metered("big.iso", Step.RECEIVING, 41 * GB // 10, 10 * GB, 312_000_000, GB)
 
 
 @pytest.mark.parametrize(
@@ -162,27 +183,29 @@ HALF = FileProgress("big.iso", Step.RECEIVING, at=41 * GB // 10, size=10 * GB, r
     ],
 )
 def test_a_narrow_toolbar_leaves_out_what_matters_least(width: int, text: str) -> None:
-    assert toolbar(HALF, 2, width) == text
+    assert toolbar(HALF, ALONE, 2, width) == text
 
 
 @pytest.mark.parametrize(
-    ("progress", "text"),
+    ("meter", "total", "text"),
     [
-        (FileProgress("a", Step.VERIFYING, 5, 5, 1.0), "a  verifying"),
-        (FileProgress("a", Step.CHECKING, 0, None, None), "a  checking"),
-        (FileProgress("a", Step.CHECKING, 3, 9, None), "a  checking  33 %"),
-        (FileProgress("a", Step.RECEIVING, 999, 1000, None), "a  99 %  999 B of 1.0 kB"),
-        (FileProgress("a", Step.RECEIVING, 0, 0, None), "a  100 %  0 B of 0 B"),
-        (FileProgress("a", Step.RECEIVING, 1, GB, 1.0), "a  0 %  1 B of 1.0 GB  1 B/s  hardly moving"),
-        (FileProgress("a", Step.CHECKING, 0, 9, None, 0, 2, 7, 0.38), "a  checking  file 2 of 7, 38 % of all"),
-        (FileProgress("\x1b[2J\u202e", Step.CHECKING, 0, 9, None), r"\x1b[2J\u202e  checking"),
+        (metered("a", Step.VERIFYING, 5, 5, 1), ALONE, "a  verifying"),
+        (TransferMeter("a", Clock().seconds), ALONE, "a  checking"),
+        (metered("a", Step.CHECKING, 0, 9), ALONE, "a  checking"),
+        (metered("a", Step.CHECKING, 3, 9), ALONE, "a  checking  33 %"),
+        (metered("a", Step.RECEIVING, 999, 1000), ALONE, "a  99 %  999 B of 1.0 kB"),
+        (metered("a", Step.RECEIVING, 0, 0), ALONE, "a  100 %  0 B of 0 B"),
+        (metered("a", Step.RECEIVING, 1, GB, 1), ALONE, "a  0 %  1 B of 1.0 GB  1 B/s  hardly moving"),
+        (metered("a", Step.CHECKING, 0, 9), total_of(1, 38, *[20] * 5, 0, 0), "a  checking  file 2 of 7, 38 % of all"),
+        (metered("a", Step.CHECKING, 0, 9), total_of(1, 38, 38, -1), "a  checking  file 2 of 2"),
+        (metered("\x1b[2J\u202e", Step.CHECKING, 0, 9), ALONE, r"\x1b[2J\u202e  checking"),
     ],
 )
-def test_the_toolbar_tells_how_far_it_is(progress: FileProgress, text: str) -> None:
-    assert toolbar(progress, 0, 80).removesuffix("  Ctrl-C stops it") == text
+def test_the_toolbar_tells_how_far_it_is(meter: TransferMeter, total: TotalMeter, text: str) -> None:
+    assert toolbar(meter, total, 0, 80).removesuffix("  Ctrl-C stops it") == text
 
 
 @given(st.text(min_size=1), st.integers(12, 150), st.integers(0, 9))
 def test_the_toolbar_fits_the_window(name: str, width: int, waiting: int) -> None:
-    progress = FileProgress(name, Step.RECEIVING, 5, GB, 1e6, 3, 2, 7, 0.5)
-    assert get_cwidth(toolbar(progress, waiting, width)) <= width
+    meter = metered(name, Step.RECEIVING, 5, GB, 1_000_000, 3)
+    assert get_cwidth(toolbar(meter, total_of(1, 1, *[1] * 7), waiting, width)) <= width

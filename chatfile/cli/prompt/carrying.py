@@ -12,13 +12,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
-from chatfile.cli import tables, units
-from chatfile.cli.prompt.commands import Fetch, ListMatching, Raw, ShowHelp, Sum, mistaken
+from chatfile.cli.format import elapsed, format_size, pluralize
+from chatfile.cli.prompt.commands import HELP, HELP_BELOW, Fetch, ListMatching, Raw, ShowHelp, Sum, mistaken
 from chatfile.cli.prompt.jobs import Job
-from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.transfers import Transfer
 from chatfile.cli.session import Session
-from chatfile.cli.views import View
+from chatfile.cli.view import PromptView, View
 from chatfile.cli.wanted import UNKNOWN, expand
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.downloads import download
@@ -72,8 +71,8 @@ class Carrier:
                 await self._hash(await self._rows(wanted))
             case Raw(request):
                 await Session(session.client, self._arguments, self._raw).run(request)
-            case ShowHelp() if isinstance(session.view, HumanView):
-                session.view.prompt_help()
+            case ShowHelp() if isinstance(session.view, PromptView):
+                session.view.prompt_help(HELP, HELP_BELOW)
             case ShowHelp():
                 await session.run(wire.Help())
             case ListMatching(wanted, talk):
@@ -83,7 +82,7 @@ class Carrier:
             case wire.Message(text) as message:
                 await session.run(message)
                 if hint := mistaken(text):
-                    session.view.note(f"That went as a message; {wire.printable(hint)}.")
+                    session.view.note(f"That went as a message; {hint}.")
             case request:
                 await session.run(request)
 
@@ -178,13 +177,13 @@ class Carrier:
             stage=transfer.stage,
         )
         if transfer.count <= _MOST_SHOWN:
-            self._session.view.download(saved, time.monotonic() - began)
+            self._session.view.download(saved, time.monotonic() - began, transfer.meter.average_rate)
         return saved.size
 
     def _sum_up(self, transfer: Transfer, seconds: float) -> None:
         if transfer.count == 1:
             return
-        came = f"{counted(transfer.count - transfer.failed, 'file')}, {units.size(transfer.fetched)}"
+        came = f"{pluralize(transfer.count - transfer.failed, 'file')}, {format_size(transfer.fetched)}"
         failed = f"; {transfer.failed} could not be saved" if transfer.failed else ""
         differ = f' ("get!" replaces what is here and differs: {transfer.differ})' if transfer.differ else ""
-        self._session.view.note(f"{came} in {tables.spent(seconds)}{failed}{differ}.")
+        self._session.view.note(f"{came} in {elapsed(seconds)}{failed}{differ}.")

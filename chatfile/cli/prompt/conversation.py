@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
@@ -18,9 +17,9 @@ from twisted.internet.task import LoopingCall
 
 from chatfile import errors, wire
 from chatfile.cli.exits import ExitCode, exit_code
+from chatfile.cli.format import truncate
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import is_free
-from chatfile.cli.progress import is_dumb
 from chatfile.cli.prompt.above import streams_above
 from chatfile.cli.prompt.carrying import Carrier, is_lost
 from chatfile.cli.prompt.commands import parse
@@ -31,11 +30,11 @@ from chatfile.cli.prompt.jobs import Job, Jobs
 from chatfile.cli.prompt.keyboard import Interrupted
 from chatfile.cli.prompt.plain import PlainReader
 from chatfile.cli.prompt.reading import Reader
-from chatfile.cli.prompt.showing import HumanView
 from chatfile.cli.prompt.telling import described, what_is_dropped, what_waits
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.session import Reconnect, Session, leave
-from chatfile.cli.tables import cut
+from chatfile.cli.terminal import is_dumb
+from chatfile.cli.view import PromptView
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
@@ -66,14 +65,9 @@ class Conversation:
         self._output = get_app_session().output
         self._terminal = sys.stdout
         self._is_dumb = is_dumb()
-        self._server = wire.printable(cut(arguments.server, _LONGEST_SERVER))
+        self._server = wire.printable(truncate(arguments.server, _LONGEST_SERVER))
         if not arguments.json:
-            session.view = HumanView(
-                quiet=arguments.quiet,
-                me=lambda: session.client.name,
-                width=lambda: self._output.get_size().columns,
-                is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
-            )
+            session.view = PromptView(quiet=arguments.quiet, width=lambda: self._output.get_size().columns)
         self._carrier = Carrier(session, arguments, self._clock.seconds, self._replace_connection)
         completions = Completions(lambda: self._carrier.files, self._refresh_listing, self._carrier.when_listed)
         self._reader: Reader | PlainReader = (
@@ -142,8 +136,8 @@ class Conversation:
             await self._settled(_A_MOMENT)
         waiting = min(len(lines), len(self._jobs.waiting))
         if self._jobs.current is not None and waiting and not self._is_dumb:
-            first = f'"{wire.printable(lines[-1])}" waits' if waiting == 1 else f"{waiting} lines wait"
-            self._session.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
+            first = f'"{lines[-1]}" waits' if waiting == 1 else f"{waiting} lines wait"
+            self._session.view.note(f'{first} until "{self._jobs.current.line}" is done.')
 
     def _add(self, line: str, *, is_alone: bool) -> bool:
         """Whether it will be carried out."""
@@ -151,11 +145,11 @@ class Conversation:
             command = parse(line)
         except errors.ChatFileError as error:
             if not is_alone:
-                self._session.view.note(f'"{wire.printable(cut(line, _LONGEST_SERVER))}" is not carried out:')
+                self._session.view.note(f'"{truncate(line, _LONGEST_SERVER)}" is not carried out:')
             self._session.view.error(error)
             return False
         if self._jobs.are_ending:
-            self._session.view.note(f'"{wire.printable(line)}" is not carried out: "exit" was typed before it.')
+            self._session.view.note(f'"{line}" is not carried out: "exit" was typed before it.')
             return False
         self._jobs.add(Job(line, command))
         return True
@@ -194,7 +188,7 @@ class Conversation:
             self._jobs.keep(job)
         else:
             self._jobs.hold()
-            self._session.view.note(f'There is no answer to "{wire.printable(job.line)}".')
+            self._session.view.note(f'There is no answer to "{job.line}".')
         self._session.client.abort()
 
     def _refresh_listing(self) -> None:
@@ -207,8 +201,8 @@ class Conversation:
             return None
         width = self._output.get_size().columns
         if job.transfer is not None and job.transfer.left:
-            return toolbar(job.transfer.progress(), waiting, width)
-        return cut(f"{wire.printable(job.line)}: waiting for the server", width)
+            return toolbar(job.transfer.meter, job.transfer.total, waiting, width)
+        return truncate(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
         if is_free(self._terminal):  # one that stands still shows it later on, as it is then

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatfile import wire
+from chatfile.cli.format import pluralize
 from chatfile.cli.prompt.jobs import Job
-from chatfile.cli.prompt.showing import counted
 
 
 def described(job: Job) -> str:
@@ -21,11 +21,11 @@ def what_waits(waiting: Sequence[Job]) -> str | None:
     """For another connection, if anything does."""
     if not waiting:
         return None
-    more = f" and {counted(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
-    return f'"{wire.printable(waiting[0].line)}"{more} for the next connection.'
+    more = f" and {pluralize(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
+    return f'"{waiting[0].line}"{more} for the next connection.'
 
 
 def what_is_dropped(waiting: Sequence[Job]) -> str | None:
     """By leaving, if anything is."""
     dropped = [job for job in waiting if not job.is_last]
-    return f"Not carried out: {counted(len(dropped), 'line')} that waited." if dropped else None
+    return f"Not carried out: {pluralize(len(dropped), 'line')} that waited." if dropped else None
