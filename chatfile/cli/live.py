@@ -14,7 +14,7 @@ from rich.text import Text
 
 from chatfile import wire
 from chatfile.cli.format import format_duration, format_rate, format_size, percentage
-from chatfile.cli.meter import Meter, TotalMeter, TransferMeter
+from chatfile.cli.meter import Meter
 from chatfile.cli.outlets import is_free
 from chatfile.downloads import Step
 
@@ -73,25 +73,6 @@ class LiveRegion:
         if self._live is not None:
             self._live.transient = True
         self.leave()
-
-
-class LiveBars:
-    """Draws a line for the download under way, and one for all of several."""
-
-    interval = 0.1
-
-    def __init__(self, stream: TextIO) -> None:
-        """Draw on the terminal `stream`."""
-        self._region = LiveRegion(stream)
-
-    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
-        """See `Display`."""
-        meters = [meter for meter in (current, total) if meter is not None]
-        self._region.draw(bars(meters, self._region.width))
-
-    def clear(self) -> None:
-        """See `Display`."""
-        self._region.clear()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -12,6 +12,9 @@ from twisted.internet.task import LoopingCall
 from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.view import View
 from chatfile.downloads import Step
+
+if TYPE_CHECKING:
+    from chatfile.cli.live import LiveRegion
 
 
 class Display(Protocol):
@@ -112,27 +115,27 @@ class Progress:
 
 
 class Bars:
-    """Draws bars on a terminal; loaded when there is something to draw, for most downloads are over by then."""
+    """Draws a line for the download under way, and one for all of several, in their place on a terminal."""
 
     interval = 0.1
 
     def __init__(self, stream: TextIO) -> None:
         """Draw on the terminal `stream`."""
         self._stream = stream
-        self._display: Display | None = None
+        self._region: LiveRegion | None = None
 
     def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
-        """See `Display`."""
-        if self._display is None:
-            from chatfile.cli.live import LiveBars  # noqa: PLC0415 -- rich takes longer to load than all the rest
+        """See `Display`. The first time loads rich: most downloads are over by then."""
+        from chatfile.cli import live  # noqa: PLC0415 -- see above
 
-            self._display = LiveBars(self._stream)
-        self._display.draw(current, total)
+        self._region = self._region or live.LiveRegion(self._stream)
+        meters = [meter for meter in (current, total) if meter is not None]
+        self._region.draw(live.bars(meters, self._region.width))
 
     def clear(self) -> None:
         """See `Display`."""
-        if self._display is not None:
-            self._display.clear()
+        if self._region is not None:
+            self._region.clear()
 
 
 class ProgressEvents:

@@ -21,7 +21,7 @@ from chatfile.cli.progress import Bars, Display, Progress, ProgressEvents
 from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, one_command
 from chatfile.cli.streams import A_MOMENT, forget_output, is_unread
-from chatfile.cli.terminal import is_drawable
+from chatfile.cli.terminal import is_drawable, stopped_by_q
 from chatfile.cli.view import KEPT, View
 from chatfile.client import ChatFileClient
 from chatfile.timeouts import use_monotonic_clock
@@ -204,7 +204,7 @@ async def _piped(reactor: Any, session: Session) -> ExitCode:
 
 
 async def _watch(reactor: Any, session: Session, interrupts: Interrupts, interval: float, reconnect: Reconnect) -> None:
-    from chatfile.cli.watch import PlainWatch, WatchTable, stopped_by_q, watch  # noqa: PLC0415 -- nothing else needs it
+    from chatfile.cli.watch import PlainWatch, WatchTable, watch  # noqa: PLC0415 -- nothing else needs it
 
     if session.view.as_json or not is_drawable(sys.stdout):
         await watch(session, reactor, interrupts, PlainWatch(session.view), interval, reconnect)
