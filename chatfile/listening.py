@@ -64,7 +64,7 @@ class TunedEndpoint:
 
     def _tune(self, port: P) -> P:
         if isinstance(port, tcp.Port):
-            port.numberAccepts = 1  # in the first turn of the reactor; afterwards `take_small_turns` keeps it low
+            port.numberAccepts = 1  # in the first turn of the reactor; `take_small_turns` keeps it there
             if port.backlog == _TWISTED_BACKLOG and not self._has_backlog:
                 port.socket.listen(BACKLOG)  # the system takes the latest number
             if self._is_encrypted and hasattr(socket, "TCP_DEFER_ACCEPT"):
