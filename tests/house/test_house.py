@@ -289,3 +289,13 @@ def test_the_readme_has_every_benchmark() -> None:
 
     for name in BENCHMARKS:
         assert f"`{name}`" in README, name
+
+
+def test_what_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for name in re.findall(r"`(test_\w+)`", text + README):
+        assert list((ROOT / "tests").glob(f"**/{name}.py")), name
+    for place in re.findall(r"`(\w+/\w+)`", text):
+        assert (ROOT / "chatfile" / f"{place}.py").exists(), place
+    for each in HOUSE.keys() - {"__main__", "completions", "version"}:
+        assert re.search(rf"\b{each}\b", text), each
