@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.python import usage
 
-from chatfile import errors, tls
+from chatfile import errors, program_and_version, tls
 from chatfile.server import MAX_UNSEATED
-from chatfile.version import program_and_version
 
 if TYPE_CHECKING:
     from chatfile.completions import Program
@@ -255,7 +254,10 @@ def _checked_tls(options: Options) -> ServerTLS | None:
 
 
 def _check_working_directory(options: Options) -> None:
-    """Raise UsageError if the working directory is gone: where twistd writes a pidfile, it would fail with a traceback."""
+    """Raise UsageError if the working directory is gone, and twistd has to write a pidfile there.
+
+    By itself it would end with a traceback.
+    """
     try:
         os.getcwd()
     except OSError as error:

@@ -64,9 +64,8 @@ HOUSE = {
         "endpoints",
     },
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
-    "version": set(),
     "completions": set(),
-    "options": {"completions", "errors", "server", "tls", "version"},
+    "options": {"completions", "errors", "server", "tls"},
     "listening": set(),
     "signals": set(),
     "service": {
@@ -93,7 +92,6 @@ HOUSE = {
         "downloads",
         "endpoints",
         "partfile",
-        "version",
         "completions",
     },
     "__main__": {"options", "signals", "wire"},
@@ -142,7 +140,7 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 def test_imports_point_down(path: Path) -> None:
     for name, at_import in imports(path):
         first, *rest = name.split(".")
-        if first == "chatfile" and rest and rest[0] not in (room(path), "__init__"):
+        if first == "chatfile" and rest and rest[0] not in (room(path), "program_and_version"):
             assert rest[0] in HOUSE[room(path)], name
         assert first not in PURE.get(room(path), set()) | PURE.get(place(path), set()), name
         assert not (at_import and name.startswith("twisted.internet.reactor")), name
@@ -297,5 +295,5 @@ def test_what_the_architecture_names_is_there() -> None:
         assert list((ROOT / "tests").glob(f"**/{name}.py")), name
     for place in re.findall(r"`(\w+/\w+)`", text):
         assert (ROOT / "chatfile" / f"{place}.py").exists(), place
-    for each in HOUSE.keys() - {"__main__", "completions", "version"}:
+    for each in HOUSE.keys() - {"__main__", "completions"}:
         assert re.search(rf"\b{each}\b", text), each
