@@ -50,7 +50,7 @@ class Listings:
         self._latest: Callable[[], Listing | None] = lambda: None
 
     def ask(self) -> Deferred[Listing]:
-        """Return the listing; cancel it when it is not wanted any more.
+        """Return the listing in a Deferred; cancel that when it is not wanted any more.
 
         Fails with `Unavailable`, or with an OSError if the call in a thread did not return in time, or was not made.
         """
