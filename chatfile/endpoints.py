@@ -145,7 +145,7 @@ def _check_host(host: str | bytes) -> None:
 
 
 def _check_path(path: str) -> None:
-    """Raise `BadAddress` if no socket can have that `path`, as a datagram socket finds out: to connect it sends nothing."""
+    """Raise `BadAddress` if no socket can have that `path`. It connects for datagrams, which sends nothing."""
     try:
         if "\0" in path[1:]:  # at the beginning it marks an abstract socket; elsewhere it would end the path
             raise ValueError("no path holds a NUL character")
