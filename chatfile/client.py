@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -24,7 +24,17 @@ from chatfile import disk, errors, wire
 from chatfile.disk import InThread
 from chatfile.endpoints import connect_to, parse_server, why_lost
 from chatfile.lines import LineProtocol
-from chatfile.pending import Accept, AckPending, FilePending, LinePending, Pending, Received, RowsPending, TextPending
+from chatfile.pending import (
+    Accept,
+    FileRequest,
+    PendingAck,
+    PendingFile,
+    PendingLine,
+    PendingReply,
+    PendingRows,
+    Received,
+    pending_help,
+)
 from chatfile.receiving import Hasher
 from chatfile.timeouts import Timer
 from chatfile.transports import is_tcp
@@ -36,7 +46,7 @@ HASHING_RATE = 20_000_000
 LONGEST_HASHING = 86_400.0
 """Seconds that it is given at most: a server that lies about a size is not waited for until the end of the world."""
 TLS_HINT = "If it speaks TLS, write tls: before its address."
-"""For who hears nothing: a server that expects TLS waits for the other side to begin."""
+"""For a client that hears nothing: a server that expects TLS waits for the other side to begin."""
 
 
 class ChatFileClient(LineProtocol):
@@ -47,6 +57,8 @@ class ChatFileClient(LineProtocol):
     HEARS_TELNET = False
     name = ""
     """What the server calls us, from the greeting on."""
+    _take_raw: Callable[[bytes], None]
+    """Takes what comes in raw mode; `receive_raw` sets both."""
 
     def __init__(self, clock: IReactorTime, *, timeout: float = 60.0, in_thread: InThread = disk.in_thread) -> None:
         """Give up after `timeout` seconds of `clock` (0: never) in which a reply is due and makes no progress.
@@ -60,7 +72,7 @@ class ChatFileClient(LineProtocol):
         """Fires when the server has answered to the name that it gave us."""
         self.timeout = timeout
         self._in_thread = in_thread
-        self._pending: deque[Pending[Any]] = deque()
+        self._pending: deque[PendingReply[Any]] = deque()
         self._silence = Timer(clock, self._silent_for_too_long)
         self._progress: object = None  # how far the replies were when the patience began
         self._end: errors.ChatFileError | None = None  # why the connection is about to go
@@ -72,25 +84,27 @@ class ChatFileClient(LineProtocol):
 
         Raises `IsCommand`, `BadLine` or `LineTooLong` for what is no message.
         """
-        return self._ask(wire.Message(text), AckPending(text))
+        return self._ask(wire.Message(text), PendingAck(self, text))
 
     def status(self) -> Deferred[wire.Rows[wire.ClientRow]]:
-        """Who is and who was connected."""
-        return self._ask(wire.Status(), RowsPending(wire.StatusHeader, _parse_client))
+        """Return a row for each client that is or was connected."""
+        return self._ask(wire.Status(), PendingRows(self, wire.StatusHeader, _parse_client))
 
     def listing(self) -> Deferred[wire.Rows[wire.FileRow]]:
-        """The files that there are."""
-        return self._ask(wire.List(), RowsPending(wire.ListHeader, wire.parse_listed))
+        """Return a row for each file that there is."""
+        return self._ask(wire.List(), PendingRows(self, wire.ListHeader, wire.parse_listed))
 
     def help(self) -> Deferred[wire.Rows[str]]:
-        """What the server says of its commands."""
-        return self._ask(wire.Help(), TextPending())
+        """Return what the server says of its commands, in rows of text."""
+        return self._ask(wire.Help(), pending_help(self))
 
     def hash(self, name: str, *, size: int = 0) -> Deferred[wire.Digest]:
-        """The digest of a file, with its size and time; for `size` bytes the server is given time to hash them."""
-        pending = LinePending(wire.Digest, lambda digest: digest.name == name and wire.is_servable(name))
-        pending.hashing = size
-        return self._ask(wire.Hash(name), pending)
+        """Return the digest of a file, with its size and time; the server is given time to hash `size` bytes."""
+
+        def is_right(digest: wire.Digest) -> bool:
+            return digest.name == name and wire.is_servable(name)
+
+        return self._ask(wire.Hash(name), PendingLine(self, wire.Digest, is_right, hashing=size))
 
     def get(
         self,
@@ -113,21 +127,23 @@ class ChatFileClient(LineProtocol):
         request = wire.Resume(offset, name) if offset else wire.Get(name)
         if hasher is None and not offset:
             hasher = hashlib.sha256()
-        return self._ask(request, FilePending(name, offset, into, hasher, self._in_thread, progress))
+        accept: Accept = (lambda _: succeed(into)) if isinstance(into, int) else into
+        asked = FileRequest(name, offset, accept, hasher, self._in_thread, progress)
+        return self._ask(request, PendingFile(self, asked))
 
     def exit(self) -> Deferred[None]:
         """Say goodbye; the result comes when the connection is closed."""
-        leaving = self._ask(wire.Exit(), LinePending(wire.Bye, lambda bye: bye.name == self.name))
+        leaving = self._ask(wire.Exit(), PendingLine(self, wire.Bye, lambda bye: bye.name == self.name))
         return leaving.addCallback(lambda _: self._hang_up())
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a reply, or what is left of one that nobody wants any more, is still to come."""
+        """Tell whether a reply, or what is left of one that nobody wants any more, is still to come."""
         return bool(self._pending)
 
     @property
     def is_dropping(self) -> bool:
-        """Whether what is still to come begins with what nobody wants any more."""
+        """Tell whether what is still to come begins with what nobody wants any more."""
         return bool(self._pending) and self._pending[0].done.called
 
     def _hang_up(self) -> Deferred[None]:
@@ -141,11 +157,10 @@ class ChatFileClient(LineProtocol):
         self.close()
         return gone
 
-    def _ask(self, request: wire.Request, pending: Pending[Any]) -> Deferred[Any]:
+    def _ask(self, request: wire.Request, pending: PendingReply[Any]) -> Deferred[Any]:
         line = wire.format_request(request)
         if not self.is_receiving or self._end is not None:
             raise self._end or errors.ServerClosed
-        pending.join(self)
         self._pending.append(pending)
         self.sendLine(line)
         self.readStateChanged()
@@ -157,8 +172,7 @@ class ChatFileClient(LineProtocol):
         """Wait for the greeting, and answer it with the name that it gives."""
         if is_tcp(self.transport):
             self.transport.setTcpNoDelay(True)
-        greeting = LinePending(wire.Welcome, _is_usable)
-        greeting.join(self)
+        greeting = PendingLine(self, wire.Welcome, _is_usable)
         self._pending.append(greeting)
         self.readStateChanged()
         greeting.done.addCallback(self._introduce)
@@ -169,7 +183,7 @@ class ChatFileClient(LineProtocol):
         return self.send(welcome.name)
 
     def lineReceived(self, line: bytes) -> None:
-        """A line of the reply that is due, or an ERROR, which may come at any time."""
+        """Take a line of the reply that is due, or an ERROR, which may come at any time."""
         pending = self._pending[0] if self._pending else None
         try:
             refusal = None if pending is not None and pending.is_own(line) else parse_refusal(line)
@@ -182,8 +196,13 @@ class ChatFileClient(LineProtocol):
         except errors.ProtocolViolation as violation:
             self.violated(violation)
 
-    def answered(self, pending: Pending[Any]) -> None:
-        """The reply that was due is complete."""
+    def receive_raw(self, take: Callable[[bytes], None]) -> None:
+        """Give bytes to `take`, until `setLineMode`."""
+        self._take_raw = take
+        self.setRawMode()  # type: ignore[no-untyped-call]  # it is Twisted's
+
+    def answered(self, pending: PendingReply[Any]) -> None:
+        """Give the next line to the reply behind `pending`, which is complete."""
         if self._pending and self._pending[0] is pending:
             self._pending.popleft()
 
@@ -194,22 +213,20 @@ class ChatFileClient(LineProtocol):
             self._pending.popleft().fail(refusal)
 
     def violated(self, violation: errors.ChatFileError) -> None:
-        """Trust nothing more that comes."""
+        """Reset the connection: nothing more that comes is to be trusted."""
         self._end = violation
         self.abort()
 
     def lineTooLong(self) -> None:
-        """No server that speaks chatfile/1 does that."""
+        """Take it for a violation: no server that speaks chatfile/1 sends such a line."""
         self.violated(errors.ProtocolViolation(what=f"a line of more than {self.MAX_LENGTH} bytes"))
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Bytes of a file."""
-        pending = self._pending[0]
-        assert isinstance(pending, FilePending)  # noqa: S101 -- only it sets raw mode
-        pending.receive_bytes(data)
+        """Take bytes of a file."""
+        self._take_raw(data)
 
     def readStateChanged(self) -> None:
-        """A whole line, or bytes of a file, begin the patience anew; it stands still while we do not read.
+        """Restart the timeout where there is progress, a whole line or bytes of a file; pause it while we do not read.
 
         What comes in trickles is no progress before its line is whole, nor is another request of ours.
         """
@@ -231,7 +248,7 @@ class ChatFileClient(LineProtocol):
         self.violated(errors.ServerSilent(seconds=self.timeout))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """Everything that was waited for fails, and says why."""
+        """Fail everything that was waited for, and say why."""
         super().connectionLost(reason)
         self._silence.stop()
         end = self._end or why_lost(reason, greeted=bool(self.name), is_asked=bool(self._pending))
@@ -245,7 +262,7 @@ def _parse_client(line: bytes) -> wire.ClientRow:
 
 
 def _is_usable(welcome: wire.Welcome) -> bool:
-    """Whether the name can be sent back as a message."""
+    """Tell whether the name can be sent back as a message."""
     try:
         return bool(wire.format_request(wire.Message(welcome.name)))
     except errors.ChatFileError:
@@ -253,7 +270,7 @@ def _is_usable(welcome: wire.Welcome) -> bool:
 
 
 def parse_refusal(line: bytes) -> errors.Refusal | None:
-    """The error that an ERROR line tells of; None where it is no such line."""
+    """Return the error that an ERROR line tells of; None where it is no such line."""
     if not line.startswith(b"ERROR "):
         return None
     said = wire.parse_reply(line, wire.Error)
@@ -276,7 +293,7 @@ async def connect(
     clock: IReactorTime | None = None,
     in_thread: InThread = disk.in_thread,
 ) -> ChatFileClient:
-    """A connection to `server`, an endpoint or its description, greeted and ready.
+    """Connect to `server`, an endpoint or its description, and return when the server has greeted.
 
     Descriptions are those of Twisted, and `tls:HOST`, `tls:HOST:PORT`, `tls:[::1]:PORT`; `chatfile.tls.client_endpoint`
     makes an endpoint with authorities to trust and a certificate of one's own.

@@ -1,8 +1,18 @@
-"""What a client waits for: one object for each request under way, which takes the lines of its reply."""
+"""Replies that were asked for and are due: what a client makes of their lines, and of the bytes of a file."""
 
 from __future__ import annotations
 
-from chatfile.pending.files import Accept, FilePending, Received
-from chatfile.pending.replies import AckPending, LinePending, Pending, RowsPending, TextPending
+from chatfile.pending.files import Accept, FileRequest, PendingFile, Received
+from chatfile.pending.replies import PendingAck, PendingLine, PendingReply, PendingRows, pending_help
 
-__all__ = ["Accept", "AckPending", "FilePending", "LinePending", "Pending", "Received", "RowsPending", "TextPending"]
+__all__ = [
+    "Accept",
+    "FileRequest",
+    "PendingAck",
+    "PendingFile",
+    "PendingLine",
+    "PendingReply",
+    "PendingRows",
+    "Received",
+    "pending_help",
+]

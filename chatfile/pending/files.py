@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from twisted.python.failure import Failure
 from chatfile import errors, wire
 from chatfile.disk import InThread
 from chatfile.lines import PauseReason
-from chatfile.pending.replies import Connection, Pending
+from chatfile.pending.replies import PendingReply, ReplyConnection
 from chatfile.receiving import FileReceiver, Hasher
 
 Accept = Callable[[wire.FileHeader], "Deferred[int | None]"]
-"""Shown the header of a file, says where its bytes go: a descriptor, or None to drop them."""
+"""Called with the header of a file; gives the descriptor that its bytes are written to, or None to drop them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,157 +28,178 @@ class Received:
     verified: bool
 
 
-class Stage(enum.Enum):
-    """What of a file comes next."""
+@dataclass(frozen=True, slots=True)
+class FileRequest:
+    """What was asked for, and what is to be done with it; see `ChatFileClient.get`."""
 
-    HEADER = "FILE"
-    BYTES = "its bytes"
-    END = "END"
+    name: str
+    offset: int
+    """Bytes of the file that are there already, and taken into `hasher`."""
+    accept: Accept
+    hasher: Hasher | None
+    in_thread: InThread
+    progress: Callable[[int], None]
 
 
-class FilePending(Pending[Received]):
-    """A file: header, bytes, end."""
+class FileBody:
+    """The bytes of a file on their way from a connection to a descriptor, once the header was accepted.
+
+    Made where they begin: the connection gives it bytes until the last one has come, then lines again.
+    """
 
     def __init__(
-        self,
-        name: str,
-        offset: int,
-        into: int | Accept,
-        hasher: Hasher | None,
-        in_thread: InThread,
-        progress: Callable[[int], None],
+        self, connection: ReplyConnection, request: FileRequest, header: wire.FileHeader, descriptor: int | None
     ) -> None:
-        """See `ChatFileClient.get`."""
-        super().__init__()
-        self.done = Deferred(lambda _: self._abandon())
-        self._name = name
-        self._offset = offset
-        self._accept: Accept = (lambda _: succeed(into)) if isinstance(into, int) else into
-        self._hasher = hasher
-        self._in_thread = in_thread
-        self._progress = progress
-        self._stage = Stage.HEADER
-        self._header: wire.FileHeader | None = None
-        self._receiver: FileReceiver | None = None
+        """Expect what `header` announces, and write it to `descriptor`; None drops it. Raises OSError."""
+        self.header = header
+        self._connection = connection
+        self._hasher = None if descriptor is None else request.hasher  # what is dropped can't be verified
+        self._receiver = FileReceiver(
+            descriptor,
+            header.size,
+            hasher=self._hasher,
+            in_thread=request.in_thread,
+            owner=self,
+            progress=request.progress,
+        )
+        if header.size:
+            connection.receive_raw(self._take)
 
     @property
-    def connection(self) -> Connection:
-        """The one that the request went out on."""
-        assert self._connection is not None  # noqa: S101 -- joined before anything can come
-        return self._connection
+    def remaining(self) -> int:
+        """Return how many bytes have not come yet."""
+        return self._receiver.remaining
+
+    @property
+    def written(self) -> Deferred[None]:
+        """Return what fires when all bytes have come, and are written and hashed; see `FileReceiver.done`."""
+        return self._receiver.done
+
+    def drop(self, why: Failure) -> None:
+        """Write no more, though the bytes still come; `written` fails with `why`."""
+        self._receiver.drop(why)
+
+    def end(self, why: Failure) -> None:
+        """Write what has come; `written` fails with `why` unless that is all."""
+        self._receiver.end(why)
+
+    def received(self, sha256: str | None) -> Received | None:
+        """Return what came, given the server's digest; None where the digests differ. Called when it is `written`."""
+        computed = None if self._hasher is None else self._hasher.hexdigest()
+        if computed and sha256 and computed != sha256:
+            return None
+        return Received(self.header, sha256, verified=bool(computed and sha256))
+
+    def _take(self, data: bytes) -> None:
+        self._expect_line_if_complete(self._receiver.take(data))
+
+    def _expect_line_if_complete(self, rest: bytes) -> None:
+        if not self.remaining:
+            self._connection.setLineMode(rest)
+
+    # --- what the receiver asks of the connection ---
+
+    def pause(self) -> None:
+        """See `SocketOwner`."""
+        self._connection.pause(PauseReason.DISK)
+
+    def resume(self) -> None:
+        """See `SocketOwner`."""
+        self._connection.resume(PauseReason.DISK)
+
+    def detach_socket(self) -> socket.socket | None:
+        """See `SocketOwner`."""
+        return self._connection.detach_socket()
+
+    def reattach(self) -> None:
+        """See `SocketOwner`."""
+        self._expect_line_if_complete(b"")
+        self._connection.resume(PauseReason.DETACHED)
+
+
+class PendingFile(PendingReply[Received]):
+    """A file: the line with its header, its bytes, and the line with its digest."""
+
+    def __init__(self, connection: ReplyConnection, request: FileRequest) -> None:
+        """Expect what was asked for by `request`."""
+        super().__init__(connection)
+        self.done = Deferred(lambda _: self._abandon())
+        self._request = request
+        self._body: FileBody | None = None  # before the header was accepted
 
     @property
     def came(self) -> int:
-        """Those of this part of the file, whoever read them."""
-        return 0 if self._header is None or self._receiver is None else self._header.size - self._receiver.remaining
+        """Return how many bytes have come of the part of the file that was asked for, whoever read them."""
+        return 0 if self._body is None else self._body.header.size - self._body.remaining
+
+    @property
+    def hashing(self) -> int:
+        """Return how many bytes the server may have to hash: the whole file, before it sends the digest."""
+        return 0 if self._body is None or self._body.remaining else self._size_of(self._body)
+
+    def _size_of(self, body: FileBody) -> int:
+        return self._request.offset + body.header.size
 
     def receive(self, line: bytes) -> None:
-        """The line before the bytes, or the one behind them."""
-        if self._stage is Stage.HEADER:
+        """Take the line before the bytes, or the one behind them. Raises `ProtocolViolation`."""
+        if self._body is None:
             self._begin(wire.parse_reply(line, wire.FileHeader))
         else:
-            self._end(wire.parse_reply(line, wire.End))
+            self._end(self._body, wire.parse_reply(line, wire.End))
 
     def _begin(self, header: wire.FileHeader) -> None:
-        if header.name != self._name:
+        if header.name != self._request.name:
             raise errors.ProtocolViolation(what=f'"{wire.printable(header.name)}", which was not asked for')
         wire.check_servable(header.name)
-        self._header = header
-        self.connection.pause(PauseReason.DISK)
-        accepting = succeed(None) if self.done.called else maybeDeferred(self._accept, header)
-        accepting.addCallback(self._receive_into, header.size)
-        accepting.addErrback(self._reject, header.size)
-        accepting.addCallback(lambda _: self.connection.resume(PauseReason.DISK))
+        self._connection.pause(PauseReason.DISK)
+        accepting = succeed(None) if self.done.called else maybeDeferred(self._request.accept, header)
+        accepting.addCallback(self._receive_into, header)
+        accepting.addErrback(self._reject, header)
+        accepting.addCallback(lambda _: self._connection.resume(PauseReason.DISK))
 
-    def _receive_into(self, descriptor: int | None, size: int) -> None:
+    def _receive_into(self, descriptor: int | None, header: wire.FileHeader) -> None:
         if self.done.called:
             descriptor = None  # nobody wants it any more, and the descriptor may be another file's by now
-        if descriptor is None:
-            self._hasher = None  # what is dropped can't be verified
-        self._receiver = FileReceiver(
-            descriptor,
-            size,
-            hasher=self._hasher,
-            in_thread=self._in_thread,
-            source=self,
-            progress=self._progress,
-        )
-        self._receiver.done.addErrback(self.fail)
-        if size:
-            self._stage = Stage.BYTES
-            self.connection.setRawMode()
-        else:
-            self._expect_end()
+        self._body = FileBody(self._connection, self._request, header, descriptor)
+        self._body.written.addErrback(self.fail)
 
-    def _reject(self, failure: Failure, size: int) -> None:
+    def _reject(self, failure: Failure, header: wire.FileHeader) -> None:
         self.fail(failure)
-        self._receive_into(None, size)
+        self._receive_into(None, header)
 
-    def receive_bytes(self, data: bytes) -> None:
-        """Bytes of the file, and maybe what lies behind it."""
-        assert self._receiver is not None  # noqa: S101 -- raw mode begins with it
-        self._expect_end_if_complete(self._receiver.take(data))
+    def _end(self, body: FileBody, end: wire.End) -> None:
+        """Complete the reply when the disk has the file as well; the next one may come before that."""
+        self._connection.answered(self)
+        body.written.addCallback(lambda _: self._verify(body, end))
 
-    def pause(self) -> None:
-        """The disk is behind."""
-        self.connection.pause(PauseReason.DISK)
-
-    def resume(self) -> None:
-        """It is not any more."""
-        self.connection.resume(PauseReason.DISK)
-
-    def lend(self) -> socket.socket | None:
-        """Let the receiver read, if it can be."""
-        return self.connection.detach_socket()
-
-    def take_back(self) -> None:
-        """The receiver has read what it wanted."""
-        self._expect_end_if_complete(b"")
-        self.connection.resume(PauseReason.DETACHED)
-
-    def _expect_end_if_complete(self, rest: bytes) -> None:
-        assert self._receiver is not None  # noqa: S101 -- it was given the bytes
-        if not self._receiver.remaining:
-            self._expect_end()
-            self.connection.setLineMode(rest)
-
-    def _expect_end(self) -> None:
-        assert self._header is not None  # noqa: S101 -- it came first
-        self._stage = Stage.END
-        self.hashing = self._offset + self._header.size
-
-    def _end(self, end: wire.End) -> None:
-        """Complete, when the disk has it as well."""
-        self.connection.answered(self)
-        assert self._receiver is not None  # noqa: S101 -- the bytes came first
-        self._receiver.done.addCallback(lambda _: self._verify(end))
-
-    def _verify(self, end: wire.End) -> None:
-        assert self._header is not None  # noqa: S101 -- it came first
+    def _verify(self, body: FileBody, end: wire.End) -> None:
         if self.done.called:
             return
-        computed = self._hasher.hexdigest() if self._hasher else None
-        if computed and end.sha256 and computed != end.sha256:
-            self.fail(errors.DigestMismatch(name=wire.printable(self._name)))
+        received = body.received(end.sha256)
+        if received is None:
+            self.fail(errors.DigestMismatch(name=wire.printable(self._request.name)))
         else:
-            self.finish(Received(self._header, end.sha256, verified=bool(computed and end.sha256)))
+            self.finish(received)
 
     def fail(self, error: Exception | Failure) -> None:
-        """What has come is written first: whoever waits for `done` may use the file, or resume it, from then on."""
-        if self._receiver is None or self._receiver.done.called:
+        """Tell that there will be no file, because of `error`.
+
+        What has come is written first: when `done` fires, the caller may use the file, or resume it.
+        """
+        if self._body is None or self._body.written.called:
             super().fail(error)
             return
-        self._receiver.end(error if isinstance(error, Failure) else Failure(error))
-        self._receiver.done.addBoth(lambda _: super(FilePending, self).fail(error))
+        self._body.end(error if isinstance(error, Failure) else Failure(error))
+        self._body.written.addBoth(lambda _: super(PendingFile, self).fail(error))
 
     def lose(self, error: errors.ChatFileError) -> None:
-        """The connection is gone, maybe in the middle of the bytes."""
-        if type(error) is errors.ServerClosed and self._header and self._receiver and self._receiver.remaining:
-            size = self._offset + self._header.size
-            received = size - self._receiver.remaining
-            error = errors.TransferBroken(name=wire.printable(self._name), received=received, size=size)
+        """Fail because the connection is gone, maybe in the middle of the bytes."""
+        if type(error) is errors.ServerClosed and self._body is not None and self._body.remaining:
+            size = self._size_of(self._body)
+            received = size - self._body.remaining
+            error = errors.TransferBroken(name=wire.printable(self._request.name), received=received, size=size)
         self.fail(error)
 
     def _abandon(self) -> None:
-        if self._receiver is not None:
-            self._receiver.drop(Failure(CancelledError()))
+        if self._body is not None:
+            self._body.drop(Failure(CancelledError()))

@@ -1,8 +1,13 @@
-"""Exactly so many bytes of a connection, moved into a descriptor: the mirror of sending."""
+"""Moves exactly so many bytes of a connection into a file: the mirror of `chatfile.sending`.
+
+A `FileReceiver` uses two ways in turn, one class for each: `BufferedReceiver` writes the bytes that the connection has
+read, and `SplicingReceiver` reads the socket itself. Both fill the same `IncomingFile`.
+"""
 
 from __future__ import annotations
 
-from chatfile.receiving.following import Hasher
-from chatfile.receiving.receiver import FileReceiver, Source
+from chatfile.receiving.buffered import SocketOwner
+from chatfile.receiving.incoming_file import Hasher
+from chatfile.receiving.receiver import FileReceiver
 
-__all__ = ["FileReceiver", "Hasher", "Source"]
+__all__ = ["FileReceiver", "Hasher", "SocketOwner"]

@@ -1,6 +1,6 @@
-"""From a socket into a file within the system: `splice` by way of a pipe, the bytes never in this process.
+"""Receiving within the system: `splice` from the socket to the file through a pipe, the bytes never in this process.
 
-Plain Python that blocks, for a thread. Made only where the system has `splice`.
+Made only where the system has `splice`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,100 @@ import select
 import socket
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from twisted.python.failure import Failure
+
+from chatfile.disk import InThread
 from chatfile.fdio import close_quietly
+from chatfile.receiving.incoming_file import IncomingFile
 
 
-class Why(enum.Enum):
-    """Why no more is moved."""
+class SplicingReceiver:
+    """Moves bytes into a file from a socket that it alone reads, a slice at a time, in threads.
+
+    There is one from the time that the socket is detached until it is reattached.
+    """
+
+    SLICE = 8 << 20
+    """Bytes moved in one call, between two reports of progress."""
+    LEAD = 64 << 20
+    """Bytes by which the file may be ahead of its digest: few enough to be still in memory when they are read."""
+
+    def __init__(
+        self,
+        file: IncomingFile,
+        source: socket.socket,
+        in_thread: InThread,
+        ended: Callable[[Failure | None], None],
+    ) -> None:
+        """Move from `source` into `file`. Raises OSError where there are no descriptors left.
+
+        `ended(None)` is called when some more bytes were moved or hashed, `ended(failure)` when they could not be.
+        """
+        self._file = file
+        self._in_thread = in_thread
+        self._ended = ended
+        self._splice = Splice(source, file.descriptor)
+        self._status = SpliceStatus.ENOUGH
+        self._is_moving = False
+
+    @property
+    def is_supported(self) -> bool:
+        """Tell whether the socket can be spliced from, as far as is known."""
+        return self._status is not SpliceStatus.UNSUPPORTED
+
+    def go_on(self) -> bool:
+        """Move the next slice, unless one is under way or the digest is too far behind.
+
+        Called when nothing else writes to the file, then whenever `ended` was called. Return False when no more is to
+        be moved: then `close`, and reattach the socket.
+        """
+        if self._is_moving:
+            return True
+        if self._status is not SpliceStatus.ENOUGH or self._file.failure is not None or not self._file.remaining:
+            return False
+        try:
+            self._file.hash_from_file(self._in_thread, self._ended)
+        except OSError:
+            self._ended(Failure())
+        else:
+            self._start_slice()
+        return True
+
+    def _start_slice(self) -> None:
+        if self._file.lag <= self.LEAD:
+            self._is_moving = True
+            moving = self._in_thread(self._splice.move, min(self.SLICE, self._file.remaining))
+            moving.addCallback(self._moved).addErrback(self._failed)
+
+    def _moved(self, moved: SpliceResult) -> None:
+        self._is_moving = False
+        self._status = moved.status
+        self._file.count(moved.count)
+        if moved.error is not None:
+            self._ended(Failure(moved.error))
+        else:
+            self._file.written(moved.count)
+            self._ended(None)
+
+    def _failed(self, failure: Failure) -> None:
+        """Tell of a failure that is not in a `SpliceResult`: there was no thread, say, or `progress` has failed."""
+        self._is_moving = False
+        self._ended(failure)
+
+    def stop(self) -> None:
+        """Let the call that is under way end soon."""
+        self._splice.stop()
+
+    def close(self) -> None:
+        """Leave the socket to its owner. Not while a call is under way."""
+        self._splice.close()
+
+
+class SpliceStatus(enum.Enum):
+    """Tells why a call moves no more."""
 
     ENOUGH = "as much as was wanted, for now"
     IDLE = "nothing came for a while"
@@ -29,16 +116,16 @@ class Why(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """How many bytes were taken from the socket, and why no more. All are written, unless there is an `error`."""
+class SpliceResult:
+    """Tells how many bytes a call took from the socket, and why no more. All are written if there is no `error`."""
 
     count: int
-    why: Why
+    status: SpliceStatus
     error: OSError | None = None
 
 
 class Splice:
-    """A socket, a pipe, and the file behind it."""
+    """Moves bytes from a socket through a pipe into a file, in calls that block."""
 
     PIECE = 256 << 10
     """Bytes moved at a time."""
@@ -67,34 +154,41 @@ class Splice:
 
     @staticmethod
     def can_fill(descriptor: int, *, and_read: bool) -> bool:
-        """Whether it is a file that splice can write (and we can read, if that is asked for)."""
+        """Tell whether `descriptor` is a file that splice can write (and that can be read, if `and_read`).
+
+        Raises OSError where the descriptor is no good.
+        """
         if not hasattr(os, "splice") or not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return False
         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
         return not flags & os.O_APPEND and (flags & os.O_ACCMODE == os.O_RDWR or not and_read)
 
-    def move(self, limit: int) -> Moved:
-        """Move up to `limit` bytes, for `LONGEST` at most."""
-        taken, until, has_waited = 0, time.monotonic() + self.LONGEST, False
+    def move(self, limit: int) -> SpliceResult:
+        """Move up to `limit` bytes, for about `LONGEST` seconds. For a thread: it blocks."""
+        taken, until = 0, time.monotonic() + self.LONGEST
         while taken < limit and time.monotonic() < until and not self._is_stopped:
+            count = self._fill_pipe(min(self.PIECE, limit - taken))
+            if isinstance(count, SpliceStatus):
+                return SpliceResult(taken, count)
+            taken += count
             try:
-                count = os.splice(self._socket, self._to, min(self.PIECE, limit - taken))
+                self._empty_pipe(count)
+            except OSError as error:
+                return SpliceResult(taken, SpliceStatus.FAILED, error)
+        return SpliceResult(taken, SpliceStatus.ENOUGH)
+
+    def _fill_pipe(self, most: int) -> int | SpliceStatus:
+        """Move up to `most` bytes from the socket into the pipe; return how many, or why none."""
+        for may_wait in (True, False):
+            try:
+                return os.splice(self._socket, self._to, most) or SpliceStatus.CLOSED
             except BlockingIOError:
-                # Readable, and still nothing to splice: an urgent byte stands in the way, which only recv passes.
-                if has_waited or not self._is_readable_soon():
-                    return Moved(taken, Why.IDLE)
-                has_waited = True
-                continue
+                if may_wait and not self._is_readable_soon():
+                    break
             except OSError as error:
-                return Moved(taken, Why.UNSUPPORTED if error.errno == errno.EINVAL else Why.CLOSED)
-            taken, has_waited = taken + count, False
-            try:
-                self._empty(count)
-            except OSError as error:
-                return Moved(taken, Why.FAILED, error)
-            if not count:
-                return Moved(taken, Why.CLOSED)
-        return Moved(taken, Why.ENOUGH)
+                return SpliceStatus.UNSUPPORTED if error.errno == errno.EINVAL else SpliceStatus.CLOSED
+        # Where it is readable, and still there is nothing: an urgent byte stands in the way, which only recv passes.
+        return SpliceStatus.IDLE
 
     def _is_readable_soon(self) -> bool:
         try:
@@ -102,8 +196,8 @@ class Splice:
         except OSError:
             return False  # no memory for it: the reactor waits as well
 
-    def _empty(self, count: int) -> None:
-        """Write the `count` bytes that are in the pipe."""
+    def _empty_pipe(self, count: int) -> None:
+        """Write the `count` bytes that are in the pipe into the file."""
         while count:
             if self._is_copying:
                 count -= self._copy(count)

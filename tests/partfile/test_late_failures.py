@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chatfile import errors, partfile
-from chatfile.receiving import receiver
+from chatfile.receiving import incoming_file
 from tests.support.linked import CONTENT, Link, names, outcome, serving_a
 from tests.support.serving import Server
 from tests.support.torture import NOTHING, Fault, Seam, done_but_refused, refused
@@ -19,7 +19,7 @@ from tests.support.torture import NOTHING, Fault, Seam, done_but_refused, refuse
 @pytest.fixture
 def seam(monkeypatch: pytest.MonkeyPatch) -> Seam:
     seam = Seam()
-    seam.install(monkeypatch, partfile.part, partfile.names, receiver)
+    seam.install(monkeypatch, partfile.part, partfile.names, incoming_file)
     return seam
 
 

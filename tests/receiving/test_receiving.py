@@ -6,152 +6,17 @@ import errno
 import fcntl
 import hashlib
 import os
-import random
-import socket
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.python.failure import Failure
 
-from chatfile.disk import InThread
-from chatfile.receiving import FileReceiver
-from chatfile.receiving.splicing import Splice
-from tests.support.transports import Threads, at_once
+from chatfile.receiving.incoming_file import TailHasher
+from chatfile.receiving.splicing import Splice, SplicingReceiver
+from tests.support.receiving import BEHIND, CONTENT, assert_complete
+from tests.support.transports import Threads
 
-CONTENT = random.Random(3).randbytes(3_000_000)
-BEHIND = b"END\n"
 needs_splice = pytest.mark.skipif(not hasattr(os, "splice"), reason="there is no splice here")
-
-
-class Lender:
-    """A connection that lends its socket; the peer's end is `peer`."""
-
-    def __init__(self, is_plain: bool = True) -> None:
-        self.socket, self.peer = socket.socketpair()
-        self.socket.setblocking(False)
-        self.peer.setblocking(False)
-        self.is_plain = is_plain
-        self.is_lent = False
-        self.is_paused = False
-        self.lent = 0
-
-    def pause(self) -> None:
-        self.is_paused = True
-
-    def resume(self) -> None:
-        self.is_paused = False
-
-    def lend(self) -> socket.socket | None:
-        assert not self.is_lent
-        self.is_lent = self.is_plain
-        self.lent += self.is_lent
-        return self.socket if self.is_plain else None
-
-    def take_back(self) -> None:
-        assert self.is_lent
-        self.is_lent = False
-
-    def read(self, most: int) -> bytes:
-        """What the reactor would read now, if it may."""
-        assert not self.is_lent, "there are never two readers"
-        try:
-            return self.socket.recv(most)
-        except BlockingIOError:
-            return b""
-
-
-class Receiving:
-    """A receiver, the connection that it lends from, and what became of it."""
-
-    def __init__(
-        self,
-        path: Path,
-        in_thread: InThread = at_once,
-        *,
-        is_plain: bool = True,
-        flags: int = os.O_RDWR,
-        hashing: bool = True,
-        size: int = len(CONTENT),
-    ) -> None:
-        self.path = path
-        self.lender = Lender(is_plain)
-        self.descriptor = os.open(path, flags | os.O_CREAT, 0o600)
-        self.hasher = hashlib.sha256()
-        self.progressed = 0
-        self._unsent = CONTENT[:size] + BEHIND
-        self.behind = b""
-        self.receiver = FileReceiver(
-            self.descriptor,
-            size,
-            hasher=self.hasher if hashing else None,
-            in_thread=in_thread,
-            source=self.lender,
-            progress=self._progress,
-        )
-        self.outcome: list[Failure | None] = []
-        self.receiver.done.addBoth(self.outcome.append)
-
-    def _progress(self, count: int) -> None:
-        self.progressed += count
-
-    def send(self, most: int) -> None:
-        """The peer sends as much as there is room for."""
-        try:
-            self._unsent = self._unsent[self.lender.peer.send(self._unsent[:most]) :]
-        except BlockingIOError:
-            pass
-
-    def read(self, most: int = 65_536) -> None:
-        """The reactor's turn."""
-        data = self.lender.read(most)
-        if data:
-            self.behind += self.receiver.take(data) if self.receiver.remaining else data
-
-    def run(self, most: int = 100_000, threads: Threads | None = None) -> None:
-        """Send and read until all has come; no reading while `threads` have something to do."""
-        while self.behind != BEHIND or (threads and threads.waiting):
-            self.send(most)
-            if not (threads and threads.run()):
-                self.read()
-
-    def failed_with(self, number: int) -> bool:
-        (outcome,) = self.outcome
-        return outcome is not None and outcome.value.errno == number
-
-    def close(self) -> None:
-        os.close(self.descriptor)
-        self.lender.socket.close()
-        self.lender.peer.close()
-
-
-def open_descriptors() -> int:
-    return len(os.listdir("/dev/fd"))
-
-
-@pytest.fixture
-def receiving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(Splice, "PATIENCE", 0)
-    made: list[Receiving] = []
-    before: list[int] = []
-
-    def make(*arguments: Any, **named: Any) -> Receiving:
-        before.append(open_descriptors())
-        made.append(Receiving(tmp_path / "a", *arguments, **named))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-    assert not made or open_descriptors() == before[0], "nothing is left open"
-
-
-def assert_complete(one: Receiving, size: int = len(CONTENT)) -> None:
-    assert one.outcome == [None]
-    assert one.path.read_bytes() == CONTENT[:size]
-    assert one.hasher.digest() == hashlib.sha256(CONTENT[:size]).digest()
-    assert (one.progressed, one.receiver.remaining, one.behind) == (size, 0, BEHIND)
 
 
 @pytest.mark.parametrize("is_plain", [True, False])
@@ -167,19 +32,19 @@ def test_what_is_sent_is_what_is_saved(receiving: Any, size: int, most: int, is_
 def test_a_large_file_is_taken_from_the_socket_itself(receiving: Any) -> None:
     one = receiving()
     one.run()
-    assert one.lender.lent > 0
+    assert one.owner.times_detached > 0
 
 
 @needs_splice
-def test_while_the_socket_is_lent_nobody_else_reads(receiving: Any) -> None:
+def test_while_the_socket_is_detached_nobody_else_reads(receiving: Any) -> None:
     threads = Threads()
     one = receiving(threads)
     one.send(100_000)
     one.read(1000)
-    assert one.lender.is_lent
+    assert one.owner.is_detached
     one.send(100_000)
     threads.run()
-    assert one.lender.is_lent, "what came first is written, the rest is not yet read"
+    assert one.owner.is_detached, "what came first is written, the rest is not yet read"
     one.run(threads=threads)
     assert_complete(one)
 
@@ -190,14 +55,14 @@ def test_what_can_not_be_read_back_or_spliced_is_written_by_hand(receiving: Any,
     one = receiving(flags=flags)
     one.run()
     assert_complete(one)
-    assert one.lender.lent == 0
+    assert one.owner.times_detached == 0
 
 
 @needs_splice
 def test_without_a_digest_a_file_need_not_be_readable(receiving: Any) -> None:
     one = receiving(flags=os.O_WRONLY, hashing=False)
     one.run()
-    assert (one.path.read_bytes(), one.lender.lent > 0) == (CONTENT, True)
+    assert (one.path.read_bytes(), one.owner.times_detached > 0) == (CONTENT, True)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, number: int, when: Any) -> None:
@@ -218,7 +83,7 @@ def test_a_socket_that_can_not_be_spliced_is_read_by_hand(receiving: Any, monkey
     one = receiving()
     one.run()
     assert_complete(one)
-    assert one.lender.lent == 1
+    assert one.owner.times_detached == 1
 
 
 @needs_splice
@@ -276,10 +141,10 @@ def test_the_end_of_the_connection_is_left_to_the_reactor(receiving: Any) -> Non
     one = receiving()
     one.send(100_000)
     one.read(1000)
-    one.lender.peer.close()
-    assert not one.lender.is_lent
+    one.owner.peer.close()
+    assert not one.owner.is_detached
     one.read(1_000_000)
-    assert one.lender.socket.recv(1) == b""
+    assert one.owner.socket.recv(1) == b""
     one.receiver.end(Failure(ConnectionResetError()))
     assert isinstance(one.outcome[0], Failure)
     assert one.path.read_bytes() == CONTENT[:100_000]
@@ -295,10 +160,11 @@ def test_the_descriptors_are_not_closed_under_a_thread(receiving: Any, way: str)
     threads.run()
     assert threads.waiting, "a thread reads the socket"
     getattr(one.receiver, way)(Failure(KeyError()))
-    assert (one.outcome, one.lender.is_lent) == ([], True)
+    assert (one.outcome, one.owner.is_detached) == ([], True)
     threads.run_all()
-    assert (isinstance(one.outcome[0], Failure), one.lender.is_lent) == (True, False)
+    assert (isinstance(one.outcome[0], Failure), one.owner.is_detached) == (True, False)
     written = one.path.stat().st_size
+    assert written == 1000, "the call that was about to be made has moved nothing"
     one.run()
     assert one.receiver.remaining == 0
     assert one.path.stat().st_size == written, "what is not wanted any more is not written"
@@ -306,8 +172,8 @@ def test_the_descriptors_are_not_closed_under_a_thread(receiving: Any, way: str)
 
 @needs_splice
 def test_the_file_does_not_run_away_from_its_digest(receiving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FileReceiver, "LEAD", 0)
-    monkeypatch.setattr(FileReceiver, "SLICE", 50_000)
+    monkeypatch.setattr(SplicingReceiver, "LEAD", 0)
+    monkeypatch.setattr(SplicingReceiver, "SLICE", 50_000)
     threads = Threads()
     one = receiving(threads)
     while not one.outcome:
@@ -329,7 +195,7 @@ def test_a_peer_that_is_never_idle_does_not_keep_the_thread(receiving: Any, monk
     one.send(300_000)
     one.read(1000)
     threads.run()
-    assert (threads.run(), one.lender.is_lent, len(threads.waiting)) == (1, True, 1), "it begins anew at once"
+    assert (threads.run(), one.owner.is_detached, len(threads.waiting)) == (1, True, 1), "it begins anew at once"
     monkeypatch.undo()
     one.run(threads=threads)
     assert_complete(one)
@@ -337,7 +203,6 @@ def test_a_peer_that_is_never_idle_does_not_keep_the_thread(receiving: Any, monk
 
 @needs_splice
 def test_a_progress_that_fails_is_told_and_the_connection_stays_in_step(receiving: Any) -> None:
-    one = receiving()
     calls: list[int] = []
 
     def progress(count: int) -> None:
@@ -345,7 +210,7 @@ def test_a_progress_that_fails_is_told_and_the_connection_stays_in_step(receivin
         if len(calls) == 2:
             raise KeyError
 
-    one.receiver._progress = progress
+    one = receiving(progress=progress)
     one.run()
     assert isinstance(one.outcome[0], Failure)
     assert one.receiver.remaining == 0
@@ -354,7 +219,7 @@ def test_a_progress_that_fails_is_told_and_the_connection_stays_in_step(receivin
 @needs_splice
 def test_a_stop_ends_the_call_that_is_under_way(receiving: Any) -> None:
     one = receiving()
-    splice = Splice(one.lender.socket, one.descriptor)
+    splice = Splice(one.owner.socket, one.descriptor)
     one.send(100_000)
     splice.stop()
     assert splice.move(100_000).count == 0
@@ -367,7 +232,7 @@ def test_a_small_file_is_not_worth_it(receiving: Any) -> None:
     one = receiving(size=200_000)
     one.run()
     assert_complete(one, 200_000)
-    assert one.lender.lent == 0
+    assert one.owner.times_detached == 0
 
 
 @needs_splice
@@ -381,6 +246,52 @@ def test_after_an_end_nothing_more_is_hashed_or_moved(receiving: Any) -> None:
     threads.run()
     assert (threads.waiting, len(one.outcome)) == ([], 1)
     assert one.hasher.digest() == hashlib.sha256(CONTENT[:1000]).digest()
+
+
+@needs_splice
+def test_a_digest_that_is_behind_follows_no_further_than_the_end(
+    receiving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TailHasher, "SLICE", 50_000)
+    threads = Threads()
+    one = receiving(threads)
+    one.send(100_000)
+    one.read(1000)
+    threads.run()
+    threads.run()
+    assert len(threads.waiting) == 1, "a slice is being hashed, and more waits for that"
+    one.receiver.drop(Failure(KeyError()))
+    threads.run_all()
+    assert one.hasher.digest() == hashlib.sha256(CONTENT[:51_000]).digest()
+
+
+@needs_splice
+def test_what_is_written_by_hand_behind_an_end_is_not_hashed(receiving: Any) -> None:
+    threads = Threads()
+    one = receiving(threads)
+    one.send(100_000)
+    one.read(1000)
+    threads.run_all()
+    one.send(500)
+    one.read(500)
+    assert len(threads.waiting) == 1, "they are being written"
+    one.receiver.end(Failure(KeyError()))
+    threads.run()
+    assert (threads.waiting, len(one.outcome)) == ([], 1)
+    assert one.path.read_bytes() == CONTENT[:100_500]
+
+
+def test_the_first_failure_is_the_one_that_is_told(receiving: Any) -> None:
+    threads = Threads()
+    one = receiving(threads)
+    one.send(1000)
+    one.read()
+    one.receiver.drop(Failure(KeyError()))
+    one.receiver.end(Failure(ValueError()))
+    threads.run_all()
+    (outcome,) = one.outcome
+    assert outcome is not None
+    assert outcome.check(KeyError)
 
 
 @needs_splice
@@ -401,3 +312,15 @@ def test_a_pipe_that_can_not_be_larger_and_writes_that_are_short_do(
     failing(monkeypatch, "splice", errno.EINVAL, lambda _, to, __: os.path.samestat(os.fstat(to), target))
     one.run()
     assert_complete(one)
+
+
+@needs_splice
+def test_a_socket_that_could_not_be_had_is_asked_for_again(receiving: Any) -> None:
+    one = receiving(is_plain=False)
+    for _ in range(3):
+        one.send(1000)
+        one.read(1000)
+    one.owner.is_plain = True
+    one.run()
+    assert_complete(one)
+    assert one.owner.times_detached > 0

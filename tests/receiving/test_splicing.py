@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from chatfile.receiving.splicing import Moved, Splice, Why
+from chatfile.receiving.splicing import Splice, SpliceResult, SpliceStatus
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "splice"), reason="there is no splice here")
-Splicing = Callable[[Callable[[socket.socket], object]], tuple[Moved, int]]
+Splicing = Callable[[Callable[[socket.socket], object]], tuple[SpliceResult, int]]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def splicing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Splicing]:
         calls += 1
         return really(source, target, most)
 
-    def splicing(peer_does: Callable[[socket.socket], object]) -> tuple[Moved, int]:
+    def splicing(peer_does: Callable[[socket.socket], object]) -> tuple[SpliceResult, int]:
         with socket.create_server(("127.0.0.1", 0)) as server:
             peer = stack.enter_context(socket.create_connection(server.getsockname()))
             ours = stack.enter_context(server.accept()[0])
@@ -52,7 +52,7 @@ def test_an_urgent_byte_does_not_keep_a_thread_spinning(splicing: Splicing, befo
         peer.send(b"behind")  # or the socket would not count as readable
 
     moved, calls = splicing(send)
-    assert moved == Moved(len(before), Why.IDLE)
+    assert moved == SpliceResult(len(before), SpliceStatus.IDLE)
     assert calls <= 5
 
 
@@ -63,7 +63,7 @@ def test_a_peer_that_is_gone_does_not_keep_a_thread_spinning(splicing: Splicing,
         peer.close()
 
     moved, calls = splicing(send_and_go)
-    assert moved == Moved(len(before), Why.CLOSED)
+    assert moved == SpliceResult(len(before), SpliceStatus.CLOSED)
     assert calls <= 5
 
 
@@ -74,7 +74,7 @@ def test_a_peer_that_can_not_be_waited_for_is_left_to_the_reactor(
         raise OSError(errno.ENOMEM, "made to fail")
 
     monkeypatch.setattr(select, "poll", lambda: SimpleNamespace(register=lambda *_: None, poll=refuse))
-    assert splicing(lambda _: None) == (Moved(0, Why.IDLE), 1)
+    assert splicing(lambda _: None) == (SpliceResult(0, SpliceStatus.IDLE), 1)
 
 
 def test_only_regular_files_are_spliced_into() -> None:

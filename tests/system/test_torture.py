@@ -21,14 +21,14 @@ from twisted.python.failure import Failure
 from chatfile import digests, downloads, errors, fdio, repository
 from chatfile.downloads import Download, download
 from chatfile.partfile import names, opening, part
-from chatfile.receiving import following, receiver, splicing
+from chatfile.receiving import incoming_file, splicing
 from chatfile.sending import copying, sender, zerocopy
 from tests.support.joined import InMemory, Joined, OverTcp
 from tests.support.serving import OLD
 from tests.support.torture import NOTHING, SHORT, Fault, Seam, done_but_refused, refused
 
 PARTFILE = (part, opening, names)
-TRANSFER = (digests, sender, copying, zerocopy, receiver, following, splicing, fdio)
+TRANSFER = (digests, sender, copying, zerocopy, incoming_file, splicing, fdio)
 PIECE = 32 * 1024
 SMALLER = [
     (copying.CopyingSender, "PIECE", 2 * PIECE),
@@ -36,9 +36,9 @@ SMALLER = [
     (zerocopy.ZeroCopySender, "PIECE", PIECE),
     (digests.Digests, "CHUNK", 2 * PIECE),
     (digests.Digests, "MIN_AGE", math.inf),
-    (receiver.FileReceiver, "SLICE", 4 * PIECE),
-    (following.FollowingDigest, "SLICE", 4 * PIECE),
-    (following.FollowingDigest, "CHUNK", PIECE),
+    (splicing.SplicingReceiver, "SLICE", 4 * PIECE),
+    (incoming_file.TailHasher, "SLICE", 4 * PIECE),
+    (incoming_file.TailHasher, "CHUNK", PIECE),
     (splicing.Splice, "PIECE", PIECE),
     (splicing.Splice, "PATIENCE", 0),
 ]
