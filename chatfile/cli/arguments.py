@@ -11,10 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from chatfile import errors, tls, wire
+from chatfile import errors, program_and_version, tls, wire
 from chatfile.cli.intermixed import options_first
 from chatfile.downloads import check_name
-from chatfile.version import program_and_version
 
 DEFAULT_SERVER = "127.0.0.1"
 DEFAULT_PORT = 5000

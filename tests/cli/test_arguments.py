@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from chatfile import program_and_version
 from chatfile.cli.arguments import endpoint_description, parse_arguments
-from chatfile.version import program_and_version
 
 
 @pytest.mark.parametrize(
