@@ -9,25 +9,25 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
-from chatfile import wire
-from chatfile.cli.prompt.commands import Command
-from chatfile.cli.prompt.transfers import Transfer
+from chatfile.cli.commands import LeaveServer
+from chatfile.cli.get import FileQueue
+from chatfile.cli.prompt.commands import PromptCommand
 
 
 class Job:
     """A line and what it asks for."""
 
-    def __init__(self, line: str, command: Command) -> None:
+    def __init__(self, line: str, command: PromptCommand) -> None:
         """Not begun."""
         self.line = line
         self.command = command
-        self.transfer: Transfer | None = None
-        """What it fetches, once that is known."""
+        self.queue: FileQueue | None = None
+        """The files that it fetches, once they are known."""
 
     @property
     def is_last(self) -> bool:
         """Whether nothing can come behind it."""
-        return isinstance(self.command, wire.Exit)
+        return isinstance(self.command, LeaveServer)
 
 
 class Jobs:
@@ -52,11 +52,6 @@ class Jobs:
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
         return self.current is None
-
-    @property
-    def transfer(self) -> Transfer | None:
-        """The download that is under way."""
-        return self.current.transfer if self.current is not None else None
 
     @property
     def are_ending(self) -> bool:

@@ -11,10 +11,10 @@ from chatfile.cli.prompt.showing import counted
 
 def described(job: Job) -> str:
     """As the end of a question whether to stop it."""
-    transfer = job.transfer
-    if transfer is None or transfer.count > 1 or not transfer.left:
+    queue = job.queue
+    if queue is None or len(queue.rows) > 1 or not queue.left:
         return f'"{wire.printable(job.line)}"?'
-    return f'the download of "{wire.printable(transfer.name)}"? What came is kept.'
+    return f'the download of "{wire.printable(queue.name)}"? What came is kept.'
 
 
 def what_waits(waiting: Sequence[Job]) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from prompt_toolkit.application import get_app_session
@@ -16,14 +17,16 @@ from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from chatfile import errors, wire
+from chatfile import disk, errors, wire
+from chatfile.cli.commands import GetFiles, SendMessage, ShowServerHelp
+from chatfile.cli.connecting import Reconnect
+from chatfile.cli.executor import Executor
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import is_free
 from chatfile.cli.progress import is_dumb
 from chatfile.cli.prompt.above import streams_above
-from chatfile.cli.prompt.carrying import Carrier, is_lost
-from chatfile.cli.prompt.commands import parse
+from chatfile.cli.prompt.commands import ChangeFolder, RunShell, ShowFolder, ShowPromptHelp, ShowRaw, mistaken, parse
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.connection import Connection
 from chatfile.cli.prompt.history import kept_history
@@ -34,8 +37,8 @@ from chatfile.cli.prompt.reading import Reader
 from chatfile.cli.prompt.showing import HumanView
 from chatfile.cli.prompt.telling import described, what_is_dropped, what_waits
 from chatfile.cli.prompt.toolbar import toolbar
-from chatfile.cli.session import Reconnect, Session, leave
 from chatfile.cli.tables import cut
+from chatfile.cli.views import View
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
@@ -48,41 +51,41 @@ class Left(Exception):
     """`exit` was carried out."""
 
 
-class Conversation:
+class PromptApp:
     """Between a person at a terminal and a server, over as many connections as it takes."""
 
     def __init__(
         self,
-        session: Session,
-        arguments: argparse.Namespace,
+        executor: Executor,
         reactor: Any,
         interrupts: Interrupts,
         reconnect: Reconnect,
     ) -> None:
-        """`session` is connected, and the reactor asyncio's."""
-        self._session = session
+        """Begin with a connected `executor`; the reactor is asyncio's."""
+        self._executor = executor
         self._clock: IReactorTime = reactor
         self._interrupts = interrupts
         self._output = get_app_session().output
         self._terminal = sys.stdout
         self._is_dumb = is_dumb()
-        self._server = wire.printable(cut(arguments.server, _LONGEST_SERVER))
-        if not arguments.json:
-            session.view = HumanView(
-                quiet=arguments.quiet,
-                me=lambda: session.client.name,
+        self._server = wire.printable(cut(executor.config.server, _LONGEST_SERVER))
+        if not executor.config.as_json:
+            executor.view = HumanView(
+                quiet=executor.config.is_quiet,
+                me=lambda: executor.client.name,
                 width=lambda: self._output.get_size().columns,
                 is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
             )
-        self._carrier = Carrier(session, arguments, self._clock.seconds, self._replace_connection)
-        completions = Completions(lambda: self._carrier.files, self._refresh_listing, self._carrier.when_listed)
+        executor.is_prompt = True
+        executor.replace = self._replace_connection
+        completions = Completions(lambda: executor.files, self._refresh_listing, executor.when_listed)
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
         self._jobs = Jobs(self._carry_out, self._reader.interject)
         self._asked_about: Job | None = None
         self._settling: Deferred[None] | None = None
-        self._connection = Connection(session, self._clock, reconnect, self._reader.obedient, self._lost)
+        self._connection = Connection(executor, self._clock, reconnect, self._reader.obedient, self._lost)
 
     async def run(self) -> ExitCode:
         """Until the person leaves; the result is the exit code."""
@@ -91,9 +94,9 @@ class Conversation:
         self._interrupts.handle = self._signalled
         with nullcontext() if self._is_dumb else streams_above(self._output) as above:
             tab = "" if self._is_dumb else " Tab completes,"
-            self._session.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
+            self._executor.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
             self._connection.watch()
-            self._carrier.refresh()
+            self._executor.refresh()
             redrawing.start(_REDRAW)
             try:
                 with self._reader.silent():
@@ -108,7 +111,7 @@ class Conversation:
             try:
                 if self._is_dumb:
                     await self._settled()  # such a terminal can't show a prompt and output at once
-                typed = await self._reader.line(wire.printable(self._session.client.name), self._server)
+                typed = await self._reader.line(wire.printable(self._executor.client.name), self._server)
                 await self._take(typed)
                 code = None
             except (Interrupted, EOFError, Left, errors.ChatFileError) as event:
@@ -143,7 +146,7 @@ class Conversation:
         waiting = min(len(lines), len(self._jobs.waiting))
         if self._jobs.current is not None and waiting and not self._is_dumb:
             first = f'"{wire.printable(lines[-1])}" waits' if waiting == 1 else f"{waiting} lines wait"
-            self._session.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
+            self._executor.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
 
     def _add(self, line: str, *, is_alone: bool) -> bool:
         """Whether it will be carried out."""
@@ -151,11 +154,11 @@ class Conversation:
             command = parse(line)
         except errors.ChatFileError as error:
             if not is_alone:
-                self._session.view.note(f'"{wire.printable(cut(line, _LONGEST_SERVER))}" is not carried out:')
-            self._session.view.error(error)
+                self._executor.view.note(f'"{wire.printable(cut(line, _LONGEST_SERVER))}" is not carried out:')
+            self._executor.view.error(error)
             return False
         if self._jobs.are_ending:
-            self._session.view.note(f'"{wire.printable(line)}" is not carried out: "exit" was typed before it.')
+            self._executor.view.note(f'"{wire.printable(line)}" is not carried out: "exit" was typed before it.')
             return False
         self._jobs.add(Job(line, command))
         return True
@@ -176,38 +179,78 @@ class Conversation:
         if job.is_last:
             self._connection.expect_end()
         try:
-            await self._carrier.perform(job)
+            await self._perform(job)
         except errors.ChatFileError as error:
-            if is_lost(self._session.client, error) and not job.is_last:
+            if self._executor.is_lost(error) and not job.is_last:
                 self._interrupted_by_server(job)
             else:
-                self._session.view.error(error)
+                self._executor.view.error(error)
         if self._asked_about is job:
             self._reader.withdraw()
         if job.is_last:
             self._jobs.hold()
             self._reader.interject(Left())
 
+    async def _perform(self, job: Job) -> None:
+        """Carry it out. Raises a `ChatFileError` where that fails."""
+        executor = self._executor
+        match job.command:
+            case GetFiles() as command:
+                job.queue = job.queue or await executor.queue(command)
+                await job.queue.run()
+            case ShowRaw(command):
+                raw = View(as_json=executor.config.as_json, quiet=executor.config.is_quiet)
+                await Executor(executor.client, executor.config, raw).execute(command)
+            case ShowPromptHelp() if isinstance(executor.view, HumanView):
+                executor.view.prompt_help()
+            case ShowPromptHelp():
+                await executor.execute(ShowServerHelp())
+            case ChangeFolder(folder):
+                executor.config = replace(executor.config, downloads=_existing(os.path.expanduser(folder)))
+            case ShowFolder():
+                executor.view.lines([os.path.abspath(executor.config.downloads)])
+            case RunShell(command):
+                await self._run_shell(command)
+            case SendMessage(text) as message:
+                await executor.execute(message)
+                if hint := mistaken(text):
+                    executor.view.note(f"Sent as a message; {wire.printable(hint)}.")
+            case command:
+                await executor.execute(command)
+
+    async def _run_shell(self, command: str) -> None:
+        """Show what a shell says to `command`, which has no input: the keys are those of the prompt."""
+        process = subprocess.Popen(  # noqa: S602 -- the user's own words, meant for a shell
+            command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        try:
+            output, _ = await disk.in_thread(process.communicate)
+        finally:
+            process.kill()  # where nobody waits for it any more; else it has ended
+        self._executor.view.lines(output.decode(errors="replace").splitlines())
+        if process.returncode:
+            self._executor.view.note(f"The command ended with {process.returncode}.")
+
     def _interrupted_by_server(self, job: Job) -> None:
         """Why it went is told when that is asked about."""
-        if job.transfer is not None:
+        if job.queue is not None:
             self._jobs.keep(job)
         else:
             self._jobs.hold()
-            self._session.view.note(f'There is no answer to "{wire.printable(job.line)}".')
-        self._session.client.abort()
+            self._executor.view.note(f'There is no answer to "{wire.printable(job.line)}".')
+        self._executor.client.abort()
 
     def _refresh_listing(self) -> None:
         if self._jobs.is_idle:
-            self._carrier.refresh()
+            self._executor.refresh()
 
     def _toolbar(self) -> str | None:
         job, waiting = self._jobs.current, len(self._jobs.waiting)
         if job is None:
             return None
         width = self._output.get_size().columns
-        if job.transfer is not None and job.transfer.left:
-            return toolbar(job.transfer.progress(), waiting, width)
+        if job.queue is not None and self._executor.progress.current is not None:
+            return toolbar(self._executor.progress, waiting, width)
         return cut(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
@@ -248,17 +291,17 @@ class Conversation:
     async def _stop(self) -> None:
         """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
         await self._jobs.stop()
-        if self._session.client.is_waiting or self._connection.is_given_up:
+        if self._executor.client.is_waiting or self._connection.is_given_up:
             await self._connect(self._connection.replace)
-        self._session.view.note("Stopped.")
-        if self._session.client.is_receiving:  # or it is asked what to do, and they wait for that
+        self._executor.view.note("Stopped.")
+        if self._executor.client.is_receiving:  # or it is asked what to do, and they wait for that
             self._jobs.go_on()
 
     async def _leave(self) -> ExitCode | None:
         job = self._jobs.current
         try:
             is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
-            if is_wanted is None and not self._session.client.is_receiving:
+            if is_wanted is None and not self._executor.client.is_receiving:
                 return None  # the connection has gone, which is told of first
             if is_wanted is None:
                 return await self._leave()  # there may be another one under way
@@ -271,12 +314,12 @@ class Conversation:
         self._connection.expect_end()
         await self._jobs.stop()
         self._note(what_is_dropped(self._jobs.waiting))
-        if not self._session.client.is_receiving:
+        if not self._executor.client.is_receiving:
             return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
-        self._interrupts.handle = self._session.client.abort  # the server may have nothing to say any more
+        self._interrupts.handle = self._executor.client.abort  # the server may have nothing to say any more
         with self._reader.obedient():
-            code = await leave(self._session)
-        self._session.view.goodbye()
+            code = await self._executor.leave()
+        self._executor.view.goodbye()
         return code
 
     # --- the connection ---
@@ -285,7 +328,7 @@ class Conversation:
         await self._jobs.idle()
         code = exit_code(why)
         while True:
-            self._session.view.error(why)
+            self._executor.view.error(why)
             self._note(what_waits(self._jobs.waiting))
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
@@ -296,7 +339,7 @@ class Conversation:
             except errors.ChatFileError as error:
                 why = error
             else:
-                self._session.view.note("Connected.")
+                self._executor.view.note("Connected.")
                 self._jobs.go_on()
                 return None
 
@@ -310,12 +353,19 @@ class Conversation:
 
     async def _connect(self, connect: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
         await connect()
-        self._carrier.refresh()  # for Tab
+        self._executor.refresh()  # for Tab
 
     def _note(self, text: str | None) -> None:
         if text is not None:
-            self._session.view.note(text)
+            self._executor.view.note(text)
 
     def _lost(self, why: errors.ChatFileError) -> None:
         self._jobs.hold()
         self._reader.interject(why)
+
+
+def _existing(folder: str) -> str:
+    """Return `folder` if it is one. Raises `LocalFileError`."""
+    if not os.path.isdir(folder):
+        raise errors.LocalFileError(path=folder, why="there is no such folder")
+    return folder
