@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from chatfile.cli.commands import SendMessage
 from chatfile.cli.gauges import Gauge, Overall
 from chatfile.cli.progress import Progress
-from chatfile.cli.prompt.jobs import Job, Jobs
+from chatfile.cli.prompt.executor import Job, JobQueue
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.downloads import Stage, Step
 from tests.support.talking import result_of
@@ -28,7 +28,7 @@ class Work:
         self.ends: list[Deferred[None]] = []
         self.faults: list[BaseException] = []
         self.takes_time = True
-        self.jobs = Jobs(self._carry_out, self.faults.append)
+        self.jobs = JobQueue(self._carry_out, self.faults.append)
 
     async def _carry_out(self, job: Job) -> None:
         self.begun.append(job.line)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 from prompt_toolkit.application import get_app_session
@@ -17,8 +15,7 @@ from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from chatfile import disk, errors, wire
-from chatfile.cli.commands import GetFiles, SendMessage, ShowServerHelp
+from chatfile import errors, wire
 from chatfile.cli.connecting import Reconnect
 from chatfile.cli.executor import Executor
 from chatfile.cli.exits import ExitCode, exit_code
@@ -26,19 +23,17 @@ from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import is_free
 from chatfile.cli.progress import is_dumb
 from chatfile.cli.prompt.above import streams_above
-from chatfile.cli.prompt.commands import ChangeFolder, RunShell, ShowFolder, ShowPromptHelp, ShowRaw, mistaken, parse
+from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.connection import Connection
+from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
 from chatfile.cli.prompt.history import kept_history
-from chatfile.cli.prompt.jobs import Job, Jobs
 from chatfile.cli.prompt.keyboard import Interrupted
 from chatfile.cli.prompt.plain import PlainReader
 from chatfile.cli.prompt.reading import Reader
-from chatfile.cli.prompt.showing import HumanView
-from chatfile.cli.prompt.telling import described, what_is_dropped, what_waits
+from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.tables import cut
-from chatfile.cli.views import View
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
@@ -76,13 +71,14 @@ class PromptApp:
                 width=lambda: self._output.get_size().columns,
                 is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
             )
+        self._performer = PromptPerformer(executor)
         executor.is_prompt = True
         executor.replace = self._replace_connection
         completions = Completions(lambda: executor.files, self._refresh_listing, executor.when_listed)
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
-        self._jobs = Jobs(self._carry_out, self._reader.interject)
+        self._jobs = JobQueue(self._carry_out, self._reader.interject)
         self._asked_about: Job | None = None
         self._settling: Deferred[None] | None = None
         self._connection = Connection(executor, self._clock, reconnect, self._reader.obedient, self._lost)
@@ -160,7 +156,10 @@ class PromptApp:
         if self._jobs.are_ending:
             self._executor.view.note(f'"{wire.printable(line)}" is not carried out: "exit" was typed before it.')
             return False
-        self._jobs.add(Job(line, command))
+        job = Job(line, command)
+        if self._jobs.is_downloading and self._performer.answer_beside(job, self._jobs.add):
+            return False
+        self._jobs.add(job)
         return True
 
     async def _settled(self, longest: float | None = None) -> None:
@@ -179,7 +178,7 @@ class PromptApp:
         if job.is_last:
             self._connection.expect_end()
         try:
-            await self._perform(job)
+            await self._performer.perform(job)
         except errors.ChatFileError as error:
             if self._executor.is_lost(error) and not job.is_last:
                 self._interrupted_by_server(job)
@@ -190,46 +189,6 @@ class PromptApp:
         if job.is_last:
             self._jobs.hold()
             self._reader.interject(Left())
-
-    async def _perform(self, job: Job) -> None:
-        """Carry it out. Raises a `ChatFileError` where that fails."""
-        executor = self._executor
-        match job.command:
-            case GetFiles() as command:
-                job.queue = job.queue or await executor.queue(command)
-                await job.queue.run()
-            case ShowRaw(command):
-                raw = View(as_json=executor.config.as_json, quiet=executor.config.is_quiet)
-                await Executor(executor.client, executor.config, raw).execute(command)
-            case ShowPromptHelp() if isinstance(executor.view, HumanView):
-                executor.view.prompt_help()
-            case ShowPromptHelp():
-                await executor.execute(ShowServerHelp())
-            case ChangeFolder(folder):
-                executor.config = replace(executor.config, downloads=_existing(os.path.expanduser(folder)))
-            case ShowFolder():
-                executor.view.lines([os.path.abspath(executor.config.downloads)])
-            case RunShell(command):
-                await self._run_shell(command)
-            case SendMessage(text) as message:
-                await executor.execute(message)
-                if hint := mistaken(text):
-                    executor.view.note(f"Sent as a message; {wire.printable(hint)}.")
-            case command:
-                await executor.execute(command)
-
-    async def _run_shell(self, command: str) -> None:
-        """Show what a shell says to `command`, which has no input: the keys are those of the prompt."""
-        process = subprocess.Popen(  # noqa: S602 -- the user's own words, meant for a shell
-            command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        try:
-            output, _ = await disk.in_thread(process.communicate)
-        finally:
-            process.kill()  # where nobody waits for it any more; else it has ended
-        self._executor.view.lines(output.decode(errors="replace").splitlines())
-        if process.returncode:
-            self._executor.view.note(f"The command ended with {process.returncode}.")
 
     def _interrupted_by_server(self, job: Job) -> None:
         """Why it went is told when that is asked about."""
@@ -284,7 +243,7 @@ class PromptApp:
         """Yes or no; None where it is done before there was an answer."""
         self._asked_about = job
         try:
-            return await self._reader.ask(f"{what_to_do} {described(job)}", otherwise=False)
+            return await self._reader.ask(f"{what_to_do} {_described(job)}", otherwise=False)
         finally:
             self._asked_about = None
 
@@ -313,7 +272,7 @@ class PromptApp:
             pass  # the second Ctrl-D
         self._connection.expect_end()
         await self._jobs.stop()
-        self._note(what_is_dropped(self._jobs.waiting))
+        self._note(_what_is_dropped(self._jobs.waiting))
         if not self._executor.client.is_receiving:
             return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
         self._interrupts.handle = self._executor.client.abort  # the server may have nothing to say any more
@@ -329,7 +288,7 @@ class PromptApp:
         code = exit_code(why)
         while True:
             self._executor.view.error(why)
-            self._note(what_waits(self._jobs.waiting))
+            self._note(_what_waits(self._jobs.waiting))
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
                     return code
@@ -364,8 +323,26 @@ class PromptApp:
         self._reader.interject(why)
 
 
-def _existing(folder: str) -> str:
-    """Return `folder` if it is one. Raises `LocalFileError`."""
-    if not os.path.isdir(folder):
-        raise errors.LocalFileError(path=folder, why="there is no such folder")
-    return folder
+# --- in words, what is under way and what waits ---
+
+
+def _described(job: Job) -> str:
+    """As the end of a question whether to stop it."""
+    queue = job.queue
+    if queue is None or len(queue.rows) > 1 or not queue.left:
+        return f'"{wire.printable(job.line)}"?'
+    return f'the download of "{wire.printable(queue.name)}"? What came is kept.'
+
+
+def _what_waits(waiting: Sequence[Job]) -> str | None:
+    """For another connection, if anything does."""
+    if not waiting:
+        return None
+    more = f" and {counted(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
+    return f'"{wire.printable(waiting[0].line)}"{more} for the next connection.'
+
+
+def _what_is_dropped(waiting: Sequence[Job]) -> str | None:
+    """By leaving, if anything is."""
+    dropped = [job for job in waiting if not job.is_last]
+    return f"Not carried out: {counted(len(dropped), 'line')} that waited." if dropped else None
