@@ -53,8 +53,6 @@ def _window_width() -> int:
 class View:
     """Results on standard output, everything else on standard error. All text is given raw and escaped here."""
 
-    _how_to_show_everyone = '"status --all" shows everyone'
-
     def __init__(
         self,
         *,
@@ -142,7 +140,7 @@ class View:
             return
         shown = rows if everyone else _latest(rows)
         more = len(rows) - len(shown)
-        below = [f"{pluralize(more, 'client')} more left before; {self._how_to_show_everyone}."] if more else []
+        below = [f'{pluralize(more, "client")} more left before; "status --all" shows everyone.'] if more else []
         self._tables(shown, lambda some: clients_table(some, me, time.time(), self._width()), *below)
 
     def files(self, rows: Sequence[wire.FileRow], *, sort: str | None = None) -> None:
@@ -168,6 +166,11 @@ class View:
     def script(self, text: str) -> None:
         """Show what a shell is to read."""
         self._show({}, text.rstrip("\n"))
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Show lines of text from here."""
+        for line in lines:
+            self._show({"text": line}, self._shown(line))
 
     def digest(self, digest: wire.Digest) -> None:
         """Show it as `sha256sum` writes it, so that it can check it."""
@@ -269,8 +272,6 @@ class View:
 
 class PromptView(View):
     """What is shown at the prompt: tables, and errors as sentences that tell what to type there."""
-
-    _how_to_show_everyone = '"!status" shows everyone'
 
     def __init__(self, *, quiet: bool, width: Callable[[], int]) -> None:
         """See `View`. What goes elsewhere than to a terminal is never coloured."""

@@ -13,9 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from chatfile import wire
+from chatfile.cli.connecting import BREAKS, Reconnect
+from chatfile.cli.executor import Executor
 from chatfile.cli.format import Column, format_duration, format_rate, format_size, table
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.session import BREAKS, Reconnect, Session
 from chatfile.cli.view import View
 from chatfile.client import ChatFileClient
 
@@ -167,7 +168,7 @@ class WatchTable:
 
 
 async def watch(
-    session: Session,
+    executor: Executor,
     clock: IReactorTime,
     interrupts: Interrupts,
     shown: WatchView,
@@ -176,7 +177,7 @@ async def watch(
     how_to_stop: str = "Ctrl-C",
 ) -> None:
     """Look every `interval` seconds, until the user interrupts. Raises a `ChatFileError` where the server is gone."""
-    watching: Deferred[None] = Deferred.fromCoroutine(_watch(session, clock, shown, interval, reconnect, how_to_stop))
+    watching: Deferred[None] = Deferred.fromCoroutine(_watch(executor, clock, shown, interval, reconnect, how_to_stop))
     handle, interrupts.handle = interrupts.handle, watching.cancel
     try:
         await watching
@@ -188,18 +189,18 @@ async def watch(
 
 
 async def _watch(
-    session: Session, clock: IReactorTime, shown: WatchView, interval: float, reconnect: Reconnect, how_to_stop: str
+    executor: Executor, clock: IReactorTime, shown: WatchView, interval: float, reconnect: Reconnect, how_to_stop: str
 ) -> None:
     while True:
-        session.view.note(f"Watching as {session.client.name} (uses one seat). {how_to_stop} stops.")
+        executor.view.note(f"Watching as {executor.client.name} (uses one seat). {how_to_stop} stops.")
         try:
-            await _watch_one(session.client, clock, shown, interval)
+            await _watch_one(executor.client, clock, shown, interval)
         except BREAKS as error:
             shown.leave()
-            session.view.note(f"{error} Connecting again.")
-        session.client.abort()
+            executor.view.note(f"{error} Connecting again.")
+        executor.client.abort()
         await deferLater(clock, _PAUSE)
-        session.client = await reconnect()
+        executor.client = await reconnect()
 
 
 async def _watch_one(client: ChatFileClient, clock: IReactorTime, shown: WatchView, interval: float) -> None:

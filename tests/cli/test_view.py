@@ -54,8 +54,6 @@ def test_who_is_not_shown_is_told_with_what_shows_them(capsys: pytest.CaptureFix
     rows = [here(number, number) for number in range(11)]
     tables().clients(rows)
     assert capsys.readouterr().out.endswith('\n1 client more left before; "status --all" shows everyone.\n')
-    PromptView(quiet=False, width=lambda: 80).clients(rows)
-    assert capsys.readouterr().out.endswith('\n1 client more left before; "!status" shows everyone.\n')
 
 
 FILES = [wire.FileRow(5, 30, "data-10"), wire.FileRow(7, 10, "data-2"), wire.FileRow(5, 20, "data-1")]

@@ -7,6 +7,7 @@ from prompt_toolkit.utils import get_cwidth
 from chatfile import wire
 from chatfile.cli.format import format_duration, format_rate, format_size, percentage, truncate
 from chatfile.cli.meter import TotalMeter, TransferMeter
+from chatfile.cli.progress import Progress
 from chatfile.downloads import Step
 
 _GAP = "  "
@@ -16,10 +17,25 @@ _LONGEST = 100 * 3600
 """Seconds left, above which it is no forecast."""
 
 
-def toolbar(meter: TransferMeter, total: TotalMeter, waiting: int, width: int) -> str:
+class Unseen:
+    """A display that draws nothing itself: the prompt does."""
+
+    interval = 0.25
+
+    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
+        """See `Display`."""
+
+    def clear(self) -> None:
+        """See `Display`."""
+
+
+def toolbar(progress: Progress, waiting: int, width: int) -> str:
     """Return name and progress, and how many lines wait behind it, as much of it as fits."""
+    meter = progress.current
+    if meter is None:
+        return ""
     name = wire.printable(meter.name)
-    parts = [(weight, text) for weight, text in _parts(meter, total, waiting) if text]
+    parts = [(weight, text) for weight, text in _parts(meter, progress.total, waiting) if text]
     room = min(get_cwidth(name), _SHORTEST_NAME)
     while parts and room + _columns(parts) > width:
         parts.remove(max(parts))
@@ -30,14 +46,15 @@ def _columns(parts: list[tuple[int, str]]) -> int:
     return sum(len(_GAP) + get_cwidth(text) for _, text in parts)
 
 
-def _parts(meter: TransferMeter, total: TotalMeter, waiting: int) -> list[tuple[int, str]]:
+def _parts(meter: TransferMeter, total: TotalMeter | None, waiting: int) -> list[tuple[int, str]]:
     """Return what there is to tell, each with a weight: the heaviest goes first where there is no room."""
-    is_moving, rate = meter.step is Step.RECEIVING, meter.rate
+    step, rate = meter.step or Step.CHECKING, meter.rate
+    is_moving = step is Step.RECEIVING
     percent = f"{percentage(meter.at, meter.size)} %"
     resumed = f"resumed at {percentage(meter.resumed_from, meter.size)} %"
     return [
-        (0, "" if is_moving else "checking" if meter.step is None else meter.step.value),
-        (0, percent if is_moving or (meter.at and meter.step is not Step.VERIFYING) else ""),
+        (0, "" if is_moving else step.value),
+        (0, percent if is_moving or (meter.at and step is not Step.VERIFYING) else ""),
         (4, f"{format_size(meter.at)} of {format_size(meter.size)}" if is_moving else ""),
         (2, format_rate(rate) if is_moving and rate is not None else ""),
         (1, _left(meter) if is_moving else ""),
@@ -55,8 +72,8 @@ def _left(meter: TransferMeter) -> str:
     return f"{format_duration(seconds)} left" if seconds < _LONGEST else "hardly moving"
 
 
-def _of_all(total: TotalMeter) -> str:
-    if total.files == 1:
+def _of_all(total: TotalMeter | None) -> str:
+    if total is None:
         return ""
     share = f", {percentage(total.at, total.size)} % of all" if total.size and total.is_exact else ""
     return f"file {total.done + 1} of {total.files}{share}"
