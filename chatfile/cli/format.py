@@ -76,6 +76,7 @@ def natural_order(name: str) -> tuple[object, ...]:
     """Return what names are sorted by so that people find them: data-2 before data-10, whatever the case."""
     parts = re.split("([0-9]+)", name.casefold())
     for at in range(1, len(parts), 2):
+        parts[at - 1] += "0"  # what stands in place of a number comes before or behind it as before or behind a digit
         parts[at] = parts[at].lstrip("0")
     return (*((len(part), part) if at % 2 else part for at, part in enumerate(parts)), name)
 

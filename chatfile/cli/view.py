@@ -140,7 +140,7 @@ class View:
             return
         shown = rows if everyone else _latest(rows)
         more = len(rows) - len(shown)
-        below = [f'{pluralize(more, "client")} more left before; "status --all" shows everyone.'] if more else []
+        below = [f"{more} more left earlier: status --all"] if more else []
         self._tables(shown, lambda some: clients_table(some, me, time.time(), self._width()), *below)
 
     def files(self, rows: Sequence[wire.FileRow], *, sort: str | None = None) -> None:

@@ -117,9 +117,21 @@ def test_the_table_of_clients_says_who_you_are() -> None:
 
 
 def test_names_are_in_the_order_of_people() -> None:
-    names = ["data-10", "Data-2", "data-2", "data", "data-010", "1", "01", "é", "x" * 9 + "9" * 5000]
+    names = [
+        "big2.iso",
+        "big.iso",
+        "data-10",
+        "Data-2",
+        "data-2",
+        "data",
+        "data-010",
+        "1",
+        "01",
+        "é",
+        "x" * 9 + "9" * 5000,
+    ]
     assert sorted(names, key=natural_order) == [
-        "01", "1", "data", "Data-2", "data-2", "data-010", "data-10", "x" * 9 + "9" * 5000, "é",
+        "01", "1", "big.iso", "big2.iso", "data", "Data-2", "data-2", "data-010", "data-10", "x" * 9 + "9" * 5000, "é",
     ]  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
         ("list --sort size", r"data-2\r\n.*data-10\r\n.*\\u202eliv\r\n"),
         (
             "status",
-            r'NAME +ADDRESS .*(\r\nClient.*){11}\(you\).*\r\n\d+ clients? more left before; "status --all"',
+            r"NAME +ADDRESS .*(\r\nClient.*){11}\(you\).*\r\n\d+ more left earlier: status --all",
         ),
         ("status --all", r"NAME +ADDRESS .*\r\nClient01 (.*\r\nClient.*){13,}\(you\).*\r\n$"),
         ("get data-2", r"client_downloads/data-2: 10 B in \d\.\d s, SHA-256 verified\r\n$"),

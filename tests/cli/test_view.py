@@ -53,7 +53,7 @@ def test_a_table_has_those_who_are_here_and_the_latest_ten_who_left(capsys: pyte
 def test_who_is_not_shown_is_told_with_what_shows_them(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [here(number, number) for number in range(11)]
     tables().clients(rows)
-    assert capsys.readouterr().out.endswith('\n1 client more left before; "status --all" shows everyone.\n')
+    assert capsys.readouterr().out.endswith("\n1 more left earlier: status --all\n")
 
 
 FILES = [wire.FileRow(5, 30, "data-10"), wire.FileRow(7, 10, "data-2"), wire.FileRow(5, 20, "data-1")]
