@@ -75,6 +75,11 @@ class Executor:
         """Tell whether nothing more can be asked over this connection after that `error`."""
         return not self.client.is_receiving or isinstance(error, CLOSING)
 
+    async def make_ready(self) -> None:
+        """Replace a connection on which the rest of a file still comes that could not be written."""
+        if self.client.is_receiving and self.client.is_dropping:
+            await self.replace()
+
     async def _replace(self) -> None:
         self.client.abort()
         if self.reconnect is not None:
@@ -98,6 +103,7 @@ class Executor:
 
         Raises a `ChatFileError` where the command as a whole fails.
         """
+        await self.make_ready()
         match command:
             case SendMessage(text):
                 self.view.ack(text, await self.client.send(text))
@@ -223,6 +229,7 @@ class Executor:
 
     async def queue(self, command: GetFiles) -> FileQueue:
         """Return the downloads that the command asks for. Raises a `ChatFileError`."""
+        await self.make_ready()
         wanted, output, force = command.wanted, command.output, command.force
         if isinstance(wanted, str) and not any(row.name == wanted for row in self.files):
             left, typed_output, typed_force = split_options(wanted)
