@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -13,14 +14,14 @@ def main() -> None:
     from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
     from chatfile.cli.exits import ExitCode  # noqa: PLC0415
     from chatfile.cli.outlets import installed  # noqa: PLC0415
-    from chatfile.cli.running import asked_for, run  # noqa: PLC0415
+    from chatfile.cli.run import asked_for, run  # noqa: PLC0415
     from chatfile.cli.streams import prepare  # noqa: PLC0415
 
     prepare()
     try:
-        arguments = parse_arguments(sys.argv[1:])
+        config = parse_arguments(sys.argv[1:], os.environ)
     except SystemExit as end:
         sys.exit(end.code or asked_for())
     with installed():
-        code = run(arguments)
+        code = run(config)
     sys.exit(code or ExitCode.DONE)

@@ -121,6 +121,11 @@ class View:
         """What a shell is to read."""
         self._show({}, text.rstrip("\n"))
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """Lines of text from here."""
+        for line in lines:
+            self._show({"text": line}, self._shown(line))
+
     def flush(self) -> None:
         """See that what others have shown is written. Raises BrokenPipeError, `LocalFileError`."""
         self._show({}, "", end="")

@@ -12,7 +12,7 @@ import pytest
 
 from chatfile.cli.arguments import parse_arguments
 from chatfile.cli.exits import ExitCode
-from chatfile.cli.running import run
+from chatfile.cli.run import run
 from chatfile.completions import SHELLS, Kind, Program, script
 from chatfile.options import Options
 from tests.support.completing import AWKWARD, CLIENT, LISTING, ODD, PLAIN, SERVER, put_stand_in, replies, words
@@ -41,7 +41,7 @@ def test_the_description_knows_what_the_parsers_take() -> None:
     assert {name for name, kind in kinds.items() if kind is Kind.FOLDER} == {"-d", "--downloads"}
     assert (kinds["--completion"], kinds["--timeout"], kinds["-q"]) == (Kind.WORD, Kind.ANYTHING, None)
     remote = {each.name for each in CLIENT.commands for one in each.arguments if one.value.kind is Kind.REMOTE}
-    assert remote == {"get", "hash"}
+    assert remote == {"get", "hash", "list"}
 
 
 def test_the_description_knows_what_the_server_takes() -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from chatfile import errors, wire
-from chatfile.cli.arguments import command_line, parse_arguments
+from chatfile.cli.arguments import _FROM_ENVIRONMENT, command_line, parse_arguments
 from chatfile.cli.exits import ExitCode
+from chatfile.cli.prompt.commands import DESCRIPTIONS
 from chatfile.options import Options
 from tests.manual.docs import anchor, headings
 from tests.support import ROOT
@@ -83,6 +84,16 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
 def test_every_option_and_command_of_the_client_is_documented() -> None:
     for name in options_of(command_line()):
         assert re.search(rf"`{name}[=` ]", CLIENT), name
+
+
+def test_every_word_of_the_prompt_is_documented() -> None:
+    for word in DESCRIPTIONS:
+        assert re.search(rf"`{re.escape(word)}[` ]", CLIENT), word
+
+
+def test_every_variable_that_stands_for_an_option_is_documented() -> None:
+    for option in _FROM_ENVIRONMENT:
+        assert f"`CHATFILE_{option.upper()}`" in CLIENT, option
 
 
 @pytest.mark.parametrize("text", [README, CLIENT], ids=["README", "docs/client"])

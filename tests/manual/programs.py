@@ -58,7 +58,8 @@ def _taken(action: argparse.Action) -> str:
 
 def _usage(action: argparse.Action) -> str:
     if not action.option_strings:
-        return _taken(action) + (" ..." if action.nargs == "+" else "")
+        several = _taken(action) + (" ..." if action.nargs in ("*", "+") else "")
+        return f"[{several}]" if action.nargs == "*" else several
     option = roff.font("B", roff.code(action.option_strings[0]))
     return f"[{option}]" if action.nargs == 0 else rf"[{option}\ {_taken(action)}]"
 
