@@ -235,14 +235,13 @@ class Executor:
             left, typed_output, typed_force = split_options(wanted)
             if left != wanted and not any(row.name == wanted for row in await self.listing()):
                 wanted, output, force = left, typed_output or output, typed_force or force
-        rows, violation = await self._rows(wanted, is_pattern_meant=output is None or isinstance(wanted, str))
+        rows, violation = await self._rows(wanted)
         if output is not None and len(rows) > 1:
-            raise errors.OutputForSeveral(wanted=wire.printable(str(wanted)), count=len(rows))
+            said = wanted if isinstance(wanted, str) else " ".join(wanted)
+            raise errors.OutputForSeveral(wanted=wire.printable(said), count=f"{len(rows)} files")
         return FileQueue(self, rows, output=output, force=force, violation=violation)
 
-    async def _rows(
-        self, wanted: Wanted, *, is_pattern_meant: bool
-    ) -> tuple[list[wire.FileRow], errors.ProtocolViolation | None]:
+    async def _rows(self, wanted: Wanted) -> tuple[list[wire.FileRow], errors.ProtocolViolation | None]:
         """Return the files that are wanted, and why nothing can be asked of a server that lies even in its listing.
 
         Names of a command line are asked for whatever becomes of the listing, which is only good to know.
@@ -250,7 +249,7 @@ class Executor:
         if isinstance(wanted, str):
             return await self._select(wanted), None
         try:
-            return (await self._select(wanted) if is_pattern_meant else select(wanted, ())), None
+            return await self._select(wanted), None
         except errors.ProtocolViolation as violation:
             return select(wanted, ()), violation
         except errors.ChatFileError:
