@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -16,6 +17,8 @@ _ROOMY = 32
 """Columns of the screen that nearly every name fits in: a longer one is cut rather than a column left out."""
 _NARROWEST = 8
 """Columns of the screen under which a cell is not cut: it would say nothing any more."""
+_LATEST = 10
+"""Clients that have left and are shown all the same."""
 WIDEST = 64
 """Columns to which a table grows for one cell where it need not fit: an endless one lengthens no other row."""
 
@@ -186,6 +189,25 @@ def _cut(columns: list[Column], width: int) -> list[Column]:
 
 
 # --- the tables of results ---
+
+
+def latest_clients(rows: Sequence[wire.ClientRow]) -> Sequence[wire.ClientRow]:
+    """Return those who are here and the latest who left, in their order."""
+    left = [(row.disconnected, at) for at, row in enumerate(rows) if row.disconnected is not None]
+    latest = {at for _, at in heapq.nlargest(_LATEST, left)}
+    return [row for at, row in enumerate(rows) if row.disconnected is None or at in latest]
+
+
+def sorted_files(rows: Sequence[wire.FileRow], by: str | None) -> Sequence[wire.FileRow]:
+    """Return the rows sorted; files of one size or time by their names."""
+    if by is None:
+        return rows
+    named = sorted(rows, key=lambda row: natural_order(row.name))
+    if by == "size":
+        named.sort(key=lambda row: row.size, reverse=True)
+    elif by == "time":
+        named.sort(key=lambda row: row.mtime, reverse=True)
+    return named
 
 
 def files_table(rows: Sequence[wire.FileRow], now: float, width: int) -> list[str]:

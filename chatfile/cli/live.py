@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -20,9 +19,6 @@ from chatfile.downloads import Step
 
 MARGIN = 3
 """Columns that stay free at the end of a line: what the terminal shows of a Ctrl-C must not begin another."""
-_PERCENT, _SIZE, _RATE, _LEFT = 5, 7, 9, 9
-_WITH_SIZE, _WITH_RATE, _WITH_LEFT = 64, 44, 32
-"""From how many columns on the terminal has room for them."""
 _SHORTEST_BAR, _LONGEST_BAR = 6, 40
 _SHORTEST_NAME = 12
 
@@ -75,59 +71,48 @@ class LiveRegion:
         self.leave()
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How many columns of the terminal there are for what."""
-
-    name: int
-    bar: int
-    has_size: bool
-    has_rate: bool
-    has_left: bool
-
-
-def layout(width: int, longest_name: int) -> Layout:
-    """Return the best use of `width` columns."""
-    has_size, has_rate, has_left = width >= _WITH_SIZE, width >= _WITH_RATE, width >= _WITH_LEFT
-    taken = has_size * (_SIZE + 1) + has_rate * (_RATE + 1) + has_left * (_LEFT + 1)
-    rest = width - MARGIN - _PERCENT - 1 - taken
-    name = min(longest_name, max(_SHORTEST_NAME, rest * 3 // 5))
-    bar = min(rest - name - 1, _LONGEST_BAR)
-    if bar < _SHORTEST_BAR:
-        return Layout(max(min(longest_name, rest), 1), 0, has_size, has_rate, has_left)
-    return Layout(name, bar, has_size, has_rate, has_left)
-
-
 def bars(meters: Sequence[Meter], width: int) -> Table:
-    """Return the meters, one a line, in `width` columns."""
+    """Return the meters, one a line, in the best use of `width` columns."""
     names = [Text(wire.printable(meter.name)) for meter in meters]
-    plan = layout(width, max(name.cell_len for name in names))
+    shown = [(columns, cell) for least, columns, cell in _CELLS if width >= least]
+    rest = width - MARGIN - sum(columns + 1 for columns, _ in shown)
+    longest = max(name.cell_len for name in names)
+    name_columns = min(longest, max(_SHORTEST_NAME, rest * 3 // 5))
+    bar_columns = min(rest - name_columns - 1, _LONGEST_BAR)
+    if bar_columns < _SHORTEST_BAR:
+        name_columns, bar_columns = max(min(longest, rest), 1), 0
     grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(width=plan.name, no_wrap=True, overflow="ellipsis")
-    if plan.bar:
-        grid.add_column(width=plan.bar)
-    for wide in (_PERCENT, plan.has_size * _SIZE, plan.has_rate * _RATE, plan.has_left * _LEFT):
-        if wide:
-            grid.add_column(width=wide, justify="right", no_wrap=True)
+    grid.add_column(width=name_columns, no_wrap=True, overflow="ellipsis")
+    if bar_columns:
+        grid.add_column(width=bar_columns)
+    for columns, _ in shown:
+        grid.add_column(width=columns, justify="right", no_wrap=True)
     for name, meter in zip(names, meters, strict=True):
-        grid.add_row(name, *_cells(meter, plan))
+        bar = ProgressBar(total=max(meter.size, 1), completed=meter.at, width=bar_columns)
+        grid.add_row(name, *([bar] if bar_columns else []), *(cell(meter) for _, cell in shown))
     return grid
 
 
-def _cells(meter: Meter, plan: Layout) -> list[Text | ProgressBar]:
-    is_moving, rate = meter.step in (Step.RECEIVING, Step.VERIFYING), meter.rate
-    cells: list[Text | ProgressBar] = []
-    if plan.bar:
-        cells.append(ProgressBar(total=max(meter.size, 1), completed=meter.at, width=plan.bar))
-    has_percent = meter.size and meter.step is not None
-    cells.append(Text(f"{percentage(meter.at, meter.size)} %" if has_percent else "", "bold"))
-    if plan.has_size:
-        cells.append(Text(format_size(meter.size) if meter.size else ""))
-    if plan.has_rate:
-        cells.append(Text(format_rate(rate) if rate is not None and is_moving else "", "green"))
-    if plan.has_left:
-        cells.append(Text(what_is_next(meter), "cyan"))
-    return cells
+def _percent(meter: Meter) -> Text:
+    has_begun = meter.size and meter.step is not None
+    return Text(f"{percentage(meter.at, meter.size)} %" if has_begun else "", "bold")
+
+
+def _size(meter: Meter) -> Text:
+    return Text(format_size(meter.size) if meter.size else "")
+
+
+def _rate(meter: Meter) -> Text:
+    rate = meter.rate if meter.step in (Step.RECEIVING, Step.VERIFYING) else None
+    return Text("" if rate is None else format_rate(rate), "green")
+
+
+def _left(meter: Meter) -> Text:
+    return Text(what_is_next(meter), "cyan")
+
+
+_CELLS = ((0, 5, _percent), (64, 7, _size), (44, 9, _rate), (32, 9, _left))
+"""From how many columns on the terminal has room for what, in how many columns."""
 
 
 def what_is_next(meter: Meter) -> str:

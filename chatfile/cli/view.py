@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import heapq
 import json
 import os
 import shutil
@@ -25,9 +24,10 @@ from chatfile.cli.format import (
     format_rate,
     format_size,
     join_row,
-    natural_order,
+    latest_clients,
     percentage,
     pluralize,
+    sorted_files,
 )
 from chatfile.cli.outlets import is_free
 from chatfile.cli.streams import is_unread
@@ -38,8 +38,6 @@ Row = TypeVar("Row")
 KEPT = "What came is kept; get it again to go on."
 _BLOCK = 10_000
 """Rows of one table."""
-_LATEST = 10
-"""Clients that have left and are shown all the same."""
 _NOT_VERIFIED = "not verified, for the server does not hash"
 _LONG = 1.0
 """Seconds above which a rate is worth telling."""
@@ -89,14 +87,10 @@ class View:
 
     def error(self, error: errors.ChatFileError, name: str | None = None) -> None:
         """Tell what went wrong, with the file `name`."""
-        self.failure(error_word(error), exit_code(error), str(error), name)
-
-    def failure(self, word: str, code: ExitCode, sentence: str, name: str | None = None) -> None:
-        """Tell what went wrong, in a word and in a sentence."""
-        self._tell(f"chatfile-client: {wire.printable(sentence)}")
+        self._tell(f"chatfile-client: {wire.printable(str(error))}")
         about = {} if name is None else {"name": name}
         try:
-            self.event("error", code=word, exit=int(code), message=sentence, **about)
+            self.event("error", code=error_word(error), exit=int(exit_code(error)), message=str(error), **about)
         except OSError:
             pass  # it has been told already
 
@@ -138,7 +132,7 @@ class View:
             widths = self._widths([] if self.as_json else map(_client_cells, rows))
             self._rows(rows, _client_object, _client_cells, widths, right=(4, 5))
             return
-        shown = rows if everyone else _latest(rows)
+        shown = rows if everyone else latest_clients(rows)
         more = len(rows) - len(shown)
         below = [f"{more} more left earlier: status --all"] if more else []
         self._tables(shown, lambda some: clients_table(some, me, time.time(), self._width()), *below)
@@ -148,7 +142,7 @@ class View:
 
         Without `sort` a table is sorted by name, and all else as the server has it.
         """
-        rows = _sorted(rows, sort or ("name" if self._as_tables else None))
+        rows = sorted_files(rows, sort or ("name" if self._as_tables else None))
         if not self._as_tables:
             widest = 0 if self.as_json else len(str(max((row.size for row in rows), default=0)))
             self._rows(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # times are as wide as each other
@@ -307,25 +301,6 @@ def _how_it_came(download: Download, seconds: float, rate: float | None) -> str:
     share = percentage(download.resumed_from, download.size)
     resumed = f", resumed at {share} %" if download.resumed_from else ""
     return f"{came}{speed}{resumed}, {proof}"
-
-
-def _latest(rows: Sequence[wire.ClientRow]) -> Sequence[wire.ClientRow]:
-    """Return those who are here and the latest who left, in their order."""
-    left = [(row.disconnected, at) for at, row in enumerate(rows) if row.disconnected is not None]
-    latest = {at for _, at in heapq.nlargest(_LATEST, left)}
-    return [row for at, row in enumerate(rows) if row.disconnected is None or at in latest]
-
-
-def _sorted(rows: Sequence[wire.FileRow], by: str | None) -> Sequence[wire.FileRow]:
-    """Return the rows sorted; files of one size or time by their names."""
-    if by is None:
-        return rows
-    named = sorted(rows, key=lambda row: natural_order(row.name))
-    if by == "size":
-        named.sort(key=lambda row: row.size, reverse=True)
-    elif by == "time":
-        named.sort(key=lambda row: row.mtime, reverse=True)
-    return named
 
 
 def _time(seconds: int | None) -> str:
