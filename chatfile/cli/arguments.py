@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 from chatfile import errors, tls, wire
 from chatfile.cli.intermixed import options_first
-from chatfile.downloads import check_name
 from chatfile.version import program_and_version
 
 DEFAULT_SERVER = "127.0.0.1"
@@ -108,7 +107,7 @@ def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
 
 
 def _check_requested(name: str) -> None:
-    check_name(name)
+    wire.check_name(name)
     wire.format_request(wire.Get(name))
 
 
@@ -219,7 +218,7 @@ class _ShowVersion(argparse.Action):
 
 
 def _shell(text: str) -> str:
-    from chatfile.completions import SHELLS  # noqa: PLC0415 -- no command needs it
+    from chatfile.completion import SHELLS  # noqa: PLC0415 -- no command needs it
 
     if text not in SHELLS:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SHELLS)}")

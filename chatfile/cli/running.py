@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from chatfile import errors
-from chatfile.cli.arguments import STDOUT, command_line
+from chatfile.cli.arguments import STDOUT
 from chatfile.cli.events import ProgressEvents
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.gauges import Gauge
@@ -21,7 +21,7 @@ from chatfile.cli.outlets import drain
 from chatfile.cli.progress import Bars, Display, Progress, is_drawable
 from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import Reconnect, Session, attempt, connected, leave, one_command
-from chatfile.cli.streams import A_MOMENT, forget_output, is_unread
+from chatfile.cli.streams import concluded, forget_output
 from chatfile.cli.views import KEPT, View
 from chatfile.client import ChatFileClient
 from chatfile.timeouts import use_monotonic_clock
@@ -38,47 +38,12 @@ _NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Do what `arguments` say; the result is the exit code."""
-    if arguments.completion is not None:
-        return _show_completion(arguments.completion)
     if arguments.command is not None or not _is_at_a_terminal():
         return _run(arguments, is_interactive=False)
     from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
 
     with prepared():
         return _run(arguments, is_interactive=True)
-
-
-def _show_completion(shell: str) -> ExitCode:
-    from chatfile.cli.described import described  # noqa: PLC0415 -- no command needs it
-    from chatfile.completions import script  # noqa: PLC0415
-
-    view = View(as_json=False, quiet=False)
-    outcome: ExitCode | Failure = ExitCode.DONE
-    try:
-        view.script(script(described(command_line()), shell))
-    except (BrokenPipeError, errors.LocalFileError):
-        outcome = Failure()
-    return _concluded(_exit_of(outcome, view))
-
-
-def asked_for() -> ExitCode:
-    """The exit code behind what was to be shown instead of doing anything, such as the help."""
-    view = View(as_json=False, quiet=False)
-    outcome: ExitCode | Failure = ExitCode.DONE
-    try:
-        view.flush()
-    except (BrokenPipeError, errors.LocalFileError):
-        outcome = Failure()
-    return _concluded(_exit_of(outcome, view))
-
-
-def _concluded(code: ExitCode) -> ExitCode:
-    """The exit code, where something was to be read from standard output; the same, however late its reader went."""
-    if is_unread(sys.stdout, A_MOMENT):
-        code = ExitCode.UNREAD
-    if code in (ExitCode.UNREAD, ExitCode.LOCAL_FILE):
-        forget_output()
-    return code
 
 
 def _is_at_a_terminal() -> bool:
@@ -113,7 +78,7 @@ def _run(arguments: argparse.Namespace, *, is_interactive: bool) -> ExitCode:
     if code is ExitCode.LOCAL_FILE:
         forget_output()
     is_meant_for_others = code is ExitCode.DONE if _is_copied_out(arguments) else view.has_written
-    return _concluded(code) if is_meant_for_others or code is ExitCode.UNREAD else code
+    return concluded(code) if is_meant_for_others or code is ExitCode.UNREAD else code
 
 
 def _exit_if_cancelled(failure: Failure, arguments: argparse.Namespace, view: View, progress: Progress) -> Failure:

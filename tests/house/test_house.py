@@ -65,8 +65,8 @@ HOUSE = {
     },
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
     "version": set(),
-    "completions": set(),
-    "options": {"completions", "errors", "server", "tls", "version"},
+    "completion": {"wire"},
+    "options": {"completion", "errors", "server", "tls", "version"},
     "listening": set(),
     "signals": set(),
     "service": {
@@ -94,9 +94,9 @@ HOUSE = {
         "endpoints",
         "partfile",
         "version",
-        "completions",
+        "completion",
     },
-    "__main__": {"options", "signals", "wire"},
+    "__main__": {"completion", "options", "signals", "wire"},
 }
 # What a room, or a file of it, never imports of the world outside.
 PURE = {
@@ -108,7 +108,7 @@ PURE = {
     "admission": {"twisted", "time"},
     "repository": {"twisted"},
     "partfile": {"twisted"},
-    "completions": {"twisted", "os", "sys", "argparse"},
+    "completion": {"twisted"},
 }
 MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
 
@@ -220,9 +220,9 @@ def test_every_room_is_in_the_plan() -> None:
 
 
 def test_shell_completion_is_loaded_for_itself_alone() -> None:
-    about_it = ("chatfile.completions", "chatfile.cli.described")
+    about_it = ("chatfile.completion", "argcomplete")
     for path in MODULES:
-        if room(path) != "completions" and path.name != "described.py":
+        if room(path) != "completion":
             assert not any(at_import and name.startswith(about_it) for name, at_import in imports(path)), path
 
 
@@ -297,5 +297,5 @@ def test_what_the_architecture_names_is_there() -> None:
         assert list((ROOT / "tests").glob(f"**/{name}.py")), name
     for place in re.findall(r"`(\w+/\w+)`", text):
         assert (ROOT / "chatfile" / f"{place}.py").exists(), place
-    for each in HOUSE.keys() - {"__main__", "completions", "version"}:
+    for each in HOUSE.keys() - {"__main__", "completion", "version"}:
         assert re.search(rf"\b{each}\b", text), each
