@@ -1,4 +1,4 @@
-"""`python -m chatfile`, which is `chatfile-server`, which is `twistd -n chatfile`."""
+"""The program `chatfile-server`, also `python -m chatfile`: the same as `twistd -n chatfile`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 import sys
 from collections.abc import MutableMapping
 
-from chatfile.signals import hold_strays
+from chatfile.signals import block_ignored_signals
 
 
 def server() -> None:
-    """Run the service in the foreground; for tools that expose only our own scripts, and no twistd."""
-    hold_strays()
+    """Run the service in the foreground; for tools such as pipx, which offer the scripts of chatfile, but no twistd."""
+    block_ignored_signals()
     _name_sockets(os.environ)
     from twisted.python.usage import UsageError  # noqa: PLC0415 -- it looks for the sockets
 
@@ -36,9 +36,9 @@ def server() -> None:
 
 
 def _name_sockets(environment: MutableMapping[str, str]) -> None:
-    """Give sockets that were handed on without names that which systemd gives them, sd_listen_fds_with_names(3).
+    """Name inherited sockets that have no names as systemd does (sd_listen_fds_with_names(3)), in `environment`.
 
-    Twisted forgets all of them otherwise, and looks as soon as it is imported.
+    Call it before Twisted is imported: that is when it looks for them, and it ignores those without names.
     """
     count = environment.get("LISTEN_FDS", "")
     if re.fullmatch("[0-9]{1,4}", count) and not environment.get("LISTEN_FDNAMES"):

@@ -1,4 +1,4 @@
-"""Which clients may come in, and which came: the limit and the client cache, in memory (design, sections 1 and 2)."""
+"""The limit on clients, and the cache of those that are and were connected, in memory (design, sections 1 and 2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chatfile import errors
 
 @dataclass(frozen=True, slots=True)
 class ClientRecord:
-    """What the cache knows of one client; times in seconds since 1970, `disconnected` None while it is connected."""
+    """An entry of the client cache; times in seconds since 1970, `disconnected` None while the client is connected."""
 
     name: str
     address: str
@@ -22,7 +22,7 @@ class ClientRecord:
 
 
 class Seat:
-    """One of the limited number of places on the server: held by a client from its admission to `release`."""
+    """One of the limited number of places on the server: a client has it from its admission until `release`."""
 
     __slots__ = ("_admission", "_connected", "_disconnected", "_files", "_sent", "address", "host", "name")
 
@@ -51,7 +51,7 @@ class Seat:
             self._admission.left(self)
 
     def record(self) -> ClientRecord:
-        """Return what the cache knows of the client now."""
+        """Return the client's entry in the cache as it is now."""
         return ClientRecord(self.name, self.address, self._connected, self._disconnected, self._files, self._sent)
 
 

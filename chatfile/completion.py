@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NoReturn
 
 from argcomplete.finders import CompletionFinder
@@ -18,8 +15,8 @@ from argcomplete.shell_integration import shellcode
 from chatfile.wire import printable
 
 SHELLS = ("bash", "zsh", "fish")
-_PATIENCE = 2.0
-"""Seconds for which a Tab waits for the names of remote files."""
+RemoteNames = Callable[[Mapping[str, str]], Iterable[str]]
+"""Returns the names of the files on the server that the options, with their values, mean; SystemExit is for none."""
 _CHANGES = {
     # Bash would take a name for a pattern of the files that are here.
     "bash": (
@@ -58,18 +55,22 @@ def script(program: str, shell: str) -> str:
     return text
 
 
-def complete(parser: argparse.ArgumentParser) -> NoReturn:
+def complete(parser: argparse.ArgumentParser, remote_names: RemoteNames = lambda _: ()) -> NoReturn:
     """Write to descriptor 8 what may stand at the cursor, and end the process. Nothing is said of a failure."""
+    finder = _Finder()
+    finder.remote_names = remote_names
     os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace("#", _NUMBER_SIGN)
     try:
         with os.fdopen(8, "w", encoding="utf-8", errors="surrogateescape") as output:
-            _Finder()(parser, output_stream=output, exit_method=lambda _: None)
+            finder(parser, output_stream=output, exit_method=lambda _: None)
     finally:
         os._exit(0)  # in any case: `set -e` ends a shell in which a command fails
 
 
 class _Finder(CompletionFinder):
     """Finds the words for the cursor, and quotes them as the shell wants it."""
+
+    remote_names: RemoteNames
 
     def collect_completions(
         self,
@@ -78,8 +79,9 @@ class _Finder(CompletionFinder):
         cword_prefix: str,
     ) -> list[str]:
         """Return the words that may stand at the cursor and begin with `cword_prefix`."""
-        found = _candidates(active_parsers[0], os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])])
+        line, point = os.environ["COMP_LINE"], int(os.environ["COMP_POINT"])
         prefix = cword_prefix.replace(_NUMBER_SIGN, "#")
+        found = _Candidates(active_parsers[0], line, self.remote_names).at(point)
         self._display_completions = {word: text for word, text in found.items() if word.startswith(prefix)}
         return list(self._display_completions)
 
@@ -147,7 +149,7 @@ class _Typed:
         """The option whose value comes next."""
         self.is_ended = False
         """Whether there was a `--`."""
-        for word in words:
+        for word in _without_redirections(words):
             self._read(word)
 
     def option(self, name: str) -> argparse.Action | None:
@@ -223,39 +225,55 @@ def _without_redirections(words: Iterable[str]) -> Iterator[str]:
             next(rest, None)
 
 
-def _candidates(parser: argparse.ArgumentParser, line: str) -> Mapping[str, str]:
-    """Return what may stand at the end of `line`, each with its meaning, whatever the last word begins with."""
-    words, prefix = _words(line)
-    if _IN_REDIRECTION.search(line):
-        into = _REDIRECTION.fullmatch(prefix)
-        operator, path = into.groups() if into else ("", prefix)
-        return {f"{operator}{each}": "" for each in _files(path)}
-    typed = _Typed(parser, _without_redirections(words))
-    if typed.wanting is not None:
-        return _values(typed, typed.wanting, prefix)
-    if not typed.is_ended and prefix.startswith("-"):
+class _Candidates:
+    """What may stand on a command line, each with its meaning, whatever the word at the cursor begins with."""
+
+    def __init__(self, parser: argparse.ArgumentParser, line: str, remote_names: RemoteNames) -> None:
+        """Look at the whole `line`: options behind the cursor count as well."""
+        self._parser = parser
+        self._line = line
+        self._remote_names = remote_names
+
+    def at(self, point: int) -> Mapping[str, str]:
+        """Return those for the word that ends at `point`."""
+        words, prefix = _words(self._line[:point])
+        if _IN_REDIRECTION.search(self._line[:point]):
+            into = _REDIRECTION.fullmatch(prefix)
+            operator, path = into.groups() if into else ("", prefix)
+            return {f"{operator}{each}": "" for each in _files(path)}
+        typed = _Typed(self._parser, words)
+        if typed.wanting is not None:
+            return self._values(typed.wanting, prefix)
+        if not typed.is_ended and prefix.startswith("-"):
+            return self._options(typed, prefix)
+        if typed.commands and not typed.names:
+            return {name: str(command.description) for name, command in typed.commands.items()}
+        values = self._values(typed.argument(), prefix)
+        return values if typed.is_ended else {each: text for each, text in values.items() if not each.startswith("-")}
+
+    def _options(self, typed: _Typed, prefix: str) -> Mapping[str, str]:
         name, equals, value = prefix.partition("=")
         option = typed.option(name) if equals else None
         if option is None:
             return dict(typed.options_left())
-        return {f"{name}={each}": text for each, text in _values(typed, option, value).items()}
-    if typed.commands and not typed.names:
-        return {name: str(command.description) for name, command in typed.commands.items()}
-    argument = typed.argument()
-    return {} if argument is None else _values(typed, argument, prefix)
+        return {f"{name}={each}": text for each, text in self._values(option, value).items()}
 
-
-def _values(typed: _Typed, action: argparse.Action, prefix: str) -> Mapping[str, str]:
-    """Return what may be the value of `action`: the word that --help shows for it tells what it is."""
-    if action.metavar == "FILE":
-        return dict.fromkeys(_files(prefix), "")
-    if action.metavar == "FOLDER":
-        return dict.fromkeys((path for path in _files(prefix) if path.endswith("/")), "")
-    if action.metavar == "NAME":
-        names = _remote_names(typed.program, os.environ["COMP_LINE"])
-        return dict.fromkeys((name for name in names if typed.is_ended or not name.startswith("-")), "")
-    choices = SHELLS if action.metavar == "SHELL" else action.choices or ()
-    return dict.fromkeys(map(str, choices), "")
+    def _values(self, action: argparse.Action | None, prefix: str) -> Mapping[str, str]:
+        """Return what may be the value of `action`: the word that --help shows for it tells what it is."""
+        match action and action.metavar:
+            case "FILE":
+                found: Iterable[str] = _files(prefix)
+            case "FOLDER":
+                found = (path for path in _files(prefix) if path.endswith("/"))
+            case "NAME":
+                words, last = _words(self._line)
+                given = _Typed(self._parser, [*words, last]).given
+                found = self._remote_names({option.dest: value for option, value in given if option.nargs != 0})
+            case "SHELL":
+                found = SHELLS
+            case _:
+                found = map(str, (action and action.choices) or ())
+        return dict.fromkeys((word for word in found if printable(word) == word), "")
 
 
 def _files(prefix: str) -> list[str]:
@@ -266,25 +284,4 @@ def _files(prefix: str) -> list[str]:
             found = [(entry.name, entry.is_dir()) for entry in entries if entry.name.startswith(beginning)]
     except OSError:
         return []
-    seen = sorted(f"{folder}{name}{'/' * is_folder}" for name, is_folder in found if beginning or name[0] != ".")
-    return [path for path in seen if printable(path) == path]
-
-
-def _remote_names(parser: argparse.ArgumentParser, line: str) -> list[str]:
-    """Return the names of the files on the server that the options on `line` mean; none where it does not answer.
-
-    Left out is a name that is shown in another way than it is written: nobody sees what it is.
-    """
-    words, last = _words(line)
-    typed = _Typed(parser, _without_redirections([*words, last]))
-    taken = dict(_options(typed.commands["list"]))
-    passed = [(option.option_strings[-1], value) for option, value in typed.given if option.nargs != 0]
-    options = [f"{name}={value}" for name, value in passed if name in taken]
-    command = [sys.argv[0], *options, "--json", "--quiet", f"--timeout={_PATIENCE:g}", "--wait=0", "list"]
-    around = {name: value for name, value in os.environ.items() if name != "_ARGCOMPLETE"}
-    try:
-        done = subprocess.run(command, env=around, capture_output=True, timeout=_PATIENCE, check=True)  # noqa: S603 -- ourselves
-    except (OSError, subprocess.SubprocessError):
-        return []
-    names = [json.loads(row)["name"] for row in done.stdout.splitlines()]
-    return [name for name in names if printable(name) == name]
+    return sorted(f"{folder}{name}{'/' * is_folder}" for name, is_folder in found if beginning or name[0] != ".")

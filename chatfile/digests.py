@@ -1,11 +1,11 @@
 """SHA-256 of files, computed in threads, cached, one job for many askers.
 
-A job reads through a descriptor of its own, so that each asker can go at any time; when the last one has gone, the job
+A job reads through a descriptor of its own, so that each asker can cancel at any time; when the last one has, the job
 stops.
 
-A file may be written to while it is read. Its digest is that of bytes which were all there at one moment, so a file
-that is not as it was is read a second time. Whatever only appends leaves the bytes before alone, and both readings are
-one; a time alone proves nothing, for a write that is under way shows in it before it does in the size.
+A file may be written to while it is read. Its digest has to be that of bytes which were all there at one moment, so a
+file that has changed is read a second time. If it was only appended to, the bytes before are the same, and both
+readings have one digest. The mtime alone proves nothing: a write that is under way changes it before the size.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Version = tuple[int, int, int, int, int]
 
 
 class FileChanged(Exception):
-    """Raised where a file is not what it was when it was opened: shorter, or written to and not only behind its end."""
+    """Raised where a file has changed since it was opened: it is shorter, or was not only appended to."""
 
 
 class Change(enum.Enum):
-    """What has become of a file since it was opened, at the end of a reading."""
+    """The ways in which a file may have changed since it was opened, at the end of a reading."""
 
     NONE = "the same mtime, and no fewer bytes"
     APPENDED = "another mtime and more bytes: appended to, or rewritten and longer"
@@ -42,7 +42,7 @@ class Change(enum.Enum):
 
 
 class Verdict(enum.Enum):
-    """What a reading that has come to its end is worth."""
+    """The consequences of a reading that has come to its end."""
 
     VALID = "the digest is that of the file"
     READ_AGAIN = "it may be that of a bit of both contents: a second reading tells"
@@ -70,11 +70,11 @@ def find_change(opened: Version, now: os.stat_result) -> Change:
 
 
 class _Stopped(Exception):
-    """Raised in a thread where nobody waits for the digest any more."""
+    """Raised in a thread to stop a job of which no asker is left."""
 
 
 class HashJob:
-    """One file that is being hashed, how far it is, and those who wait for it."""
+    """One file that is being hashed, how far that is, and the askers that wait for the digest."""
 
     def __init__(self, descriptor: int, status: os.stat_result, began: float, in_thread: InThread) -> None:
         self.descriptor = descriptor
@@ -104,17 +104,17 @@ class Digests:
     """Computes the digests of files when they are asked for, and keeps them."""
 
     TURN = 32 << 20
-    """Bytes that a job computes before it goes to the end of the line: a small file does not wait for large ones."""
+    """Bytes that a job hashes before the other jobs have their turns: a small file does not wait for a large one."""
     TURN_SECONDS = 0.03
-    """Seconds after which it goes there, however few bytes the disk has given: one that computes is never slow."""
+    """Seconds after which a turn ends as well: a call that computes must not become a slow one (see `Lane`)."""
     CACHED = 10_000
-    """Digests kept, those asked for latest; some 500 bytes each."""
+    """Digests kept, the latest that were asked for; some 500 bytes each."""
     CHUNK = 256 << 10
-    """Bytes read at a time; a job that nobody waits for stops after so many."""
-    SETTLED = 2.0
-    """Seconds for which a file must have been left alone before its digest is kept.
+    """Bytes read at a time; a job without askers stops after so many."""
+    MIN_AGE = 2.0
+    """Seconds since the last change of a file before its digest is kept.
 
-    A write so soon after another can leave the same mtime: FAT counts in steps of two seconds.
+    A second write within this time can leave the same mtime: FAT counts in steps of two seconds.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class Digests:
     ) -> None:
         """Begin with an empty cache.
 
-        `queue()` returns what makes the calls of one job, in turn with those of others. `now` tells the wall-clock time
-        in seconds since 1970, and `ticks` the seconds of a clock that nobody sets.
+        `queue()` returns what makes the calls of one job, in turn with those of others. `now()` returns the wall-clock
+        time in seconds since 1970, `ticks()` the seconds of a monotonic clock.
         """
         self._queue = queue
         self._now = now
@@ -132,7 +132,7 @@ class Digests:
         self._jobs: dict[Version, HashJob] = {}
 
     def knows(self, status: os.stat_result) -> bool:
-        """Tell whether the digest of a file with that `status` is here, and keep it for a while; in any thread."""
+        """Tell whether the digest of a file with that `status` is cached, and keep it for longer; in any thread."""
         try:
             self._cache.move_to_end(_version(status))
         except KeyError:
@@ -142,9 +142,9 @@ class Digests:
     def digest(self, descriptor: int, status: os.stat_result) -> Deferred[str]:
         """Return the SHA-256, in hex, of the first `status.st_size` bytes of `descriptor`, which stays the caller's.
 
-        It is that of bytes that were all there at one moment, never of some from before a change and some from behind
-        it. Fails with `FileChanged` where there is none such, or with an OSError. Cancel it when the digest is not
-        wanted any more.
+        All these bytes were there at one moment: it never mixes some from before a change with some from after it.
+        Fails with `FileChanged` if there is no such digest, or with an OSError. Cancel it when the digest is not wanted
+        any more.
         """
         version = _version(status)
         if self.knows(status):
@@ -180,13 +180,13 @@ class Digests:
     def _take_turn(self, job: HashJob) -> bool:
         """Read on for a while, in a thread; tell whether the digest is complete and can be kept."""
         try:
-            settled = self._compute(job)
+            can_keep = self._compute(job)
         except BaseException:
             job.close()
             raise
         if job.offset == job.size:
             job.close()
-        return settled
+        return can_keep
 
     def _compute(self, job: HashJob) -> bool:
         end, until = min(job.size, job.offset + self.TURN), self._ticks() + self.TURN_SECONDS
@@ -202,7 +202,7 @@ class Digests:
         return job.offset == job.size and self._conclude(job)
 
     def _conclude(self, job: HashJob) -> bool:
-        """Judge the reading that is at its end, in a thread; tell whether the digest can be kept.
+        """Decide by `VERDICTS` at the end of a reading, in a thread; tell whether the digest can be kept.
 
         Raises `FileChanged`.
         """
@@ -215,28 +215,28 @@ class Digests:
         is_other = verdict is Verdict.COMPARE and job.first_reading != job.sha256.digest()
         if is_other or verdict is Verdict.CHANGED:
             raise FileChanged
-        return _version(now) == job.version and self._was_settled(job)
+        return _version(now) == job.version and self._was_unchanged(job)
 
-    def _was_settled(self, job: HashJob) -> bool:
-        """Tell whether the file had been left alone for long enough when the job began."""
+    def _was_unchanged(self, job: HashJob) -> bool:
+        """Tell whether the last change of the file was long enough ago when the job began."""
         *_, mtime, ctime = job.version
-        return job.began - max(mtime, ctime) / 1e9 > self.SETTLED
+        return job.began - max(mtime, ctime) / 1e9 > self.MIN_AGE
 
-    def _end_turn(self, settled: bool | Failure, job: HashJob) -> None:
-        if not isinstance(settled, Failure) and job.offset < job.size:
+    def _end_turn(self, result: bool | Failure, job: HashJob) -> None:
+        if not isinstance(result, Failure) and job.offset < job.size:
             self._queue_turn(job)
             return
         if self._jobs.get(job.version) is job:
             del self._jobs[job.version]
-        self._answer(settled, job)
+        self._answer(result, job)
 
-    def _answer(self, settled: bool | Failure, job: HashJob) -> None:
-        if isinstance(settled, Failure):
+    def _answer(self, result: bool | Failure, job: HashJob) -> None:
+        if isinstance(result, Failure):
             for asker in job.askers:
-                asker.errback(settled)
+                asker.errback(result)
             return
         sha256 = job.sha256.hexdigest()
-        if settled:
+        if result:
             self._keep(job.version, sha256)
         for asker in job.askers:
             asker.callback(sha256)

@@ -1,4 +1,4 @@
-"""What makes a download trustworthy on disk: resumed, verified, and only then under its final name."""
+"""Downloads that can be trusted on disk: resumed, verified, and only then under their final names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chatfile.pending import Received
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that is whole and has its final name; sizes in bytes, `sha256` None where the server does not hash."""
+    """A file that is complete and has its final name; sizes in bytes, `sha256` None where the server does not hash."""
 
     name: str
     path: str
@@ -33,7 +33,7 @@ class Download:
 
 
 class Step(enum.Enum):
-    """What is being done for a download."""
+    """The steps of a download."""
 
     CHECKING = "checking"
     RECEIVING = "receiving"
@@ -42,7 +42,7 @@ class Step(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How far a step of a download is: `at` bytes of `size`, of the file or of what is here and checked."""
+    """Tells how far a step of a download is: `at` bytes of `size`, of the file, or of what is here and checked."""
 
     step: Step
     at: int
@@ -73,22 +73,26 @@ async def download(
 ) -> Download:
     """Fetch the file `name` into `folder`, under its own name or that of `save_as`.
 
-    What an earlier download left is resumed where the file is still the same and the server hashes, which alone shows
-    that it is; else it all begins anew. A file that is there already is not fetched if it has the size and the digest
-    of the one on the server (which has `listed_size`, if the caller knows); one that differs is replaced only with
-    `force`, and only by a whole and verified one, and never where it is that of another name: `saved` knows of
-    those of the same run. `progress(n)` is told of n more bytes, `stage` of each step as it begins, and now and then
-    of how far the checking is.
+    What an earlier download has left is resumed if the file on the server is still the same, which only its digest
+    shows; otherwise, and where the server does not hash, the download begins anew.
 
-    Raises `BadName`, a `LocalFileError`, a `Refusal`, `TransferBroken`, `DigestMismatch`; what has come so far is
-    kept for the next time, unless its digest is wrong.
+    A file that is there already is not fetched if it has the size and the digest of the one on the server, whose size
+    is `listed_size` bytes if the caller knows it. A file that differs is replaced only with `force`, and only by a
+    complete and verified one. The file of another name, which the disk takes for the same name, is never replaced:
+    `saved` remembers the names that were saved in the same run.
+
+    `progress(n)` is called for every n more bytes received; `stage` at the beginning of each step, and now and then
+    while it checks what is here.
+
+    Raises `BadName`, a `LocalFileError`, a `Refusal`, `TransferBroken`, `DigestMismatch`. What has been received so
+    far is kept for the next time, unless its digest is wrong.
     """
     wire.check_name(name)
     _check_local(folder, save_as or name)
     target = _Target(client, name, folder, save_as or name, in_thread, stage)
     if saved is not None and saved.has_like(folder, target.save_as):
-        await target.check(saved)
-    download = await target.already(listed_size)
+        await target.check_name_free(saved)
+    download = await target.find_complete(listed_size)
     if download is None:
         download = await _fetch(target, listed_size, force, create_folder, progress)
     if saved is not None:
@@ -99,21 +103,22 @@ async def download(
 async def _fetch(
     target: _Target, listed_size: int | None, force: bool, create_folder: bool, progress: Callable[[int], None]
 ) -> Download:
+    """Open the part file and download into it. Raises what `download` does."""
     folder, save_as, in_thread = target.folder, target.save_as, target.in_thread
     try:
         part = await acquire(in_thread, PartFile.close, PartFile, folder, save_as, force, create_folder)
     except errors.TargetExists:
         # Another client may have been faster: what was not there a moment ago may be the very file.
-        already = None if target.was_there else await target.already(listed_size)
-        if already is None:
+        complete = None if target.was_there else await target.find_complete(listed_size)
+        if complete is None:
             raise
-        return already
+        return complete
     except OSError as error:
         raise errors.LocalFileError(path=os.path.join(folder, save_as), why=errors.reason(error)) from error
     try:
         return await _FileDownload(target, part, progress).run()
     except CancelledError:
-        behind(in_thread, part.close)  # in its own time: a call that is under way may hang
+        behind(in_thread, part.close)  # not waited for: a call that is under way may hang
         raise
     except BaseException as error:
         await in_thread(part.close, insist=True)
@@ -123,7 +128,7 @@ async def _fetch(
 
 
 class _Target:
-    """Where a download is to be, and what is there."""
+    """The path that a download is to have, and the file that is there before."""
 
     def __init__(
         self,
@@ -142,24 +147,27 @@ class _Target:
         self.stage = stage
         self.was_there = False
 
-    async def check(self, saved: Saved) -> None:
-        """Raise `NameTaken` where the file of another name would be replaced."""
+    async def check_name_free(self, saved: Saved) -> None:
+        """Raise `NameTaken` if the file of another name would be replaced, or `LocalFileError`."""
         try:
             await self.in_thread(saved.check, self.folder, self.save_as)
         except OSError as error:
             path = os.path.join(self.folder, self.save_as)
             raise errors.LocalFileError(path=path, why=errors.reason(error)) from error
 
-    async def present(self) -> PresentFile | None:
-        """Open what is there; None where there is nothing, or nothing that can be read."""
+    async def open_present(self) -> PresentFile | None:
+        """Open the file that is there; return None if there is none, or none that can be read."""
         try:
             return await acquire(self.in_thread, PresentFile.close, PresentFile, self.folder, self.save_as)
         except OSError:
             return None
 
-    async def already(self, listed_size: int | None) -> Download | None:
-        """The file that is there, if it is the one on the server; None where it is not, or nobody can tell."""
-        present = await self.present()
+    async def find_complete(self, listed_size: int | None) -> Download | None:
+        """Return the file that is there, if it is the one on the server; None if it is not, or if that is unknown.
+
+        `listed_size` is the size in bytes of the one on the server, or None if the caller does not know it.
+        """
+        present = await self.open_present()
         if present is None:
             return None
         self.was_there = True
@@ -170,7 +178,7 @@ class _Target:
                 return None
             if present.has_leftovers:
                 await self._remove_leftovers()
-            return self.complete(present, sha256, verified=True)
+            return self.describe(present, sha256, verified=True)
         except OSError:
             return None
         finally:
@@ -182,13 +190,16 @@ class _Target:
         except OSError:
             pass  # the disk hangs; what is left does no harm
 
-    def complete(self, present: PresentFile, sha256: str | None, *, verified: bool) -> Download:
-        """What is there already."""
+    def describe(self, present: PresentFile, sha256: str | None, *, verified: bool) -> Download:
+        """Return the `Download` that tells of a file which was there already."""
         return Download(self.name, present.path, present.size, sha256, verified, resumed_from=0, already=True)
 
 
 async def _digest_on_server(client: ChatFileClient, name: str, size: int, listed_size: int | None) -> str | None:
-    """The digest of the file `name` if it has `size` bytes: of one that has not, none is computed."""
+    """Return the server's digest of the file `name` if that has `size` bytes, else None: a digest costs the server.
+
+    Returns None as well where the server refuses to tell.
+    """
     try:
         if listed_size is None:
             listed_size = next((row.size for row in await client.listing() if row.name == name), None)
@@ -202,6 +213,7 @@ async def _digest_on_server(client: ChatFileClient, name: str, size: int, listed
 
 
 async def _digest_of(present: PresentFile, in_thread: InThread, stage: Callable[[Stage], None]) -> str:
+    """Return the SHA-256, in hex, of a file that is there, and tell `stage` how far it is. Raises OSError."""
     position, reached = -1, 0
     while reached != position:
         position, reached = reached, await in_thread(present.hash_slice, reached)
@@ -211,7 +223,7 @@ async def _digest_of(present: PresentFile, in_thread: InThread, stage: Callable[
 
 
 class _FileDownload:
-    """One download under way: what is here already, then the rest."""
+    """One download under way: resumes what is here, or begins anew, and finishes the part file."""
 
     def __init__(self, target: _Target, part: PartFile, progress: Callable[[int], None]) -> None:
         self._target = target
@@ -224,29 +236,30 @@ class _FileDownload:
         self._size = self._missing = 0
 
     async def run(self) -> Download:
+        """Download the file; see `download` for what is raised."""
         noted = await self._in_thread(self._part.source)
         offset = await self._in_thread(self._part.size) if noted else 0
         try:
             received = await self._resume(noted, offset) if noted and offset else None
             if received is None:
                 offset = 0
-                received = await self._client.get(self._name, self._start_anew, progress=self._came)
+                received = await self._client.get(self._name, self._begin, progress=self._count_received)
         except errors.DigestMismatch:
             await self._in_thread(self._part.discard)
             raise
         try:
             await self._in_thread(self._finish, received)
         except (errors.TargetExists, errors.NotVerified):
-            already = await self._same_there(received)
-            if already is None:
+            same = await self._find_same(received)
+            if same is None:
                 raise
-            return already
+            return same
         size = offset + received.header.size
         return Download(self._name, self._part.path, size, received.sha256, received.verified, offset)
 
-    async def _same_there(self, received: Received) -> Download | None:
-        """What another client has put in our place meanwhile, if it is what we have; None where it is not."""
-        present = await self._target.present()
+    async def _find_same(self, received: Received) -> Download | None:
+        """Return the file that another client has saved there meanwhile, if it is the same one; else None."""
+        present = await self._target.open_present()
         if present is None:
             return None
         try:
@@ -255,20 +268,21 @@ class _FileDownload:
                 return None
             self._part.mark_unwanted()
             await self._in_thread(self._part.close, insist=True)
-            return self._target.complete(present, received.sha256, verified=received.verified)
+            return self._target.describe(present, received.sha256, verified=received.verified)
         finally:
             behind(self._in_thread, present.close)
 
     async def _own_digest(self) -> str:
         hasher = hashlib.sha256()
-        await self._hash(hasher.update, await self._in_thread(self._part.size))
+        await self._read_part(hasher.update, await self._in_thread(self._part.size))
         return hasher.hexdigest()
 
     def _finish(self, received: Received) -> None:
         self._part.finish(received.header.mtime, verified=received.verified)
         self._part.close()
 
-    def _start_anew(self, header: wire.FileHeader) -> Deferred[int | None]:
+    def _begin(self, header: wire.FileHeader) -> Deferred[int | None]:
+        """Empty the part file for the whole file; return the descriptor to write to."""
         source = Source(header.size, header.mtime)
         beginning: Deferred[Any] = self._in_thread(self._part.begin, source)
         return beginning.addCallback(lambda _: self._receive(header, 0))
@@ -278,26 +292,31 @@ class _FileDownload:
         self._stage(Stage(Step.RECEIVING, offset, self._size))
         return self._part.descriptor
 
-    def _came(self, count: int) -> None:
+    def _count_received(self, count: int) -> None:
         self._progress(count)
         self._missing -= count
         if not self._missing:
             self._stage(Stage(Step.VERIFYING, self._size, self._size))
 
     async def _resume(self, noted: Source, offset: int) -> Received | None:
-        """The rest of the file; None where it is not the same file any more, or nothing shows that it is."""
+        """Download the rest of the file from byte `offset` on.
+
+        Returns None if it is not the file of which there was `noted` any more, or if nothing shows that it is.
+        """
         hasher = hashlib.sha256()
-        await self._hash(hasher.update, offset)
+        await self._read_part(hasher.update, offset)
         is_same = False
 
-        def go_on(header: wire.FileHeader) -> Deferred[int | None]:
+        def resume(header: wire.FileHeader) -> Deferred[int | None]:
             nonlocal is_same
             is_same = Source(offset + header.size, header.mtime) == noted
-            going: Deferred[Any] = self._in_thread(self._part.continue_at, offset)
-            return going.addCallback(lambda _: self._receive(header, offset) if is_same else None)
+            seeking: Deferred[Any] = self._in_thread(self._part.continue_at, offset)
+            return seeking.addCallback(lambda _: self._receive(header, offset) if is_same else None)
 
         try:
-            received = await self._client.get(self._name, go_on, offset=offset, hasher=hasher, progress=self._came)
+            received = await self._client.get(
+                self._name, resume, offset=offset, hasher=hasher, progress=self._count_received
+            )
         except errors.BadOffset:
             return None  # it is shorter now
         except errors.Changed:
@@ -306,11 +325,11 @@ class _FileDownload:
             return None
         return received if is_same and received.verified else None
 
-    async def _hash(self, take: Callable[[memoryview], None], end: int) -> None:
-        """Give all that is here up to `end` to `take`."""
+    async def _read_part(self, take: Callable[[memoryview], None], end: int) -> None:
+        """Give the first `end` bytes of the part file to `take`, in threads. Raises `LocalFileError`, OSError."""
         self._stage(Stage(Step.CHECKING, 0, end))
-        hashed = 0
-        while hashed < end:
-            hashed = await self._in_thread(self._part.read_slice, take, hashed, end)
-            if hashed < end:
-                self._stage(Stage(Step.CHECKING, hashed, end))
+        reached = 0
+        while reached < end:
+            reached = await self._in_thread(self._part.read_slice, take, reached, end)
+            if reached < end:
+                self._stage(Stage(Step.CHECKING, reached, end))

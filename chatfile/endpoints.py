@@ -1,6 +1,6 @@
-"""From the address of a server to a connection, and in words why there is none, or no more.
+"""Connections to a server by its address, and the reasons in words why there is none, or no more.
 
-Whatever an endpoint does on the way, its failure arrives.
+Every failure of an endpoint reaches the caller: see `CheckingReactor`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LONGEST_TIMEOUT = 10**9
 
 
 def parse_server(reactor: Any, description: str) -> IStreamClientEndpoint:
-    """Make the endpoint that `description` describes. Raises `BadAddress`, `TlsMissing`, `BadCertificate`."""
+    """Return the endpoint that `description` describes. Raises `BadAddress`, `TlsMissing`, `BadCertificate`."""
     try:
         address = tls.parse_address(description)
         if address is not None:
@@ -49,14 +49,14 @@ async def connect_to(
 ) -> None:
     """Connect within `timeout` seconds, 0 for no limit.
 
-    `server` is what it is called in an error. Raises `BadAddress`, `NoConnection`, or CancelledError.
+    `server` is the server's name in errors. Raises `BadAddress`, `NoConnection`, or CancelledError.
     """
     connecting: Deferred[Any] = maybeDeferred(endpoint.connect, factory)
     if timeout:
         connecting.addTimeout(timeout, clock, _too_late)
     try:
         await connecting
-    except ConnectingCancelledError as error:  # an endpoint's own word for it
+    except ConnectingCancelledError as error:  # endpoints raise this instead when they are cancelled
         raise CancelledError from error
     except (CancelledError, errors.ChatFileError):
         raise
@@ -65,26 +65,26 @@ async def connect_to(
 
 
 def why_not(error: Exception) -> str:
-    """Tell what an attempt to connect failed with, as the end of a sentence."""
+    """Tell why an attempt to connect failed, as the end of a sentence."""
     number = getattr(error, "osError", None)
-    if isinstance(number, int) and number > 0:  # below are those of looking up a host, which are others
+    if isinstance(number, int) and number > 0:  # the negative ones are no errnos, but those of getaddrinfo
         return errors.reason(OSError(number, ""))
-    if isinstance(error, TimedOut):  # what it says is of no use to a person
+    if isinstance(error, TimedOut):  # its own message is of no use to a person
         return "no answer"
     return str(error).rstrip(".") or type(error).__name__
 
 
 def why_lost(reason: Failure | None, *, greeted: bool, is_asked: bool) -> errors.ServerClosed:
-    """Make the error that tells of the end of a connection.
+    """Return the error for a connection that has ended.
 
-    `greeted` tells whether the server had said its greeting, `is_asked` whether it owes a reply.
+    `greeted` tells whether the server had sent its greeting, `is_asked` whether it owes a reply.
     """
     if reason is None or reason.check(ConnectionDone):
         return errors.ServerClosed() if is_asked else errors.ServerClosed("The server closed the connection.")
     why = None if greeted else tls.why_none(reason.value)
     if why is not None:
         return errors.TlsFailed(why=why)
-    if type(reason.value) is ConnectionLost:  # it has no more to say
+    if type(reason.value) is ConnectionLost:  # its own message says no more than that
         return errors.ServerClosed("The connection to the server was lost.")
     why = tls.why_broken(reason.value) or reason.getErrorMessage().rstrip(".")
     return errors.ServerClosed(f"The connection to the server was lost: {why}.")
@@ -96,14 +96,14 @@ def _too_late(_: object, seconds: float) -> Failure:
 
 @implementer(IReactorPluggableNameResolver)
 class CheckingReactor:
-    """A reactor that refuses at once what another would fail at later on, when nobody hears of it.
+    """Wraps a reactor, and refuses impossible addresses at once.
 
-    Where a reactor's timed call, or the answer of a thread, raises an error (a host that is no name, a path that is too
-    long for a socket), that is logged, and the connection is waited for in vain.
+    A reactor raises errors for some of them (a host that is no name, a path that is too long for a socket) only later,
+    in a delayed call or when a thread has answered: then the error is logged, and the connection never comes or fails.
     """
 
     def __init__(self, reactor: Any = None) -> None:
-        """Do all else as `reactor` does, by default the one that was chosen."""
+        """Wrap `reactor`, by default the installed one."""
         if reactor is None:
             from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
         self._reactor = reactor
@@ -145,9 +145,9 @@ def _check_host(host: str | bytes) -> None:
 
 
 def _check_path(path: str) -> None:
-    """Raise `BadAddress` where no socket can have that `path`; connecting for datagrams says nothing to anybody."""
+    """Raise `BadAddress` if no socket can have that `path`. It connects for datagrams, which sends nothing."""
     try:
-        if "\0" in path[1:]:  # only at the beginning it means something; elsewhere the path would end there
+        if "\0" in path[1:]:  # at the beginning it marks an abstract socket; elsewhere it would end the path
             raise ValueError("no path holds a NUL character")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             probe.connect_ex(path)

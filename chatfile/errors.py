@@ -192,6 +192,14 @@ class NoMatch(ChatFileError):
     """No file here matches "{pattern}"; "list" shows what there is."""
 
 
+class UnclosedQuote(ChatFileError):
+    """A quotation mark is not closed: {text}."""
+
+
+class OutputForSeveral(ChatFileError):
+    """-o names one file, and "{wanted}" stands for {count}."""
+
+
 class IsCommand(ChatFileError):
     """ "{text}" is a command, not a message: a server would carry it out."""
 

@@ -1,4 +1,4 @@
-"""Reading through descriptors, and closing them."""
+"""Functions of file descriptors, used by all rooms that read files."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import os
 from collections.abc import Callable
 
 _SLICE, _BUFFER = 64 << 20, 1 << 20
-"""Bytes read in one call of `read_slice`, and at a time."""
+"""Bytes read in one call of `read_slice`, and in each system call of it."""
 
 
 def close_quietly(descriptor: int) -> None:
-    """Close `descriptor`, through which nothing was written that somebody counts on.
+    """Close `descriptor` and ignore errors: for one through which nothing was written, or nothing that must arrive.
 
-    It is gone even where close(2) fails, and what that would tell is the end of writing only.
+    It is closed even where close(2) fails: that tells only of writes that failed.
     """
     try:
         os.close(descriptor)
     except OSError as error:
         if error.errno == errno.EBADF:
-            raise  # it was not ours
+            raise  # it was closed before: a fault of this program
 
 
 def read_slice(descriptor: int, take: Callable[[memoryview], None], start: int, stop: int) -> int:
-    """Give some of the bytes from `start` to `stop` to `take`, in a thread; return where to go on, `start` at the end.
+    """Give some of the bytes from `start` to `stop` to `take`; return where those end, `start` at the end of the file.
 
-    A file is read a slice at a time, so that an interruption is not held up. Raises OSError.
+    It blocks, so it is for threads; a slice at a time, so that an interruption need not wait for long. Raises OSError.
     """
     buffer, end = memoryview(bytearray(_BUFFER)), min(stop, start + _SLICE)
     while start < end:

@@ -1,4 +1,4 @@
-"""Where the server listens: room for many who come at once, and sockets of the file system that nobody uses."""
+"""The ports that the server listens at: their backlog, and what other servers have left of UNIX sockets."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from zope.interface import implementer
 P = TypeVar("P", bound=IListeningPort)
 
 BACKLOG = 1024
-"""Connections that the system keeps until they are accepted, unless that is asked for otherwise. Linux takes no more
-than `net.core.somaxconn`, and lets those beyond it try again, after a second, and another two."""
-_TWISTEDS_BACKLOG = 50
-PATIENCE = 1.0
-"""Seconds in which another server that is just starting gets to where it listens, or is gone."""
-_PAUSE = 0.01
+"""Connections that the system keeps until they are accepted, where the endpoint description gives no number.
+
+Linux keeps no more than `net.core.somaxconn`; clients beyond that try again after a second, then after two more.
+"""
+_TWISTED_BACKLOG = 50
+LOCK_TIMEOUT = 1.0
+"""Seconds to wait for another server that is starting in the same folder: by then it listens, or is gone."""
+_LOCK_INTERVAL = 0.01
+"""Seconds between two attempts to lock a folder."""
 
 _UNIX = re.compile(r"(?:haproxy:)?unix:(.*)", re.DOTALL)
 _ARGUMENT = re.compile(r"(?:[^:\\]|\\.)*", re.DOTALL)
@@ -36,39 +39,45 @@ _log = Logger()
 
 
 @implementer(IStreamServerEndpoint)
-class Roomy:
-    """An endpoint at which many can wait to be accepted, unless its description says how many."""
+class TunedEndpoint:
+    """Wraps an endpoint: many clients can wait to be accepted there, unless its description gives another backlog."""
 
     def __init__(self, endpoint: IStreamServerEndpoint, description: str, *, is_encrypted: bool) -> None:
-        """`description` is that of `endpoint`, at which everyone begins with a TLS handshake if it `is_encrypted`."""
+        """Wrap `endpoint`, which `description` describes.
+
+        `is_encrypted` tells whether each connection begins with a TLS handshake there.
+        """
         self._endpoint = endpoint
-        self._says_how_many = "backlog=" in description
+        self._has_backlog = "backlog=" in description
         self._is_encrypted = is_encrypted
         self._is_inherited = _UNIX.fullmatch(description) is None
 
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """Listen, as the endpoint does."""
+        """See `IStreamServerEndpoint`."""
         listening: Deferred[IListeningPort] = self._endpoint.listen(factory)
-        return listening.addCallback(self._prepare)
+        return listening.addCallback(self._wrap)
 
-    def _prepare(self, port: IListeningPort) -> IListeningPort:
+    def _wrap(self, port: IListeningPort) -> IListeningPort:
         if isinstance(port, unix.Port):
-            return CarefulPort(self._with_room(port), is_inherited=self._is_inherited)
-        return self._with_room(port)
+            return UnixPort(self._tune(port), is_inherited=self._is_inherited)
+        return self._tune(port)
 
-    def _with_room(self, port: P) -> P:
+    def _tune(self, port: P) -> P:
         if isinstance(port, tcp.Port):
-            port.numberAccepts = 1  # in the first turn; what is accepted then sees to it that it stays so
-            if port.backlog == _TWISTEDS_BACKLOG and not self._says_how_many:
+            port.numberAccepts = 1  # in the first turn of the reactor; `take_small_turns` keeps it there
+            if port.backlog == _TWISTED_BACKLOG and not self._has_backlog:
                 port.socket.listen(BACKLOG)  # the system takes the latest number
             if self._is_encrypted and hasattr(socket, "TCP_DEFER_ACCEPT"):
-                # Who says nothing stays with the system for a second or so, and pushes nobody out here (tcp(7)).
+                # The system keeps a client that sends nothing for a second or so, and it evicts no other (tcp(7)).
                 port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         return port
 
 
 def unix_path(description: str) -> str | None:
-    """The path of a socket of the file system that is described and locked; None where it is anything else."""
+    """Return the path of the UNIX socket that `description` describes.
+
+    Returns None for all else: another kind of endpoint, an abstract socket, and a socket without a lock file.
+    """
     match = _UNIX.fullmatch(description)
     if match is None:
         return None
@@ -79,45 +88,45 @@ def unix_path(description: str) -> str | None:
 
 
 @contextmanager
-def vacated(path: str) -> Iterator[None]:
-    """Remove the socket at `path`, and the lock beside it, if nobody listens there; let nobody else do so meanwhile.
+def claim_socket_path(path: str) -> Iterator[None]:
+    """Remove a stale socket at `path`, and its lock file, and keep other servers from the folder within the context.
 
-    The lock of Twisted's ports is a link to a process's number, which may be another's by now, as in a container where
-    everyone is number 1. Whether somebody listens, the system knows.
+    The lock file of Twisted's ports is a link to a process id, which may be that of another process by now, as in a
+    container where each server has the id 1. So the system is asked whether a process listens at the socket.
 
-    Raises OSError where somebody does, or something else is in the way.
+    Raises OSError if one does, or if there is something else at `path`.
     """
-    with _alone_in(os.path.dirname(path) or "."):
-        if _is_listened_at(path):
+    with _folder_lock(os.path.dirname(path) or "."):
+        if _has_listener(path):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        _remove(path, "socket", stat.S_IFSOCK)
-        _remove(f"{path}.lock", "lock", stat.S_IFLNK)
+        _remove_stale(path, "socket", stat.S_IFSOCK)
+        _remove_stale(f"{path}.lock", "lock", stat.S_IFLNK)
         yield
 
 
 @contextmanager
-def _alone_in(folder: str) -> Iterator[None]:
-    """Be the only server that begins to listen in `folder`: between bind and listen, one looks as if it were gone.
+def _folder_lock(folder: str) -> Iterator[None]:
+    """Lock `folder` against other servers that start: between bind and listen, a socket looks as if it were stale.
 
-    Whoever may read a folder can lock it, for reasons of his own (systemd-tmpfiles does), or to do harm; so it is
-    waited for a little longer than a start takes, and then done without.
+    Every process that may read a folder can lock it, for a good reason (systemd-tmpfiles does) or to do harm. So after
+    `LOCK_TIMEOUT` seconds, a little more than a start takes, the server goes on without the lock.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        yield  # it is not there, or may not be read: what can be done without will be done
+        yield  # it is not there, or may not be read: go on without the lock
         return
     try:
-        until = time.monotonic() + PATIENCE
-        while not _lock(descriptor) and time.monotonic() < until:
-            time.sleep(_PAUSE)  # nobody is served yet
+        until = time.monotonic() + LOCK_TIMEOUT
+        while not _try_lock(descriptor) and time.monotonic() < until:
+            time.sleep(_LOCK_INTERVAL)  # in the reactor's thread: no client is served yet
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    """Lock it; False where somebody else has."""
+def _try_lock(descriptor: int) -> bool:
+    """Lock a folder, and return False if another process has the lock; True also where there are no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -127,7 +136,8 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _is_listened_at(path: str) -> bool:
+def _has_listener(path: str) -> bool:
+    """Tell whether a process listens at the socket `path`. Raises OSError where that can't be found out."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
@@ -135,15 +145,19 @@ def _is_listened_at(path: str) -> bool:
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             return False
         except BlockingIOError:
-            pass  # more wait there already than can
+            pass  # its backlog is full
         except OSError as error:
             if error.errno != errno.EPROTOTYPE:  # a socket of another kind, in use
                 raise
     return True
 
 
-def _remove(path: str, what: str, kind: int) -> None:
-    """Remove the `what` at `path`, which nobody uses; raises OSError where it can't be removed, or is none."""
+def _remove_stale(path: str, what: str, kind: int) -> None:
+    """Remove the file at `path`, if there is one.
+
+    `what` is the word for it in the log and in errors, `kind` its type of file (`stat.S_IFSOCK`, ...). Raises OSError
+    if it is of another type, or can't be removed.
+    """
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -153,7 +167,7 @@ def _remove(path: str, what: str, kind: int) -> None:
     try:
         os.unlink(path)
     except FileNotFoundError:
-        return  # it has gone by itself
+        return  # another process was faster
     except OSError as error:
         raise OSError(
             error.errno, f'the {what} "{path}" is of no use, and can\'t be removed: {error.strerror}'
@@ -162,25 +176,28 @@ def _remove(path: str, what: str, kind: int) -> None:
 
 
 @implementer(IListeningPort)
-class CarefulPort:
-    """A port at a UNIX socket that, when it ends, leaves alone a socket that is not its own.
+class UnixPort:
+    """Wraps a port at a UNIX socket; removes that socket when it stops listening, but no other one.
 
-    Twisted's port removes whatever is at its path by then: what another server has put there meanwhile, and the socket
-    that systemd listens at on its behalf, where nobody would be served any more.
+    Twisted's own port removes any socket that has its path by then: also that of another server which has started
+    meanwhile, and the one that systemd listens at on its behalf, where no client could connect any more.
     """
 
     def __init__(self, port: unix.Port, *, is_inherited: bool) -> None:
-        """`port` listens; it `is_inherited` from who has started us, or has put the socket there itself."""
+        """Wrap `port`, which listens already.
+
+        `is_inherited` tells whether another process, such as systemd, made the socket: then it is not removed.
+        """
         self._port = port
         self._path = port.getHost().name
-        self._bound = None if is_inherited else _identity(self._path)
+        self._bound = None if is_inherited else _device_and_inode(self._path)
 
     def startListening(self) -> None:
-        """Nothing is to be done: it listens."""
+        """Do nothing: the port listens already."""
 
     def stopListening(self) -> Deferred[None] | None:
-        """Accept no more, and remove the socket if it is still the one that was put there."""
-        if self._bound is not None and _identity(self._path) == self._bound:
+        """Accept no more connections, and remove the socket if it is still the one that the port made."""
+        if self._bound is not None and _device_and_inode(self._path) == self._bound:
             stopping: Deferred[None] | None = self._port.stopListening()
             return stopping
         self._port.stopReading()
@@ -188,12 +205,12 @@ class CarefulPort:
         return None
 
     def getHost(self) -> IAddress:
-        """The address."""
+        """Return the address."""
         host: IAddress = self._port.getHost()
         return host
 
 
-def _identity(path: bytes | str | None) -> tuple[int, int] | None:
+def _device_and_inode(path: bytes | str | None) -> tuple[int, int] | None:
     try:
         status = os.lstat(path or "")
     except OSError:

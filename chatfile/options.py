@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.python import usage
 
-from chatfile import errors, tls
-from chatfile.version import program_and_version
+from chatfile import errors, program_and_version, tls
 
 if TYPE_CHECKING:
     import argparse
@@ -25,17 +24,17 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = "5000"
 LAST_PORT = 65535
-UNREAD = 141
-"""The status where nobody reads what was asked for, as of a program that SIGPIPE ends."""
+SIGPIPE_STATUS = 141
+"""The exit status if standard output was closed before all was written: that of a program which SIGPIPE has ended."""
 DEFAULT_FILES = "server_files"
 RESERVED_DESCRIPTORS = 32
-"""Descriptors that the process needs beside its clients' sockets; where they run out, a file is `unavailable`."""
+"""Descriptors that the process needs beside its clients' sockets; if they run out, files are `unavailable`."""
 LEAST_UNSEATED = 8
-"""Connections without a seat that are kept at once, however few descriptors there are: some of the reserved ones."""
+"""Connections without a seat that are kept at once even if descriptors are few; they use some of the reserved ones."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 OWN_TLS = re.compile(r"(haproxy:)?(ssl|tls):")
-"""An endpoint description that brings TLS of its own."""
+"""Matches an endpoint description that has TLS of its own."""
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 
 
@@ -59,10 +58,10 @@ def _show(text: str) -> NoReturn:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        if sys.stdout is not None:  # nor is it to be tried again by the interpreter on its way out
+        if sys.stdout is not None:  # so that the interpreter does not try again to write it when it exits
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            sys.exit(UNREAD)
+            sys.exit(SIGPIPE_STATUS)
         raise usage.UsageError(f"can't write to standard output: {os.strerror(error.errno or 0)}") from error
     sys.exit(0)
 
@@ -74,7 +73,7 @@ def _complete_shells() -> usage.CompleteList:
 
 
 class Options(usage.Options):
-    """The command line of `twistd chatfile`; afterwards a dict of checked values."""
+    """The command line of `twistd chatfile`; once it is parsed, a dict of checked values."""
 
     synopsis = "[options]"
     longdesc = "A file server you can talk to: serves the files of one folder, line by line, to a few clients at once."
@@ -107,12 +106,12 @@ class Options(usage.Options):
     )
 
     def __init__(self) -> None:
-        """No port was named yet."""
+        """Begin without a port."""
         super().__init__()  # type: ignore[no-untyped-call]
         self["ports"] = []
 
     def getSynopsis(self) -> str:
-        """Our own scripts have no `twistd` before the options."""
+        """Return the usage line: it begins with `twistd` only if that is the program."""
         if Path(sys.argv[0]).name == "twistd":
             return str(super().getSynopsis())
         return "Usage: chatfile-server [options]"
@@ -140,12 +139,12 @@ class Options(usage.Options):
         _show(script("chatfile-server", shell))
 
     def parseArgs(self, *rest: str) -> None:
-        """There is nothing but options."""
+        """Refuse all arguments that are not options. Raises UsageError."""
         if rest:
             raise usage.UsageError(f"unexpected argument: {rest[0]}")
 
     def postOptions(self) -> None:
-        """Check what can be checked before anything is opened."""
+        """Check all values, and replace them by what they mean, before anything is opened. Raises UsageError."""
         _check_working_directory(self)
         for option, least in (("max-clients", 1), ("max-per-address", 0), ("history", 0)):
             self[option] = _whole(option, self[option], least)
@@ -180,7 +179,10 @@ def as_argparse(options: Options) -> argparse.ArgumentParser:
 
 
 def endpoint_description(port: str) -> str:
-    """A port number stands for that port of 127.0.0.1; all else is an endpoint description already."""
+    """Return the endpoint description of `port`: for a number, that port of 127.0.0.1; else it is one already.
+
+    Raises UsageError for a number that no port has.
+    """
     if not (port.isascii() and port.isdigit()):
         return port
     if not _NUMBER.fullmatch(port) or int(port) > LAST_PORT:
@@ -215,21 +217,22 @@ def _why_no_endpoint(description: str, error: Exception) -> str:
 
 
 def _check_inherited(description: str, endpoint: AdoptedStreamServerEndpoint) -> None:
-    """Under a wrong family, Twisted would make up the addresses of the clients."""
+    """Raise UsageError if `endpoint` is no socket, or of another family: Twisted would make up clients' addresses."""
     try:
-        inherited = socket.socket(fileno=endpoint.fileno)
+        inherited = socket.socket(fileno=endpoint.fileno)  # without a family, it finds out which one that is
     except OSError as error:
         raise usage.UsageError(f"--port: {description!r} is no socket: {os.strerror(error.errno or 0)}") from error
-    inherited.detach()  # it was for a look only
+    inherited.detach()  # or its descriptor would be closed with it
     if inherited.family != endpoint.addressFamily:
         name = inherited.family.name.removeprefix("AF_")
         raise usage.UsageError(f"--port: {description!r} is a socket of another family; say domain={name}")
 
 
 def _checked_tls(options: Options) -> ServerTLS | None:
-    """What the ports need that are to speak TLS; None where they are not.
+    """Return what the ports need for TLS, or None without `--certificate`. Raises UsageError.
 
-    An empty name is a file that is not there, not an option that was not given: nobody is let in by a slip of a script.
+    An empty name is an error, not an option that was not given: a script with an unset variable must not open a port
+    without TLS.
     """
     certificate, key, client_ca = (options[option] for option in ("certificate", "key", "client-ca"))
     for option in ("certificate", "key", "client-ca"):
@@ -252,7 +255,10 @@ def _checked_tls(options: Options) -> ServerTLS | None:
 
 
 def _check_working_directory(options: Options) -> None:
-    """Twistd asks for it, where it is to write a pidfile, and would end with a traceback."""
+    """Raise UsageError if the working directory is gone, and twistd has to write a pidfile there.
+
+    By itself it would end with a traceback.
+    """
     try:
         os.getcwd()
     except OSError as error:
@@ -261,7 +267,10 @@ def _check_working_directory(options: Options) -> None:
 
 
 def _checked_folder(folder: str) -> str:
-    """The absolute path: twistd may change its working directory later on."""
+    """Return the absolute path of `folder`, for twistd may change its working directory later on.
+
+    Creates the default folder. Raises UsageError if it can't be listed.
+    """
     try:
         if not folder:
             raise FileNotFoundError(errno.ENOENT, "no name")
@@ -275,9 +284,9 @@ def _checked_folder(folder: str) -> str:
 
 
 def _max_unseated(max_clients: int) -> int:
-    """How many connections without a seat are kept; never so many that those with one run out of descriptors.
+    """Return how many connections without a seat are kept, so that those with a seat never run out of descriptors.
 
-    Raises UsageError where there are too few for the clients alone.
+    Raises UsageError if the limit of descriptors is too low for `max_clients` alone.
     """
     from chatfile.server import MAX_UNSEATED  # noqa: PLC0415 -- --help does not need it
 

@@ -72,16 +72,16 @@ class OpenFile:
 
 
 class Repository:
-    """Lists and opens the files of one folder, which may vanish and come back."""
+    """Lists and opens the files of one folder, which may be removed and made again at any time."""
 
     def __init__(self, folder: str) -> None:
         """Serve `folder`, an absolute path."""
         self._folder = folder
 
     def listing(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[Entry]:
-        """Read what can be fetched, and return it sorted by name, code point by code point.
+        """Return the files that can be fetched, sorted by name, code point by code point. Raises `Unavailable`.
 
-        Nothing more is read once `is_stopped()`. Raises `Unavailable`.
+        It stops reading as soon as `is_stopped()` is true, and returns what there is by then.
         """
         with self._open_folder() as folder:
             try:
@@ -95,7 +95,7 @@ class Repository:
     def open(self, name: str) -> OpenFile:
         """Open the file `name` for reading.
 
-        Raises `NoSuchFile` for all that is not in the listing, `Unavailable` for what can't be read now.
+        Raises `NoSuchFile` if it is not one of the listing, `Unavailable` if it can't be read now.
         """
         if not is_servable(name):
             raise errors.NoSuchFile(name=name)
@@ -109,7 +109,7 @@ class Repository:
 
     def _open_in(self, folder: int, name: str) -> OpenFile:
         raw = name.encode()
-        # A look before the leap: opening a device can do things, and one that is forbidden is still not in the listing.
+        # Before it is opened, for to open a device can have effects, and one that may not be opened is no file either.
         if not stat.S_ISREG(os.stat(raw, dir_fd=folder, follow_symlinks=False).st_mode):
             raise errors.NoSuchFile(name=name)
         descriptor = os.open(raw, _FILE_FLAGS, dir_fd=folder)
@@ -135,7 +135,7 @@ class Repository:
             close_quietly(descriptor)
 
 
-# A hundred thousand objects would have to be looked at by the garbage collector, again and again; strings have not.
+# Strings, for the garbage collector would have to go through a hundred thousand objects again and again.
 
 
 def _pack(entry: Entry) -> str:
@@ -149,7 +149,7 @@ def _unpack(packed: str) -> Entry:
 
 
 def _sort_in_parts(texts: list[str]) -> Iterator[str]:
-    """Sort small parts, each of a range of its own, one by one: no other thread runs while one of them is sorted."""
+    """Sort in small parts, by ranges: while one `sort` runs, it keeps the interpreter from all other threads."""
     bounds = sorted(texts[::_PART])
     parts: list[list[str]] = [[] for _ in range(len(bounds) + 1)]
     for text in texts:
@@ -166,5 +166,5 @@ def _entry(found: os.DirEntry[str]) -> Entry | None:
             return None
         status = found.stat(follow_symlinks=False)
     except (UnicodeDecodeError, FileNotFoundError):
-        return None  # a name that no line can hold, or a file that has gone since
+        return None  # a name that is not UTF-8, or a file that was removed since
     return Entry(status.st_size, status.st_mtime_ns // 1_000_000_000, name) if stat.S_ISREG(status.st_mode) else None

@@ -1,4 +1,4 @@
-"""`twistd chatfile`: the service, with its drain at the end."""
+"""The service of `twistd chatfile`: what it consists of, how it starts, and how it drains at the end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from twisted.logger import Logger
 from chatfile.admission import Admission
 from chatfile.digests import Digests
 from chatfile.disk import Disk
-from chatfile.listening import Roomy, unix_path, vacated
+from chatfile.listening import TunedEndpoint, claim_socket_path, unix_path
 from chatfile.options import OWN_TLS, Options
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Listings, Timeouts
 from chatfile.server.events import sum_up_unknown_names
-from chatfile.signals import at_next_end, ignore_strays
+from chatfile.signals import ignore_signals, on_next_termination
 from chatfile.timeouts import use_monotonic_clock
 from chatfile.wire import printable
 
@@ -33,21 +33,23 @@ if TYPE_CHECKING:
     from chatfile.tls.files import ServerTLS
 
 SWITCH_INTERVAL = 0.001
-"""Seconds for which a thread that computes (a long listing, say) keeps the interpreter from the reactor; Python's own
-default is five times that, and the reactor has to wait more than once to answer a line."""
+"""Seconds for which a thread that computes, such as a long listing, may keep the interpreter from the reactor.
+
+Python's default is five times that, and to answer a line the reactor has to wait more than once.
+"""
 
 _UNIX = re.compile(r"(haproxy:)?unix:")
 
 
 class CannotStart(SystemExit, Exception):
-    """The service can't start, for a reason that a person can mend: one line, and status 1.
+    """Ends the process with one line and status 1, where the service can't start for a reason that a person can mend.
 
-    An exit, so that no traceback comes with it; and an Exception, so that twistd cleans up its pidfile and a daemon's
-    parent hears of it.
+    It is a SystemExit, so that there is no traceback, and an Exception, so that twistd removes its pidfile and tells
+    the parent of a daemon.
     """
 
     def __init__(self, sentence: str) -> None:
-        """Say why, in the log and on the real standard error: twistd has turned the other one into the log."""
+        """Write `sentence` to the log and to `sys.__stderr__`: twistd has redirected `sys.stderr` to the log."""
         super().__init__(sentence)
         self.code = 1
         Logger().error("{sentence}", sentence=sentence)
@@ -56,7 +58,7 @@ class CannotStart(SystemExit, Exception):
 
 
 class ChatFileService(service.MultiService):
-    """Listens at every endpoint for one factory; drains at the end."""
+    """Listens at every endpoint for one factory, and drains at the end."""
 
     log = Logger()
 
@@ -68,7 +70,11 @@ class ChatFileService(service.MultiService):
         drain_timeout: float,
         encrypted: ServerTLS | None = None,
     ) -> None:
-        """`endpoints` are descriptions; `drain_timeout` is in seconds, 0 for ever; `folder` is for the log."""
+        """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
+
+        `folder` is named in the log. `drain_timeout` is in seconds, 0 means for ever. With `encrypted`, the ports that
+        the network can reach speak TLS.
+        """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
         self._folder = folder
@@ -77,42 +83,45 @@ class ChatFileService(service.MultiService):
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
             is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
-            listener.endpoint = Roomy(listener.endpoint, description, is_encrypted=is_encrypted)
+            listener.endpoint = TunedEndpoint(listener.endpoint, description, is_encrypted=is_encrypted)
             listener.setServiceParent(self)
 
     def _factory_for(self, description: str) -> IProtocolFactory:
-        """Where there is a certificate, no port is left plain that the network may reach."""
+        """Return the factory for an endpoint: with a certificate, no port that the network can reach is left plain."""
         if self._encrypted is None or OWN_TLS.match(description) or _UNIX.match(description):
             return self._factory
         return self._encrypted.wrap(self._factory)
 
     def privilegedStartService(self) -> None:
-        """Bind, while twistd may still have the privileges for it."""
+        """Bind all ports, while twistd may still have the privileges for it. Raises `CannotStart`."""
         from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
-        ignore_strays(IReactorFromThreads(reactor))
+        ignore_signals(IReactorFromThreads(reactor))
         for description, listener in self._listeners:
             path = unix_path(description)
             try:
-                with nullcontext() if path is None else vacated(path):
+                with nullcontext() if path is None else claim_socket_path(path):
                     listener.privilegedStartService()
             except Exception as error:  # each kind of endpoint has errors of its own
                 raise CannotStart(_why_not_listening(description, error)) from None
 
     def startService(self) -> None:
-        """Serve."""
+        """Begin to serve, when twistd has given up its privileges."""
         sys.setswitchinterval(SWITCH_INTERVAL)
-        gc.freeze()  # what there is by now stays: looking through it again would hold everybody up for 10 ms
+        gc.freeze()  # the objects that there are now stay: to collect among them again would take 10 ms each time
         super().startService()  # type: ignore[no-untyped-call]
         if self._encrypted is not None and self._encrypted.warning:
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
         self.log.info("Serving {folder}", folder=self._folder, event="serving")
 
     def stopService(self) -> Deferred[None]:
-        """No new clients; then let the present ones finish, or reset them at a second signal."""
+        """Accept no new clients, and drain; return when the last client has left.
+
+        A second signal resets the connections that are left.
+        """
         from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
-        at_next_end(IReactorFromThreads(reactor), self._factory.reset)
+        on_next_termination(IReactorFromThreads(reactor), self._factory.reset)
         self.log.info(
             "Going down: transfers have {seconds:g} seconds more (0: no limit), unless there is a second signal",
             seconds=self._drain_timeout,
@@ -130,7 +139,7 @@ def _why_not_listening(description: str, error: Exception) -> str:
 
 
 def _check_twistd(options: Options) -> None:
-    """Find out whether twistd can write its own files: it would end with a traceback. Raises `CannotStart`."""
+    """Raise `CannotStart` if twistd can't write its pidfile or its log: by itself it would end with a traceback."""
     twistd = options.parent
     if twistd is None or twistd["chroot"]:
         return
@@ -144,7 +153,10 @@ def _check_twistd(options: Options) -> None:
 
 
 def _why_not_writable(path: str) -> str | None:
-    """None where it can be, or where nobody reads it yet; nothing stays that was not there before."""
+    """Return why the file `path` can't be written, or None if it can, or if it is a pipe that has no reader yet.
+
+    A file that is created to find out is removed again.
+    """
     is_new = not os.path.lexists(path)
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
@@ -156,7 +168,10 @@ def _why_not_writable(path: str) -> str | None:
 
 
 def makeService(options: Options) -> ChatFileService:
-    """The service that `options` describe. From here on the reactor measures by a clock that nobody sets."""
+    """Return the service that `options` describe; twistd calls it. Raises `CannotStart`.
+
+    From here on the reactor measures time by a clock that nobody sets.
+    """
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
     _check_twistd(options)

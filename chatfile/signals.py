@@ -1,4 +1,7 @@
-"""Signals: those that would end the server without a drain, and those that end the drain."""
+"""The signals of the server: those that are ignored, and a second one that ends the drain.
+
+A file of its own that imports next to nothing: `__main__` needs it before all else is loaded.
+"""
 
 from __future__ import annotations
 
@@ -11,44 +14,47 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorFromThreads
 
-STRAY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""What terminals that close, and tools that want logs or settings to be read anew, send to a service. The system's own
-answer is to kill it, and nobody who sends them means that."""
+IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""What a terminal sends when it is closed, and tools send to have logs or settings read anew: by default the system
+kills the process, which is never what is meant."""
 
 
-def hold_strays() -> None:
-    """Have them wait for `ignore_strays`: a program takes a while to be loaded, and one of them would be its end."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STRAY)
+def block_ignored_signals() -> None:
+    """Keep the ignored signals pending until `ignore_signals`: while the program is being loaded, one would kill it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED_SIGNALS)
 
 
-def ignore_strays(reactor: IReactorFromThreads) -> None:
-    """Say so in the log where such a signal comes, and go on; not where somebody else deals with it (twistd, nohup)."""
+def ignore_signals(reactor: IReactorFromThreads) -> None:
+    """Log each of the ignored signals and go on, except where another handler is set already (by twistd or nohup)."""
 
-    def tell(number: int, _: FrameType | None) -> None:
-        reactor.callFromThread(_say_ignored, signal.Signals(number).name)
+    def log(number: int, _: FrameType | None) -> None:
+        reactor.callFromThread(_log_ignored, signal.Signals(number).name)
 
-    for number in STRAY:
-        _handle(number, tell, lambda handler: handler is signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STRAY)
+    for number in IGNORED_SIGNALS:
+        _set_handler(number, log, lambda previous: previous is signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED_SIGNALS)
 
 
-def at_next_end(reactor: IReactorFromThreads, hurry: Callable[[], object]) -> None:
-    """Call `hurry` when one more signal comes that ends the server, unless it is to be ignored."""
+def on_next_termination(reactor: IReactorFromThreads, callback: Callable[[], object]) -> None:
+    """Call `callback` in the reactor at the next SIGINT or SIGTERM, except where that signal is ignored."""
 
-    def hurry_up(_: int, __: FrameType | None) -> None:
-        reactor.callFromThread(hurry)
+    def call(_: int, __: FrameType | None) -> None:
+        reactor.callFromThread(callback)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        _handle(number, hurry_up, lambda handler: handler is not signal.SIG_IGN)
+        _set_handler(number, call, lambda previous: previous is not signal.SIG_IGN)
 
 
-def _handle(number: int, handler: Callable[[int, FrameType | None], None], if_it_is: Callable[[object], bool]) -> None:
-    # Python deals with signals in its first thread, and lets only that one say how.
-    if threading.current_thread() is threading.main_thread() and if_it_is(signal.getsignal(number)):
+def _set_handler(
+    number: int, handler: Callable[[int, FrameType | None], None], replaces: Callable[[object], bool]
+) -> None:
+    """Set the handler of a signal if `replaces(previous)` says that it may replace the present one."""
+    # Python runs signal handlers in its main thread, and only there they can be set.
+    if threading.current_thread() is threading.main_thread() and replaces(signal.getsignal(number)):
         signal.signal(number, handler)
 
 
-def _say_ignored(name: str) -> None:
-    from twisted.logger import Logger  # noqa: PLC0415 -- signals are held before anything that takes a while is loaded
+def _log_ignored(name: str) -> None:
+    from twisted.logger import Logger  # noqa: PLC0415 -- signals are blocked before anything that takes a while is loaded
 
     Logger().info("{signal} is ignored; SIGTERM ends the server", signal=name, event="ignored")

@@ -19,12 +19,12 @@ _AT_ONCE = 1e-6
 
 
 def use_monotonic_clock(reactor: Any) -> None:
-    """Let `reactor` measure by a clock that nobody sets; to be called at the start of a program.
+    """Make `reactor` measure time by a clock that nobody sets. Call it at the start of a program.
 
-    Twisted's own `reactor.seconds` is the wall clock: when somebody sets that back an hour, every timer of the process
-    is an hour late; set forward, all fire at once. After this call `reactor.seconds()` tells no time of day any more.
-    Calls that are scheduled already stay due when they were; who has taken a time from `reactor.seconds()` before must
-    not compare it with a later one. To call it again changes nothing.
+    Twisted's own `reactor.seconds` is the wall clock: if that is set back by an hour, every timer of the process is an
+    hour late; if it is set forward, all of them fire at once. After this call `reactor.seconds()` is no time of day any
+    more, and not to be compared with what it returned before. Calls that are scheduled already keep their times. A
+    second call changes nothing.
     """
     if reactor.seconds is time.monotonic:
         return
@@ -38,13 +38,13 @@ def use_monotonic_clock(reactor: Any) -> None:
 class Timer:
     """Fires once, when the seconds that it was last given are over.
 
-    Giving it more time costs a comparison: the reactor's call that is under way is left to find out.
+    To give it more time costs a comparison: the delayed call stays with the reactor, and is made anew when it is due.
     """
 
     __slots__ = ("_call", "_clock", "_due", "_fire", "_left")
 
     def __init__(self, clock: IReactorTime, fire: Callable[[], None]) -> None:
-        """Call `fire()` when the time comes; the timer is not running yet."""
+        """Call `fire()` when the time is over; the timer is not running yet."""
         self._clock = clock
         self._fire = fire
         self._due: float | None = None
@@ -53,11 +53,11 @@ class Timer:
 
     @property
     def is_running(self) -> bool:
-        """Whether it is going to fire."""
+        """Tell whether it is going to fire."""
         return self._due is not None
 
     def restart(self, seconds: float) -> None:
-        """Fire `seconds` from now, and not at any time that was given before; 0 means never."""
+        """Fire `seconds` from now instead of at the time that was given before; 0 means never."""
         self._left = None
         if not seconds:
             self._due = None
@@ -77,14 +77,14 @@ class Timer:
             self._call = None
 
     def pause(self) -> None:
-        """Stand still: what remains until it fires is kept for `resume`."""
+        """Do not fire until `resume`, which gives it the time that is left now."""
         if self._due is not None:
             left = max(self._due - self._clock.seconds(), _AT_ONCE)
             self.stop()
             self._left = left
 
     def resume(self) -> None:
-        """Go on after a `pause`, if there was one and it was not restarted since."""
+        """Run on after a `pause`, unless it was restarted or stopped since."""
         if self._left is not None:
             self.restart(self._left)
 
@@ -101,34 +101,31 @@ class Timer:
 
 
 class MonitoredOutput(Protocol):
-    """A connection whose peer is to take what is sent to it."""
+    """A connection, as a `StallTimeout` asks it."""
 
     def bytes_written(self) -> int:
-        """Count the bytes given to the transport so far; asked where the system does not tell what is acknowledged."""
+        """Count the bytes given to the transport so far; called where the system does not know what is acknowledged."""
 
     def has_pending_output(self) -> bool:
-        """Tell whether the transport still has something to write, of which the system does not know yet.
-
-        So it is, say, with what TLS keeps before its handshake.
-        """
+        """Tell whether something waits in this process that the system does not know of, as before a TLS handshake."""
 
     def is_active(self) -> bool:
-        """Tell whether more is going to be sent, though the peer may have taken everything so far."""
+        """Tell whether more is going to be sent, even if the peer has taken everything so far."""
 
     def on_progress(self) -> None:
-        """Hear, several times in the time that the peer is granted, that it is not over yet."""
+        """Hear that the peer has not stalled; called several times while it has time left."""
 
 
 class StallTimeout:
-    """Fires when the peer has taken nothing, for too long, of what was sent to it.
+    """Fires when the peer has taken nothing of what was sent to it for too long.
 
-    What counts is what the peer acknowledged, where the platform tells; a kernel's buffer takes megabytes on behalf of
-    a peer that reads nothing. It runs while something is outstanding or is going to be, then stops by itself.
+    Where the platform tells, only what the peer has acknowledged counts: the kernel's buffer takes megabytes for a peer
+    that reads nothing. It runs while something is outstanding or going to be sent, then stops by itself.
     """
 
     __slots__ = ("_call", "_clock", "_fire", "_interval", "_output", "_seconds", "_since", "_taken")
     _LOOKS = 20
-    """So often it looks in the time that it grants: it is at most a tenth of that late."""
+    """How often it looks in the time that it grants: so it is late by at most a tenth of that."""
     _GRANTED_IF_NEVER = 60.0
 
     def __init__(
@@ -140,9 +137,9 @@ class StallTimeout:
         *,
         within: float = 0.0,
     ) -> None:
-        """Grant the peer `seconds` (0: for ever) to take some of `output`, then call `fire()`.
+        """Call `fire()` when the peer has taken nothing of `output` for `seconds` (0: never).
 
-        It looks often enough for a time limit of `within` seconds as well.
+        It calls `on_progress` often enough for another timer of `within` seconds to be restarted by that.
         """
         self._clock = clock
         self._seconds = seconds
@@ -155,7 +152,7 @@ class StallTimeout:
         self._since = 0.0
 
     def start(self, transport: object) -> None:
-        """Begin to look, where something was sent and it does not look already."""
+        """Begin to look, when something was sent to `transport`; does nothing if it looks already."""
         if self._call is None:
             self._taken = self._measure(transport)
             self._since = self._clock.seconds()
@@ -178,7 +175,7 @@ class StallTimeout:
             return
         now, taken = self._clock.seconds(), self._measure(transport)
         if not is_outstanding:
-            self._taken = None  # it counts from the first look at which there is something to take
+            self._taken = None  # the time begins at the first look at which there is something to take
         elif taken != self._taken:
             self._taken, self._since = taken, now
         if is_reset(transport) or (is_outstanding and self._is_over(now)):

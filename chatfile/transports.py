@@ -1,4 +1,4 @@
-"""What a transport can do, and what the system tells of its connection, beyond Twisted's interfaces."""
+"""Functions of transports, and of the system's connections beneath them, that Twisted's interfaces do not have."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from twisted.internet.interfaces import (
 
 
 class ILineTransport(ITCPTransport, IConsumer, IPushProducer):
-    """What a transport of Twisted provides here, TCP or not."""
+    """The methods of a transport that are used here; all stream transports of Twisted have them, TCP or not."""
 
 
 def plain_socket(transport: object) -> socket.socket | None:
-    """The socket of `transport`, if what is written to the transport goes into it as it is, and the reverse; else None.
+    """Return the socket of `transport` if bytes pass between the two unchanged; else None.
 
-    It is the class that tells: a TLS transport passes every attribute on from the one beneath it, and whoever wrote to
-    that socket would put plain text into the stream. `TLS` is what `startTLS` sets.
+    Only the class tells: a TLS transport has every attribute of the transport beneath it, and to write to the socket of
+    that one would put plain text into the encrypted stream. `TLS` is set by `startTLS`.
     """
     if not isinstance(transport, tcp.Connection) or getattr(transport, "TLS", False):
         return None
@@ -37,14 +37,14 @@ def plain_socket(transport: object) -> socket.socket | None:
 
 
 def is_tcp(transport: ILineTransport) -> bool:
-    """Whether the options of TCP can be set: those of UNIX sockets have the methods too, but not the options."""
+    """Tell whether TCP options can be set: the transport of a UNIX socket has the methods too, but not the options."""
     return bool(ITCPTransport.providedBy(transport) and isinstance(transport.getPeer(), IPv4Address | IPv6Address))
 
 
 def describe_peer(transport: ILineTransport) -> tuple[str, str]:
     """Return the peer's address as `status` shows it, and the host that it counts for.
 
-    Of IPv6 that is the network that one host can be in: whoever has one address has 2^64 of them (RFC 4291, section
+    For IPv6, the host is a network of 64 bits: a client that has one address has all 2^64 of it (RFC 4291, section
     2.5.4).
     """
     address = transport.getPeer()
@@ -57,22 +57,22 @@ def describe_peer(transport: ILineTransport) -> tuple[str, str]:
 
 def _network(host: str) -> str:
     ip = ipaddress.IPv6Address(host.partition("%")[0])
-    if ip.ipv4_mapped is not None:  # at a port for both, IPv4 looks like this
+    if ip.ipv4_mapped is not None:  # an IPv4 client at a port for both versions
         return str(ip.ipv4_mapped)
     return str(ipaddress.IPv6Network((ip, 64), strict=False))
 
 
 def is_half_closable(transport: object) -> bool:
-    """Whether our end can be closed on its own."""
-    # A TLS transport passes the interface on from the one beneath it, but has no half-close of its own.
+    """Tell whether our side of the connection can be closed alone."""
+    # A TLS transport has the interface of the transport beneath it, but can't half-close.
     return bool(IHalfCloseableDescriptor.providedBy(transport) and not ISSLTransport.providedBy(transport))
 
 
 def do_not_pace(transport: ILineTransport) -> None:
-    """Where the peer is on this host, take a congestion control that does not pace.
+    """Choose a congestion control that does not pace, if the peer is on this host.
 
-    Nothing is ever lost or congested there, but BBR, the default of many systems, still spreads what is sent over time
-    in small segments, and halves the rate. Reno is always there (tcp(7), TCP_CONGESTION).
+    On the loopback interface nothing is lost or congested, but BBR, the default of many systems, still sends small
+    segments at intervals, which halves the rate. Every Linux has Reno (tcp(7), TCP_CONGESTION).
     """
     sock, peer = _socket(transport), transport.getPeer()
     if sock is None or sys.platform != "linux" or not isinstance(peer, IPv4Address | IPv6Address):
@@ -81,15 +81,15 @@ def do_not_pace(transport: ILineTransport) -> None:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         except OSError:
-            pass  # not allowed here, or the connection is gone, which is told elsewhere
+            pass  # not allowed here, or the connection is gone, which the protocol hears of itself
 
 
 _TURN = 16 * 1024
-"""Bytes: what costs most of all that can be in so many, telnet's negotiation, takes the reactor some 2 ms."""
+"""Bytes: even of telnet's negotiation, which costs most, the reactor needs some 2 ms for so many."""
 
 
 def take_small_turns(transport: object) -> None:
-    """Read little at once, and have the peer take what was written before much more is: then the others have a turn.
+    """Limit what is read and buffered at once, in bytes, so that other connections have their turn soon.
 
     Twisted's own limit for both is 64 KiB (`FileDescriptor.bufferSize`).
     """
@@ -98,11 +98,11 @@ def take_small_turns(transport: object) -> None:
         lowest.bufferSize = _TURN
     port = getattr(lowest, "server", None)
     if isinstance(port, tcp.Port):
-        port.numberAccepts = 0  # not what was accepted in this turn: then Twisted accepts no more in the next
+        port.numberAccepts = 0  # Twisted makes it 1 for the next turn then; after as many accepts, it would add 20
 
 
 def has_heard(transport: object) -> bool:
-    """Whether anything has come from the peer, read or not; so it is taken to be where the system does not tell."""
+    """Tell whether the peer has sent anything, read or not; True where the system does not know."""
     sock = _socket(transport)
     if sock is None or sys.platform != "linux":
         return True
@@ -110,7 +110,7 @@ def has_heard(transport: object) -> bool:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_SEGMENTS_IN.size)
         return bool(_DATA_SEGMENTS_IN.unpack(info)[0])
     except (OSError, struct.error):
-        return True  # no TCP, closed under our hands, or an older system
+        return True  # no TCP, closed meanwhile, or an older system
 
 
 # tcpi_data_segs_in of struct tcp_info, since Linux 4.6.
@@ -118,27 +118,27 @@ _DATA_SEGMENTS_IN = struct.Struct("=152xI")
 
 
 def write_now(transport: object) -> None:
-    """Hand to the system what was written, and our end behind it, before the reactor's turn to write comes.
+    """Write the transport's buffer to its socket at once, and close our side behind it if that was asked for.
 
-    Where nothing is between the transport and its socket: elsewhere it goes out in its time, as all else does.
+    Does nothing where TLS or a proxy is between the two: there it is written in the reactor's next turn, as usual.
     """
     if plain_socket(transport) is None or not isinstance(transport, abstract.FileDescriptor):
         return
     if transport.doWrite() is not None:
-        transport.startWriting()  # that it is at an end is for the reactor to hear
+        transport.startWriting()  # it failed or closed: the reactor finds out in its next turn, and tells the protocol
 
 
 def has_unwritten(transport: object) -> bool:
-    """Whether something that was written to `transport` waits in this process until the system can take it."""
+    """Tell whether bytes that were written to `transport` are still in the buffers of this process."""
     lowest = _lowest(transport)
     reactor = getattr(lowest, "reactor", None)
     return IReactorFDSet.providedBy(reactor) and lowest in reactor.getWriters()
 
 
 def reset_on_close(transport: object, *, on: bool) -> None:
-    """Have a close end the connection with a reset, or as usual again: also the close that is the end of this process.
+    """Choose whether a close resets the connection: with `on`, even the close at the end of this process does.
 
-    Nothing else does that where we are killed (socket(7), SO_LINGER). For UNIX sockets there is no such thing.
+    Nothing else resets it if the process is killed (socket(7), SO_LINGER). On UNIX sockets it has no effect.
     """
     sock = _socket(transport)
     if sock is None:
@@ -146,11 +146,11 @@ def reset_on_close(transport: object, *, on: bool) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
     except OSError:
-        pass  # the connection is gone, which is told elsewhere
+        pass  # the connection is gone, which the protocol hears of itself
 
 
 def _lowest(transport: object) -> object:
-    """The transport that has the socket: there is another one above it over TLS, or behind a proxy."""
+    """Return the transport that has the socket: with TLS, or behind a proxy, there is another one above it."""
     while (below := getattr(transport, "transport", None)) is not None:
         transport = below
     return transport
@@ -158,14 +158,14 @@ def _lowest(transport: object) -> object:
 
 _PROBES = 3
 _LONGEST = 32767
-"""Seconds: Linux takes no more for TCP_KEEPIDLE and TCP_KEEPINTVL, and leaves its default where it is told more."""
+"""Seconds: the most that Linux accepts for TCP_KEEPIDLE and TCP_KEEPINTVL; if it is given more, its default stays."""
 
 
 def probe_when_silent(transport: ILineTransport, seconds: float) -> None:
-    """Have the system find out, within about `seconds` of silence, that the peer's network has gone; 0: when it likes.
+    """Have the system probe a silent peer, so that a lost network is found out after about `seconds`; 0: no change.
 
-    By itself it waits for two hours. TCP_USER_TIMEOUT is not for us: Linux counts it from the first time that the
-    window was shut, and so resets a peer with a small one that reads slowly, and moves.
+    By default the system waits for two hours. TCP_USER_TIMEOUT would not do: Linux counts it from the first time that
+    the peer's window was full, and so resets a peer that reads slowly, with a small window, but does read.
     """
     sock = _socket(transport)
     if sock is None or not seconds:
@@ -174,11 +174,11 @@ def probe_when_silent(transport: ILineTransport, seconds: float) -> None:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
         except OSError:
-            pass  # not allowed here, or the connection is gone, which is told elsewhere
+            pass  # not allowed here, or the connection is gone, which the protocol hears of itself
 
 
 def keepalive_options(seconds: float) -> list[tuple[int, int]]:
-    """In whole seconds, half of the time is silence, and the other half goes to the probes."""
+    """Return socket options and values that find a lost network out in about `seconds`: half silence, half probes."""
     silence, between = (min(max(int(seconds / parts), 1), _LONGEST) for parts in (2, 2 * _PROBES))
     named = (
         ("TCP_KEEPIDLE", silence),
@@ -195,13 +195,13 @@ _TCP_CLOSE = 7
 
 
 def acknowledged_bytes(transport: object) -> int | None:
-    """How many bytes the peer's system has acknowledged so far; None where ours does not tell."""
+    """Return how many bytes the peer's system has acknowledged so far, or None where ours does not know."""
     info = _tcp_info(transport)
     return None if info is None else info[1]
 
 
 def is_reset(transport: object) -> bool:
-    """Whether the system knows that the connection is gone: none else does while it is neither read nor written."""
+    """Tell whether the system knows that the connection is gone: else that shows only when it is read or written."""
     info = _tcp_info(transport)
     return info is not None and info[0] == _TCP_CLOSE
 
@@ -213,22 +213,22 @@ def _tcp_info(transport: object) -> tuple[int, int] | None:
     try:
         state, acknowledged = _TCP_INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))
     except (OSError, struct.error):
-        return None  # closed under our hands, or an older system: nothing is known of it
+        return None  # closed meanwhile, or an older system
     return state, acknowledged
 
 
 def outstanding_bytes(transport: object) -> int | None:
-    """How many bytes in the system's buffer the peer has not acknowledged yet; None where it does not tell."""
+    """Return how many bytes in the system's buffer the peer has not acknowledged yet, or None where it is unknown."""
     sock = _socket(transport)
     if sock is None or sys.platform != "linux":
         return None
     try:
         return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0])
     except (OSError, ValueError):
-        return None  # closed under our hands
+        return None  # closed meanwhile
 
 
 def _socket(transport: object) -> socket.socket | None:
-    # A TLS transport passes the attribute on from the one beneath it, which is the one to ask.
+    # A TLS transport has this attribute of the transport beneath it, which is the one that is wanted.
     found = getattr(transport, "socket", None)
     return found if isinstance(found, socket.socket) else None

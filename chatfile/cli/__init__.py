@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterable, Mapping
 
 
 def main() -> None:
@@ -20,22 +21,28 @@ def main() -> None:
     if "_ARGCOMPLETE" in os.environ:
         from chatfile.completion import complete  # noqa: PLC0415
 
-        complete(command_line())
+        complete(command_line(), _remote_names)
     prepare()
     try:
-        arguments = parse_arguments(sys.argv[1:])
+        config = parse_arguments(sys.argv[1:], os.environ)
     except SystemExit as end:
         sys.exit(end.code or _show(""))
-    if arguments.completion is not None:
+    if config.completion is not None:
         from chatfile.completion import script  # noqa: PLC0415
 
-        sys.exit(_show(script("chatfile-client", arguments.completion)))
+        sys.exit(_show(script("chatfile-client", config.completion)))
     from chatfile.cli.outlets import installed  # noqa: PLC0415
-    from chatfile.cli.running import run  # noqa: PLC0415
+    from chatfile.cli.run import run  # noqa: PLC0415
 
     with installed():
-        code = run(arguments)
+        code = run(config)
     sys.exit(code)
+
+
+def _remote_names(options: Mapping[str, str]) -> Iterable[str]:
+    from chatfile.cli.remote_names import remote_names  # noqa: PLC0415
+
+    return remote_names(options)
 
 
 def _show(text: str) -> int:

@@ -8,22 +8,31 @@ import ipaddress
 import math
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
-from chatfile import errors, tls, wire
+from chatfile import errors, program_and_version, tls, wire
+from chatfile.cli.commands import (
+    DEFAULT_INTERVAL,
+    Command,
+    GetFiles,
+    HashFiles,
+    ListFiles,
+    SendMessage,
+    ShowServerHelp,
+    ShowStatus,
+    WatchClients,
+)
+from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, DEFAULT_TIMEOUT, ClientConfig
 from chatfile.cli.intermixed import options_first
-from chatfile.version import program_and_version
 
-DEFAULT_SERVER = "127.0.0.1"
-DEFAULT_PORT = 5000
 LAST_PORT = 65535
-DEFAULT_DOWNLOADS = "client_downloads"
-DEFAULT_TIMEOUT = 60.0
-DEFAULT_INTERVAL = 2.0
 SHORTEST_INTERVAL = 0.1
-STDOUT = "-"
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_FROM_ENVIRONMENT = ("server", "downloads", "cafile", "cert", "key")
+"""Options that CHATFILE_SERVER and the like stand for."""
 _ENDPOINT = re.compile(r"(tcp|tls|unix):")  # not ssl: it would verify nothing of the server
 _BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
 _HOST = re.compile(r"([^:\[\]\s]+)(?::([0-9]+))?")
@@ -119,11 +128,11 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
 
     add = parser.add_argument
     add(
-        "-s", "--server", type=_server, metavar="ADDRESS", default=default(f"{DEFAULT_SERVER}:{DEFAULT_PORT}"),
+        "-s", "--server", type=_server, metavar="ADDRESS", default=default(None),
         help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
     )  # fmt: skip
     add(
-        "-d", "--downloads", type=_folder, metavar="FOLDER", default=default(DEFAULT_DOWNLOADS),
+        "-d", "--downloads", type=_folder, metavar="FOLDER", default=default(None),
         help=f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]",
     )  # fmt: skip
     add(
@@ -152,6 +161,11 @@ def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
         "-q", "--quiet", action="store_true", default=default(False),
         help="results and errors only, no progress and no notes",
     )  # fmt: skip
+
+
+_NAME_HELP = (
+    "a name as `list` shows it, or a pattern in quotation marks: * any text, ? any character, [abc] one of these"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -193,12 +207,13 @@ def command_line() -> argparse.ArgumentParser:
     send = command("send", "send a message and show what comes back", " TEXT...")
     send.add_argument("words", metavar="TEXT", nargs="+")
     command("status", "show who is connected and who was")
-    command("list", "show the files that there are")
+    listing = command("list", "show the files that there are, or those that are named or match", " [NAME...]")
+    listing.add_argument("names", metavar="NAME", nargs="*", type=_checked(_check_requested), help=_NAME_HELP)
     command("help", "show what the server says of its commands")
-    digest = command("hash", "show the SHA-256 of a file, computed by the server", " NAME")
-    digest.add_argument("name", metavar="NAME", type=_checked(_check_requested))
+    digest = command("hash", "show the SHA-256 of files, computed by the server", " NAME...")
+    digest.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
     get = command("get", "download files, verified and resumed; what is here already is not sent again", " NAME...")
-    get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested))
+    get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
     get.add_argument("-o", "--output", type=_file, metavar="FILE", help="save under this name; - for standard output")
     get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
     watch = command("watch", "show who is connected and how fast they are sent files, again and again until Ctrl-C")
@@ -226,7 +241,7 @@ def _shell(text: str) -> str:
 
 
 def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
-    """What is about TLS must not go unheeded."""
+    """Complain of options that are about TLS and would go unheeded."""
     if parsed.key is not None and parsed.cert is None:
         parser.error("--key goes with --cert")
     for option in ("cafile", "cert"):
@@ -234,18 +249,71 @@ def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> N
             parser.error(f"--{option} goes with --server tls:HOST:PORT")
 
 
-def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """The checked arguments; ends the process with status 2 and a message where they are wrong."""
+def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _NOTHING) -> ClientConfig:
+    """Return what `arguments` ask for, with `environment` for what they leave open.
+
+    Ends the process with status 2 and a message where they are wrong.
+    """
     parser = command_line()
     parsed = parser.parse_args(options_first(parser, arguments))
     parser = vars(parsed).pop("parser", parser)  # that of the command knows best how it is used
     _check_tls(parser, parsed)
-    if parsed.command == "send":
-        parsed.text = _utf8(" ".join(parsed.words))
-        try:
-            wire.format_request(wire.Message(parsed.text))
-        except errors.ChatFileError as error:
-            parser.error(str(error))
-    if parsed.command == "get" and parsed.output is not None and len(parsed.names) > 1:
-        parser.error("-o goes with a single name")
-    return parsed
+    _take_from_environment(parser, parsed, environment)
+    return ClientConfig(
+        server=parsed.server or f"{DEFAULT_SERVER}:{DEFAULT_PORT}",
+        downloads=parsed.downloads or DEFAULT_DOWNLOADS,
+        timeout=parsed.timeout,
+        wait=parsed.wait,
+        cafile=parsed.cafile,
+        cert=parsed.cert,
+        key=parsed.key,
+        as_json=parsed.json,
+        is_quiet=parsed.quiet,
+        command=_command(parser, parsed),
+        completion=parsed.completion,
+    )
+
+
+def _take_from_environment(
+    parser: argparse.ArgumentParser, parsed: argparse.Namespace, environment: Mapping[str, str]
+) -> None:
+    """Fill in what the command line leaves open; an empty variable is none.
+
+    Certificates are for servers that speak TLS, and a key for the certificate beside it: else they are left out.
+    """
+    found = {option: environment.get(f"CHATFILE_{option.upper()}") or None for option in _FROM_ENVIRONMENT}
+    for option, check in (("server", _server), ("downloads", _folder)):
+        if getattr(parsed, option) is None and (text := found[option]) is not None:
+            try:
+                setattr(parsed, option, check(text))
+            except argparse.ArgumentTypeError as error:
+                parser.error(f"CHATFILE_{option.upper()}: {error}")
+    if tls.parse_address(parsed.server or DEFAULT_SERVER) is None:
+        return
+    parsed.cafile = parsed.cafile or found["cafile"]
+    if parsed.cert is None and found["cert"] is not None:
+        parsed.cert, parsed.key = found["cert"], found["key"]
+
+
+def _command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Command | None:
+    match parsed.command:
+        case "send":
+            return SendMessage(_checked_message(parser, " ".join(parsed.words)))
+        case "get":
+            if parsed.output is not None and len(parsed.names) > 1:
+                parser.error("-o goes with a single name")
+            return GetFiles(tuple(parsed.names), parsed.output, parsed.force)
+        case "list" | "hash":
+            return (ListFiles if parsed.command == "list" else HashFiles)(tuple(parsed.names))
+        case "watch":
+            return WatchClients(parsed.interval)
+    return ShowStatus() if parsed.command == "status" else ShowServerHelp() if parsed.command == "help" else None
+
+
+def _checked_message(parser: argparse.ArgumentParser, words: str) -> str:
+    text = _utf8(words)
+    try:
+        wire.format_request(wire.Message(text))
+    except errors.ChatFileError as error:
+        parser.error(str(error))
+    return text

@@ -40,6 +40,8 @@ _CODES: tuple[tuple[type[errors.ChatFileError], ExitCode], ...] = (
     (errors.LocalFileError, ExitCode.LOCAL_FILE),
     (errors.NoThreads, ExitCode.LOCAL_FILE),
     (errors.BadName, ExitCode.USAGE),
+    (errors.UnclosedQuote, ExitCode.USAGE),
+    (errors.OutputForSeveral, ExitCode.USAGE),
     (errors.NotUtf8, ExitCode.USAGE),
     (errors.IsCommand, ExitCode.USAGE),
     (errors.ChatFileError, ExitCode.BROKEN),

@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
 
 from chatfile import errors, wire
+from chatfile.cli.commands import parse_line
+from chatfile.cli.executor import Executor
 from chatfile.cli.exits import ExitCode, exit_code
-from chatfile.cli.session import Session, attempt, leave, name_in
 
 _STDIN = 0
 _CHUNK = 65536
@@ -88,22 +89,22 @@ def _read_some() -> bytes:
 class Piped:
     """Takes a line, carries it out, takes the next."""
 
-    def __init__(self, session: Session, source: StandardInput) -> None:
+    def __init__(self, executor: Executor, source: StandardInput) -> None:
         """`source` is not started."""
-        self._session = session
+        self._executor = executor
         self._source = source
 
     async def run(self) -> ExitCode:
         """Until the input ends. The result is the exit code. Raises why, where the server ends the conversation."""
-        self._session.client.closed.addCallback(self._source.interject)
+        self._executor.client.closed.addCallback(self._source.interject)
         self._source.start()
         code = ExitCode.DONE
         while (line := await self._next_line()) is not None:
             failed = await self._carry_out(line)
             code = code or failed
-            if not self._session.client.is_receiving:
+            if not self._executor.client.is_receiving:
                 break
-        return code or await leave(self._session)
+        return code or await self._executor.leave()
 
     async def _next_line(self) -> bytes | None:
         line = await self._source.next()
@@ -113,8 +114,8 @@ class Piped:
 
     async def _carry_out(self, line: bytes) -> ExitCode:
         try:
-            request = wire.parse_request(line.removesuffix(b"\r"))
+            command = parse_line(line.removesuffix(b"\r").decode(errors="surrogateescape"))
         except errors.ChatFileError as error:
-            self._session.view.error(error)
+            self._executor.view.error(error)
             return exit_code(error)
-        return await attempt(self._session, self._session.run(request), name_in(request))
+        return await self._executor.attempt(command)

@@ -123,6 +123,11 @@ class View:
         """Show `text` as it is, behind what others have shown. Raises BrokenPipeError, `LocalFileError`."""
         self._show({}, text, end="")
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """Lines of text from here."""
+        for line in lines:
+            self._show({"text": line}, self._shown(line))
+
     def digest(self, digest: wire.Digest) -> None:
         """As `sha256sum` writes it, so that it can check it."""
         shown = dataclasses.asdict(digest) | {"mtime": _time(digest.mtime)}

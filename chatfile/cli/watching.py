@@ -14,8 +14,9 @@ from twisted.internet.task import deferLater
 
 from chatfile import wire
 from chatfile.cli import units
+from chatfile.cli.connecting import BREAKS, Reconnect
+from chatfile.cli.executor import Executor
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.session import BREAKS, Reconnect, Session
 from chatfile.cli.views import View, aligned, column_widths
 from chatfile.client import ChatFileClient
 
@@ -137,7 +138,7 @@ def _as_object(seen: Seen) -> dict[str, object]:
 
 
 async def watch(
-    session: Session,
+    executor: Executor,
     clock: IReactorTime,
     interrupts: Interrupts,
     picture: Picture,
@@ -145,7 +146,7 @@ async def watch(
     reconnect: Reconnect,
 ) -> None:
     """Look every `interval` seconds, until the user interrupts. Raises a `ChatFileError` where the server is gone."""
-    watching: Deferred[None] = Deferred.fromCoroutine(_watch(session, clock, picture, interval, reconnect))
+    watching: Deferred[None] = Deferred.fromCoroutine(_watch(executor, clock, picture, interval, reconnect))
     handle, interrupts.handle = interrupts.handle, watching.cancel
     try:
         await watching
@@ -157,18 +158,20 @@ async def watch(
 
 
 async def _watch(
-    session: Session, clock: IReactorTime, picture: Picture, interval: float, reconnect: Reconnect
+    executor: Executor, clock: IReactorTime, picture: Picture, interval: float, reconnect: Reconnect
 ) -> None:
     while True:
-        session.view.note(f"You are {wire.printable(session.client.name)}, for watching takes a seat. Ctrl-C ends it.")
+        executor.view.note(
+            f"You are {wire.printable(executor.client.name)}, for watching takes a seat. Ctrl-C ends it."
+        )
         try:
-            await _watch_one(session.client, clock, picture, interval)
+            await _watch_one(executor.client, clock, picture, interval)
         except BREAKS as error:
             picture.leave()
-            session.view.note(f"{wire.printable(str(error))} Connecting again.")
-        session.client.abort()
+            executor.view.note(f"{wire.printable(str(error))} Connecting again.")
+        executor.client.abort()
         await deferLater(clock, _PAUSE)
-        session.client = await reconnect()
+        executor.client = await reconnect()
 
 
 async def _watch_one(client: ChatFileClient, clock: IReactorTime, picture: Picture, interval: float) -> None:

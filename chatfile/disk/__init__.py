@@ -1,6 +1,6 @@
-"""Threads for what the disk may hold up (design, promise 3): nobody waits for another's disk.
+"""Threads for calls that block on the disk (design, promise 3), so that no client waits for the disk of another.
 
-The threads are daemonic and never joined: one that hangs in a call keeps neither another client nor the process.
+The threads are daemonic and never joined: one that hangs in a call delays neither another client nor the process.
 """
 
 from chatfile.disk.calls import DiskUnavailable, InThread, acquire, behind

@@ -1,4 +1,4 @@
-"""Blocking calls that are made in threads and waited for as a Deferred: what can be relied on."""
+"""The contract of blocking calls that are made in threads, whose results come as Deferreds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = Logger()
 
 
 class DiskUnavailable(OSError):
-    """Raised where a call has not returned in time, or could not be made at all."""
+    """Raised if a call has not returned in time, or could not be made at all."""
 
     def __init__(self, why: str = "the disk does not answer") -> None:
         """Say `why`, which is the end of a sentence, as `strerror` is."""
@@ -37,21 +37,22 @@ class InThread(Protocol):
     ) -> Deferred[Any]:
         """Return the result of `call(*arguments)`, made in another thread.
 
-        Cancel it when the result is not wanted any more: then the call is not begun, or left to end on its own. It
-        fails with `DiskUnavailable` where the call does not return in time, or can't be made. In all these cases
-        `unwanted(result)` is called in a thread as soon as none is in the call any more, with None for no result.
+        Cancel it when the result is not wanted any more: then the call is not begun, or its result is dropped. It fails
+        with `DiskUnavailable` if the call does not return in time, or can't be made. In all these cases
+        `unwanted(result)` is called in a thread when the call has returned, with None if there is no result.
 
-        `about` names what is read: of a thing that has several threads hanging already, more is refused at once.
-        `insist` on what has to be made, and nobody waits for: it is never refused, but waits until there is a thread.
+        `about` names the file or folder that is used: if several calls about it hang already, further ones are refused
+        at once. `insist` is for a call that must be made though no client waits for it: it is never refused, but waits
+        until there is a thread.
         """
 
 
 def acquire(
     in_thread: InThread, give_back: Callable[[T], object], call: Callable[..., T], *arguments: Any
 ) -> Deferred[T]:
-    """Return the result of `call(*arguments)`, which the caller has to give back.
+    """Return the result of `call(*arguments)`, something that has to be closed or given back.
 
-    Where the result is not wanted any more when it is there, `give_back(result)` is called in a thread.
+    If the Deferred was cancelled before the result is there, `give_back(result)` is called in a thread.
     """
 
     def unwanted(result: T | None) -> None:
@@ -62,7 +63,7 @@ def acquire(
 
 
 def behind(in_thread: InThread, call: Callable[..., Any], *arguments: Any) -> None:
-    """Make a call that has to be made, and for which nobody waits, such as a close. A failure is logged."""
+    """Make a call that must be made, but whose result is not waited for, such as a close. A failure is logged."""
     in_thread(call, *arguments, insist=True).addErrback(_log_failure)
 
 

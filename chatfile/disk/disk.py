@@ -1,4 +1,4 @@
-"""The lanes of a server: what is asked of the disk in one of them never waits for what was asked in another."""
+"""The lanes of a server: a call in one of them never waits for those in another."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from chatfile.disk.lanes import Lane
 from chatfile.disk.workers import ThreadWorker, Worker
 
 LEAST, MOST = 16, 256
-"""Threads that a lane may have in calls that somebody waits for; within these bounds, one for each client."""
+"""Bounds for the threads of a lane in calls that clients wait for; between these, it has one for each client."""
 
 
 class Disk:
-    """Has a lane for listings, one for files, which are opened, read and closed, and one for digests."""
+    """Has three lanes: one for listings, one that opens, reads and closes files, and one for digests."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class Disk:
         def lane(*, at_once: int, most: int, patience: float) -> Lane:
             return Lane(clock, in_reactor, timeout=timeout, at_once=at_once, most=most, patience=patience, start=start)
 
-        # A listing computes with the interpreter's lock: two of them at once are not done sooner.
+        # A listing needs the interpreter's lock: two of them at once are not done sooner.
         self.listings = lane(at_once=1, most=4, patience=1.0)
         self.files = lane(at_once=8, most=most, patience=0.02)
-        # Hashing computes without it, on as many processors as that is worth.
+        # Hashing does not, and can use two processors.
         self.digests = lane(at_once=2, most=most, patience=0.05)
 
     def close(self) -> None:

@@ -1,14 +1,15 @@
-"""A lane: some threads for calls of one kind, shared fairly by those who make them.
+"""A lane: some threads for calls of one kind, shared fairly by the clients for which they are made.
 
 All but the calls themselves happens in the reactor, so nothing here is locked. A call goes through these states:
 
-    waiting --begins--> fresh --`patience`--> slow --nobody waits for it, or `timeout`--> lost
-       |                  |                    |                                           |
-       +---cancelled---> none <----returns-----+-------------------------------------------+
+    waiting --begins--> fresh --`patience`--> slow --cancelled, or `timeout`--> lost
+       |                  |                    |                                 |
+       +---cancelled---> none <----returns-----+---------------------------------+
 
-At most `at_once` calls are fresh, for those may compute. One that is slow waits for its disk, and keeps nobody from
-beginning; a client whose latest call was slow begins the next one as slow, so that it takes no other's place again. At
-most `most` threads are in calls that are not lost. A lost one is replaced, up to `spare` times at once.
+At most `at_once` calls are fresh, for those may compute. A slow one waits for its disk, and keeps no other call from
+beginning; a client whose latest call was slow begins its next one as slow, so that it does not take the place of other
+clients again. At most `most` threads are in calls that are not lost. The thread of a lost one is replaced, as long as
+at most `spare` are lost at once.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from chatfile.disk.workers import ThreadWorker, Worker, WorkerPool
 from chatfile.timeouts import Timer
 
 _LOST_ABOUT_ONE = 3
-"""Calls that hang about one thing before more of them are refused at once: a file that hangs takes no more threads."""
+"""Lost calls about one file or folder from which on further ones are refused at once: they would take more threads."""
 _AT_ONCE = 1e-6
-"""Seconds: a time that has come, where 0 would mean that there is none."""
+"""Seconds: for a time that is over already, where 0 would mean no time limit."""
 
 
 class Lane:
-    """Makes calls of one kind in threads, started as they are needed; the `Scheduler` of the queues that it gives."""
+    """Makes calls of one kind in threads, which it starts as needed; the `Scheduler` of its queues."""
 
     def __init__(
         self,
@@ -47,10 +48,10 @@ class Lane:
         spare: int = 64,
         start: Callable[[], Worker] = ThreadWorker,
     ) -> None:
-        """Begin without threads; see the states above. Times are in seconds; a `timeout` of 0 is none.
+        """Begin without threads; see the module's docstring. Times are in seconds; a `timeout` of 0 means for ever.
 
-        `in_reactor` is the reactor's `callFromThread`. `start()` returns another worker, or raises RuntimeError where
-        there can't be one.
+        `in_reactor` is the reactor's `callFromThread`. `start()` returns another worker, or raises RuntimeError if the
+        system gives no more threads.
         """
         self._clock = clock
         self._in_reactor = in_reactor
@@ -69,16 +70,16 @@ class Lane:
         self._timer = Timer(clock, self._look)
 
     def queue(self) -> Queue:
-        """Return what makes the calls of one client."""
+        """Return a queue, an `InThread`, for the calls of one client."""
         return Queue(self)
 
     def close(self) -> None:
-        """Begin nothing more, and end the threads that are in no call; those in one end with the process."""
+        """Begin no more calls, and end the threads that are in none; the others end with the process."""
         self._timer.stop()
         self._waiting.clear()
         self._workers.close()
 
-    # --- coming and going ---
+    # --- for the queues ---
 
     def add(self, call: Call) -> None:
         """See `Scheduler`; for `Queue` alone."""
@@ -105,7 +106,7 @@ class Lane:
         call.answer.errback(why)
 
     def _clean_up(self, call: Call, result: Any) -> None:
-        """Call `unwanted` in a thread, for it may be a close, and those can hang as well."""
+        """Call `unwanted` in a thread, for it may be a close, which can hang as well."""
         unwanted, call.unwanted = call.unwanted, None
         if unwanted is not None:
             behind(partial(self._cleaner, about=call.about), unwanted, result)
@@ -113,7 +114,7 @@ class Lane:
     # --- beginning ---
 
     def _begin_some(self) -> None:
-        """Begin as many calls as there is room for, and refuse the others where every thread hangs."""
+        """Begin as many calls as there is room for, and refuse the others if every thread hangs."""
         while self._waiting and self._has_room():
             worker = self._free_worker()
             if worker is None:
@@ -122,7 +123,7 @@ class Lane:
         if not self._waiting:
             return
         if self._workers.count == len(self._lost):
-            self._refuse_all(DiskUnavailable())  # every thread that there may be hangs
+            self._refuse_all(DiskUnavailable())  # every thread hangs, and there can't be more
         else:
             self._watch()
 
@@ -135,7 +136,7 @@ class Lane:
         return len(self._fresh) < self._at_once
 
     def _free_worker(self) -> Worker | None:
-        """Return a worker for the next call; None where it has to wait, or can't be made at all."""
+        """Return a worker for the next call; None if it has to wait, or can't be made at all."""
         worker = self._workers.take(self._most + min(len(self._lost), self._spare))
         if worker is None and not self._workers.count:
             self._refuse_all(DiskUnavailable("the system gives no more threads"))
@@ -143,7 +144,7 @@ class Lane:
 
     def _begin(self, call: Call, worker: Worker) -> None:
         call.worker, call.began = worker, self._clock.seconds()
-        begins_slow = call.queue.is_slow and not call.insists  # what nobody waits for is lost as soon as it is slow
+        begins_slow = call.queue.is_slow and not call.insists  # a call that insists is lost as soon as it is slow
         (self._slow if begins_slow else self._fresh)[call] = None
         worker.do(partial(self._make, call))
         if not self._timer.is_running:
@@ -154,12 +155,12 @@ class Lane:
         result: Any
         try:
             result = call.function(*call.arguments)
-        except BaseException:  # whatever it is, it is told to the caller
+        except BaseException:  # every error goes to the caller
             result = Failure()
         self._in_reactor(self._returned, call, result)
 
     def _refuse_all(self, why: DiskUnavailable) -> None:
-        """Refuse all that wait, but for those calls that insist."""
+        """Refuse all waiting calls, but not those that insist."""
         for call in self._waiting.take_all_but_insisting():
             self._refuse(call, why)
 
@@ -191,7 +192,7 @@ class Lane:
     # --- the clock ---
 
     def _watch(self) -> None:
-        """Set the timer for when the next of the calls under way is too slow or too late."""
+        """Set the timer to when the next call under way becomes slow or reaches its timeout."""
         dues = [
             next(iter(calls)).began + self._timeout for calls in (self._slow, self._fresh) if calls and self._timeout
         ]
@@ -208,7 +209,7 @@ class Lane:
         self._watch()
 
     def _sort_out(self) -> None:
-        """Move those calls that have become slow from the fresh to the slow."""
+        """Move the fresh calls that have taken longer than `patience` to the slow ones, or to the lost ones."""
         before = self._clock.seconds() - self._patience
         for call in list(self._fresh):
             if call.began > before:

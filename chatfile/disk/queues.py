@@ -1,4 +1,4 @@
-"""The calls that wait until there is a thread for them: in the order in which a client made them, client by client."""
+"""The calls that wait for a thread: those of one client in their order, and the clients in turns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatfile.disk.workers import Worker
 
 
 class Call:
-    """One call, from its beginning or its wait for that to its end."""
+    """One call, from when it is asked for until it has returned."""
 
     __slots__ = (
         "about", "answer", "arguments", "began", "function", "insists", "is_unwanted", "queue", "unwanted", "worker",
@@ -46,11 +46,11 @@ class Scheduler(Protocol):
         """Let `call` wait for its turn."""
 
     def give_up(self, call: Call, /) -> None:
-        """Do not begin `call`, or let it end on its own: nobody waits for it any more."""
+        """Do not begin `call`, or drop its result, for it was cancelled."""
 
 
 class Queue:
-    """The calls of one client that wait, in the order in which it made them; itself an `InThread`."""
+    """The waiting calls of one client, in the order in which it made them; itself an `InThread`."""
 
     __slots__ = ("_scheduler", "is_slow", "waiting")
 
@@ -76,10 +76,10 @@ class Queue:
 
 
 class RoundRobin:
-    """The queues in which something waits, in the order of their turns: one call a turn."""
+    """The queues that are not empty, in the order of their turns; a turn is one call."""
 
     def __init__(self) -> None:
-        """Begin with no queue."""
+        """Begin without queues."""
         self._queues: deque[Queue] = deque()
 
     def __bool__(self) -> bool:
@@ -87,23 +87,23 @@ class RoundRobin:
         return bool(self._queues)
 
     def first(self) -> Queue:
-        """Return the queue whose turn it is, of which there must be one."""
+        """Return the queue whose turn it is. Raises IndexError if no call waits."""
         return self._queues[0]
 
     def add(self, call: Call) -> None:
-        """Let `call` wait behind the others of its queue."""
+        """Add `call` to its queue."""
         call.queue.waiting.append(call)
         if len(call.queue.waiting) == 1:
             self._queues.append(call.queue)
 
     def remove(self, call: Call) -> None:
-        """Let `call`, which waits, wait no more."""
+        """Remove `call` from its queue. Raises ValueError if it does not wait."""
         call.queue.waiting.remove(call)
         if not call.queue.waiting:
             self._queues.remove(call.queue)
 
     def take(self) -> Call:
-        """Remove a call of the first queue and return it; the next one of that queue waits until all others had one."""
+        """Remove and return the first call of the queue whose turn it is, and put that queue behind all others."""
         queue = self._queues.popleft()
         call = queue.waiting.pop(0)
         if queue.waiting:
@@ -122,5 +122,5 @@ class RoundRobin:
         return taken
 
     def clear(self) -> None:
-        """Forget all queues: nothing more is begun."""
+        """Forget all queues, so that no more calls are begun."""
         self._queues.clear()

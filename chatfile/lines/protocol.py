@@ -34,11 +34,11 @@ class LineProtocol(LineReceiver):
     HEARS_TELNET = True
     """Whether the peer may be a telnet client: then its commands and negotiation are taken out."""
     LAST_LINE_COUNTS = True
-    """Whether what the peer said last is a line even without LF."""
+    """Whether the last bytes before a half-close are a line even without LF."""
     LINGER = 0.5
-    """Seconds of patience after the last byte of a close was acknowledged: a close with unread input is a reset."""
+    """Seconds to wait after the last byte was acknowledged: to close with unread input would reset the connection."""
     flush_timeout: float = 5.0
-    """Seconds a close is given while the peer takes nothing; 0 means for ever."""
+    """Seconds that a close may take while the peer takes nothing; 0 means for ever."""
 
     transport: ILineTransport
 
@@ -58,7 +58,7 @@ class LineProtocol(LineReceiver):
 
     @property
     def is_receiving(self) -> bool:
-        """Tell whether lines are delivered, now or later on: nobody has closed the connection."""
+        """Tell whether lines are delivered, now or later on: our side has not closed the connection."""
         return self.state in RECEIVING
 
     # --- lines, in both directions ---
@@ -74,7 +74,7 @@ class LineProtocol(LineReceiver):
             self._deliver()
 
     def clearLineBuffer(self) -> bytes:
-        """Take what was not delivered yet."""
+        """Remove and return the bytes that were not delivered yet."""
         return self.splitter.take_rest()
 
     def _deliver(self) -> None:
@@ -118,7 +118,7 @@ class LineProtocol(LineReceiver):
         return True
 
     def _deliver_end(self) -> None:
-        """Deliver what the peer said last, then close."""
+        """Deliver the last line of a peer that has half-closed, then close."""
         last = self.splitter.last_line()
         if self.line_mode and self.LAST_LINE_COUNTS:
             self._deliver_line(last)
@@ -132,9 +132,9 @@ class LineProtocol(LineReceiver):
         raise NotImplementedError
 
     def linesReceived(self, buffer: bytes, start: int) -> int:  # noqa: ARG002 -- for subclasses
-        """Take whole lines that may stand in `buffer` from `start` on, and return the end of those that were taken.
+        """Take some of the whole lines in `buffer` from `start` on, and return where those end.
 
-        The others come one by one, to `lineReceived`.
+        All others are delivered one by one, to `lineReceived`.
         """
         return start
 
@@ -147,7 +147,7 @@ class LineProtocol(LineReceiver):
         raise NotImplementedError
 
     def readStateChanged(self) -> None:
-        """Hear that some lines were delivered, or of a change of what pauses them."""
+        """Hear that some lines were delivered, or that the reasons to pause have changed."""
 
     def lingerTick(self) -> None:
         """Hear, in a close, that our end is out, and later on that the peer was given some more time to take it all."""
@@ -160,7 +160,7 @@ class LineProtocol(LineReceiver):
         self._update_reading()
 
     def resume(self, why: PauseReason) -> None:
-        """Deliver what waits, unless another reason to pause is left."""
+        """Deliver the lines that wait, unless another reason to pause is left."""
         self._pauses -= {why}
         if not self._pauses and self.state in RECEIVING:
             self._deliver()
@@ -170,9 +170,9 @@ class LineProtocol(LineReceiver):
         return why in self._pauses
 
     def detach_socket(self) -> socket.socket | None:
-        """Leave reading to the caller until `resume(PauseReason.DETACHED)`; None where it would not read what we would.
+        """Return the socket, which the caller reads until `resume(PauseReason.DETACHED)`.
 
-        So it is over TLS, and where bytes wait here.
+        Returns None where it must not: over TLS, where bytes wait here, while paused, and in a close.
         """
         if self.state is not ConnectionState.OPEN or self._pauses or self.splitter.waiting:
             return None
@@ -191,7 +191,7 @@ class LineProtocol(LineReceiver):
             self._turn = None
 
     def _update_reading(self) -> None:
-        """Read or don't; once per burst of lines, for each change is a system call."""
+        """Start or stop reading, once per burst of lines, for each change is a system call."""
         if self._busyReceiving or self.state not in RECEIVING:
             return
         self.paused = bool(self._pauses)
@@ -207,7 +207,7 @@ class LineProtocol(LineReceiver):
         self.readStateChanged()
 
     def pauseProducing(self) -> None:
-        """Ask for nothing that makes more of it: the transport has enough to write."""
+        """Deliver no more lines, whose replies would fill it further: the transport has enough to write."""
         self.pause(PauseReason.BACKPRESSURE)
 
     def resumeProducing(self) -> None:
@@ -217,22 +217,22 @@ class LineProtocol(LineReceiver):
     def stopProducing(self) -> None:
         """Do nothing yet: the connection is going away, as `connectionLost` will tell."""
 
-    # --- what the flush timeout asks; see `MonitoredOutput` ---
+    # --- the output that the flush timeout watches; see `MonitoredOutput` ---
 
     def bytes_written(self) -> int:
-        """Count nothing: what goes out in a close was written before it."""
+        """Return 0: all that is sent in a close was written before it."""
         return 0
 
     def has_pending_output(self) -> bool:
-        """Tell whether a close is not through."""
+        """Tell whether the transport is still writing what was written before a close."""
         return self.state in (ConnectionState.FLUSHING, ConnectionState.DISCONNECTING)
 
     def is_active(self) -> bool:
-        """Tell that nothing is sent behind a close."""
+        """Return False: nothing is written after a close."""
         return False
 
     def on_progress(self) -> None:
-        """Do nothing: the peer has its time."""
+        """Do nothing; see `MonitoredOutput`."""
 
     # --- the ends of a connection ---
 
@@ -249,7 +249,7 @@ class LineProtocol(LineReceiver):
         if self.state not in RECEIVING:
             return
         if PauseReason.DETACHED in self._pauses:
-            self.abort()  # whatever reads in our place expects more; two readers would each get a part of it
+            self.abort()  # another reader of the socket expects more, and two readers would each get a part
             return
         can_half_close = self.state is ConnectionState.OPEN and is_half_closable(self.transport)
         self._go(ConnectionEvent.HALF_CLOSE if can_half_close else ConnectionEvent.DISCONNECT)

@@ -19,7 +19,7 @@ import enum
 
 
 class ConnectionState(enum.Enum):
-    """How far a connection is."""
+    """The states of a connection."""
 
     OPEN = "both sides can talk; lines are delivered"
     HALF_CLOSED = "the peer has half-closed; what came before that is delivered, and then it is closed"
@@ -31,7 +31,7 @@ class ConnectionState(enum.Enum):
 
 
 class ConnectionEvent(enum.Enum):
-    """What leads from one state to the next."""
+    """The events that change the state of a connection."""
 
     PEER_CLOSED = "the peer has half-closed"
     HALF_CLOSE = "we close, our own side first"
@@ -67,24 +67,24 @@ TRANSITIONS: dict[ConnectionState, dict[ConnectionEvent, ConnectionState]] = {
     _S.ABORTED: {_E.LOST: _S.CLOSED},
     _S.CLOSED: {_E.LOST: _S.CLOSED},
 }
-"""Every event that is legal in a state, and the state that it leads to; all others are faults of ours."""
+"""For each state the legal events, and the state that follows each; any other event is a fault of this program."""
 RECEIVING = (_S.OPEN, _S.HALF_CLOSED)
 """The states in which lines are delivered."""
 
 
 class IllegalEvent(Exception):
-    """An event in a state that has no place for it: a fault of our own, or of the transport."""
+    """Raised for an event that is not legal in the present state: a fault of this program, or of the transport."""
 
 
 def next_state(state: ConnectionState, event: ConnectionEvent) -> ConnectionState:
-    """Return where `event` leads from `state`. Raises `IllegalEvent` where it leads nowhere."""
+    """Return the state that follows `state` after `event`. Raises `IllegalEvent`."""
     if event not in TRANSITIONS[state]:
         raise IllegalEvent(f"{event.name} in {state.name}")
     return TRANSITIONS[state][event]
 
 
 class PauseReason(enum.Enum):
-    """Why no line is delivered, and soon nothing read; there can be several reasons at once."""
+    """The reasons why no line is delivered, and soon nothing read; there can be several at once."""
 
     BACKPRESSURE = "the peer has not taken what was written"
     BUSY = "a response is under way"

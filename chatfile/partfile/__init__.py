@@ -1,7 +1,7 @@
 """The file beside the final one in which a download grows: `.NAME.part`, with its `.NAME.note`.
 
 Plain Python that blocks on the disk: call it in threads. Everything happens relative to the folder's descriptor and
-without following links, so that nothing planted in the folder leads a download elsewhere.
+without following links, so that no link planted in the folder can direct a download to another place.
 """
 
 from chatfile.partfile.part import PartFile, Source

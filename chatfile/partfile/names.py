@@ -1,4 +1,4 @@
-"""The names of a download in its folder: those beside the final one, and the final one, which nothing partial has."""
+"""The names of a download in its folder: the final one, which nothing partial has, and the hidden ones beside it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import hashlib
 import os
 
 SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""How what has a name in the folder is opened: it may be a link or a FIFO that somebody planted."""
+"""Flags for opening a file by a name in the folder: it may be a link or a FIFO that another user has planted."""
 PART, NOTE = ".part", ".note"
-"""What the names beside the final one end in."""
+"""The suffixes of the hidden names."""
 _FAILING = {errno.EEXIST, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.ETIMEDOUT}
-"""How a link fails where it is not for want of links."""
+"""Errors of link(2) that do not mean that the file system has no links."""
 _LONGEST, _SHORT = 255, 64
-"""Bytes that a file name may have, in the usual file systems and in those that take fewer."""
+"""Bytes that a file name may have, in usual file systems and in those that allow fewer."""
 _DIGEST = 16
-"""Hex digits of one that keeps a shortened name apart from others."""
+"""Hex digits of the digest that makes a shortened name unique."""
 
 
 def beside(name: str, suffix: str, longest: int = _LONGEST) -> str:
-    """Return the hidden name beside `name`, cut where it would be over `longest` bytes, but still its own."""
+    """Return the hidden name beside `name` with `suffix`, shortened to `longest` bytes, but different for each name."""
     hidden = f".{name}{suffix}"
     if len(os.fsencode(hidden)) <= longest:
         return hidden
@@ -29,7 +29,7 @@ def beside(name: str, suffix: str, longest: int = _LONGEST) -> str:
 
 
 def names_beside(folder: int, name: str) -> tuple[str, str]:
-    """Return the names of the part file and the note of `name`, which are not too long for the open `folder`."""
+    """Return the names of the part file and the note of `name`, short enough for the open `folder`."""
     try:
         os.stat(beside(name, PART), dir_fd=folder, follow_symlinks=False)
     except OSError as error:
@@ -39,7 +39,7 @@ def names_beside(folder: int, name: str) -> tuple[str, str]:
 
 
 def is_same_file(folder: int, name: str, descriptor: int) -> bool:
-    """Tell whether `name` in the open `folder` is certainly that of the open file `descriptor`. Raises OSError."""
+    """Tell whether `name` in the open `folder` is certainly the open file `descriptor`. Raises OSError."""
     try:
         named = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -61,9 +61,9 @@ def remove(folder: int, name: str) -> None:
 
 
 def remove_stale_link(folder: int, name: str) -> None:
-    """Remove the part file of `name` and its note where both names are those of one file.
+    """Remove the part file of `name` and its note if the part file is another link to the file `name`.
 
-    A download that was interrupted between its final name and the end of its first one has left both. Raises OSError.
+    A download leaves both names if it is interrupted in the middle of its rename. Raises OSError.
     """
     part, note = names_beside(folder, name)
     try:
@@ -76,7 +76,7 @@ def remove_stale_link(folder: int, name: str) -> None:
 
 
 def rename(folder: int, old: str, new: str, descriptor: int, *, replace: bool) -> None:
-    """Give the file `old`, open as `descriptor`, the name `new`; what has that is replaced only if `replace` says so.
+    """Rename the file `old`, open as `descriptor`, to `new`; replace a file of that name only with `replace`.
 
     Raises FileExistsError, or another OSError.
     """
@@ -84,7 +84,7 @@ def rename(folder: int, old: str, new: str, descriptor: int, *, replace: bool) -
         _replace(folder, old, new) if replace else _link(folder, old, new)
     except OSError:
         if not _is_done(folder, new, descriptor):
-            raise  # else all is well: a second name that is left goes with the next download
+            raise  # else it was done; if the old name is still there, the next download removes it
 
 
 def _is_done(folder: int, new: str, descriptor: int) -> bool:
@@ -101,12 +101,12 @@ def _replace(folder: int, old: str, new: str) -> None:
 
 def _link(folder: int, old: str, new: str) -> None:
     try:
-        # A link does not replace what exists, as a rename would.
+        # Unlike rename(2), link(2) replaces nothing.
         os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:
         if error.errno in _FAILING:
             raise
-        _rename_without_links(folder, old, new)  # every file system without links has an errno of its own for it
+        _rename_without_links(folder, old, new)  # file systems without links have different errnos for that
     else:
         remove(folder, old)
 

@@ -1,4 +1,4 @@
-"""Opening a part file that no other client writes, and that nobody else has put there."""
+"""The opening of a part file that no other client is writing, and no other user has planted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatfile.fdio import close_quietly
 from chatfile.partfile.names import PART, SAFELY, is_same_file, remove
 
 _ATTEMPTS = 5
-"""How often an existing part file is tried: another client may take each away in that moment."""
+"""How often to try to open an existing part file: another client may remove it at that moment."""
 _TRIES, _PAUSE = 25, 0.02
 """How often, and how many seconds apart, a lock is tried again."""
 _PIECE = 1 << 20
@@ -26,13 +26,13 @@ class ExclusiveFile(NamedTuple):
 
     descriptor: int
     is_identifiable: bool
-    """Whether `is_same_file` knows it by its name: some file systems have no inode numbers, or ones that change."""
+    """Whether `is_same_file` works for it: some file systems have no inode numbers, or ones that change."""
 
 
 def open_exclusively(folder: int, part: str) -> ExclusiveFile:
     """Open the file `part` in the open `folder` for reading and writing, or create it.
 
-    Raises BlockingIOError where another client has it, PermissionError where it is another user's, or OSError.
+    Raises BlockingIOError if another client has it, PermissionError if it belongs to another user, or another OSError.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -41,7 +41,7 @@ def open_exclusively(folder: int, part: str) -> ExclusiveFile:
             opened = _open_existing(folder, part)
             if opened is not None:
                 return opened
-    remove(folder, part)  # a name that can't be seen to lead to its file, or only beside others
+    remove(folder, part)  # a file that can't be identified by its name, or always has another name as well
     return create_exclusively(folder, part)
 
 
@@ -54,7 +54,7 @@ def create_exclusively(folder: int, part: str) -> ExclusiveFile:
         if is_identifiable and not is_same_file(folder, part, descriptor):
             raise FileExistsError(errno.EEXIST, "another client was faster")
         os.set_blocking(descriptor, True)
-    except (BlockingIOError, FileExistsError):  # it is another client's by now
+    except (BlockingIOError, FileExistsError):  # another client has it by now
         close_quietly(descriptor)
         raise
     except BaseException:
@@ -65,7 +65,7 @@ def create_exclusively(folder: int, part: str) -> ExclusiveFile:
 
 
 def _open_existing(folder: int, part: str) -> ExclusiveFile | None:
-    """Open the file `part`, and return None where it is not ours alone and another try is due. Raises the same."""
+    """Open the file `part`; return None to have `open_exclusively` try again. Raises what that raises."""
     try:
         check_ours(folder, os.stat(part, dir_fd=folder, follow_symlinks=False))
         descriptor = os.open(part, os.O_RDWR | SAFELY, dir_fd=folder)
@@ -88,7 +88,7 @@ def _make_ours(folder: int, part: str, descriptor: int) -> ExclusiveFile | None:
     if not is_same_file(folder, part, descriptor):
         return None
     if status.st_nlink > 1:
-        # An interruption amid a rename, or a planted link: what is written would appear under both names.
+        # An interrupted rename, or a planted link: bytes that are written would appear under both names.
         os.unlink(part, dir_fd=folder)
         return None
     os.set_blocking(descriptor, True)
@@ -96,7 +96,7 @@ def _make_ours(folder: int, part: str, descriptor: int) -> ExclusiveFile | None:
 
 
 def _copy(folder: int, part: str, descriptor: int) -> ExclusiveFile:
-    """Create a file of our own with what is in `descriptor`: without locks, another client may be writing that one."""
+    """Replace the file by a copy: where it can't be locked, another client may still be writing to `descriptor`."""
     remove(folder, part)
     opened = create_exclusively(folder, part)
     try:
@@ -110,7 +110,7 @@ def _copy(folder: int, part: str, descriptor: int) -> ExclusiveFile:
 
 
 def check_ours(folder: int, status: os.stat_result) -> None:
-    """Raise OSError for a part file in the open `folder` that is not a regular file, or is another user's."""
+    """Raise OSError for a part file in the open `folder` that is not a regular file, or belongs to another user."""
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.ELOOP, "its part file is not a regular file")
     if status.st_uid != os.geteuid() and status.st_uid != _owner_here(folder):
@@ -118,7 +118,7 @@ def check_ours(folder: int, status: os.stat_result) -> None:
 
 
 def _owner_here(folder: int) -> int:
-    """Return the user to whom new files of ours belong: on some file systems not us, but always the same one."""
+    """Return the user id that new files in `folder` get: some file systems give all files to one other user."""
     name = f".{secrets.token_hex(8)}{PART}"
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o600, dir_fd=folder)
     try:
@@ -132,14 +132,14 @@ def _remove_quietly(folder: int, part: str) -> None:
     try:
         remove(folder, part)
     except OSError:
-        pass  # the failure before is the one to tell of
+        pass  # the error before this one is reported
 
 
 def lock(descriptor: int, tries: int = _TRIES) -> bool:
-    """Lock an open file, in a thread, and return False where the file system can't lock.
+    """Lock an open file, in a thread; return False if the file system has no locks.
 
-    Raises BlockingIOError where another download has the lock, and does not let go of it in a moment. One that was
-    interrupted does: a thread of it may still be in a call. Ours is a thread as well, which can sleep.
+    Raises BlockingIOError if another download still has the lock after so many `tries`, some hundredths of a second
+    apart. One that was interrupted keeps it for a moment, until its thread has returned from a call.
     """
     for remaining in reversed(range(tries)):
         try:
@@ -148,7 +148,7 @@ def lock(descriptor: int, tries: int = _TRIES) -> bool:
             if not remaining:
                 raise
             time.sleep(_PAUSE)
-        except OSError:  # every file system without locks has an errno of its own for it
+        except OSError:  # file systems without locks have different errnos for that
             return False
         else:
             break

@@ -1,4 +1,4 @@
-"""One part file: opened and locked, resumed or begun anew, and at its end given its final name."""
+"""A part file: opened and locked, resumed or begun anew, and finally renamed."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _NO_SYNC = {
     *(errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EROFS, errno.ENOTTY),
     *(errno.EPERM, errno.EACCES),
 }
-"""How file systems without fsync refuse it; all else means that what was written may be lost."""
+"""Errors of fsync(2) on file systems that do not have it; any other one means that data may be lost."""
 _NO_NAME = {errno.EINVAL, errno.EILSEQ}
-"""How file systems refuse a name that holds what they have no place for."""
+"""Errors for a name with characters that the file system can't store."""
 _LONGEST_NOTE = 100
-"""Bytes of a note, more than two numbers ever need."""
+"""Bytes of a note, more than its two numbers need."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a download must know of the file on the server to be resumed: size in bytes, mtime in seconds since 1970."""
+    """The file on the server, as a later download recognizes it: size in bytes, mtime in seconds since 1970."""
 
     size: int
     mtime: int
@@ -38,8 +38,7 @@ class Source:
 class PartFile:
     """The part file of one download, open and locked until `close`.
 
-    Its methods block on the disk: they are for threads. What a download must know to be resumed is noted in a file
-    beside it.
+    Its methods block on the disk: they are for threads. A note beside it tells a later download which file it is of.
     """
 
     def __init__(self, folder: str, name: str, force: bool, create_folder: bool) -> None:
@@ -53,7 +52,7 @@ class PartFile:
         self._is_unwanted = False
         self._folder = -1
         self.descriptor = -1
-        self._lock = threading.Lock()  # a call in a thread may outlive the wish for it: `close` waits
+        self._lock = threading.Lock()  # `close` waits for a call in another thread that was cancelled
         try:
             if create_folder:
                 _make_folder(folder)
@@ -89,12 +88,12 @@ class PartFile:
             raise errors.TargetExists(path=self.path)
 
     def _check_spelling(self) -> None:
-        """Raise `NameTaken` where the file of another name would be replaced."""
+        """Raise `NameTaken` if a file would be replaced that has another name, spelled differently."""
         if has_other_spelling(self._folder, self._name):
             raise errors.NameTaken(path=self.path)
 
     def _has_name(self, descriptor: int) -> bool:
-        """Tell whether the part file still has its name: anybody may have removed or replaced it since."""
+        """Tell whether the part file still has its name: another process may have removed or replaced it."""
         if is_same_file(self._folder, self._part, descriptor):
             return True
         return not self._is_identifiable and self._looks_alike(descriptor)
@@ -109,17 +108,17 @@ class PartFile:
     # --- resumption ---
 
     def source(self) -> Source | None:
-        """Return what the file was on the server when the download began; None where nothing usable is here."""
+        """Return what the note says of the file on the server; None if there is no usable note."""
         return _read_note(self._folder, self._note)
 
     def size(self) -> int:
-        """Count the bytes that are here. Raises OSError."""
+        """Return how many bytes the part file has. Raises OSError."""
         return os.fstat(self.descriptor).st_size
 
     def read_slice(self, take: Callable[[memoryview], None], start: int, stop: int) -> int:
-        """Give some of the bytes from `start` to `stop` to `take`; return where to go on.
+        """Give some of the bytes from `start` to `stop` to `take`; return where those end.
 
-        Raises `LocalFileError` where there are none, or OSError.
+        Raises `LocalFileError` if there are none, or OSError.
         """
         with self._lock:
             reached = read_slice(self.descriptor, take, start, stop)
@@ -133,9 +132,9 @@ class PartFile:
             os.lseek(self.descriptor, offset, os.SEEK_SET)
 
     def begin(self, source: Source) -> None:
-        """Start anew, with a note of what `source`, the file on the server, is.
+        """Empty the part file and note that it is of `source` now.
 
-        Raises `LocalFileError`, also where there is no space for it.
+        Raises `LocalFileError`, also if the disk has no space for the whole file.
         """
         try:
             with self._lock:
@@ -152,20 +151,20 @@ class PartFile:
             return
         try:
             os.ftruncate(self.descriptor, 0)
-        except OSError:  # a file system that can't cut: another file in its place is empty as well
+        except OSError:  # a file system that can't truncate: make another file in its place
             remove(self._folder, self._part)
             descriptor, self.descriptor = self.descriptor, -1
             close_quietly(descriptor)
             self.descriptor, self._is_identifiable = create_exclusively(self._folder, self._part)
 
     def _check_space(self, size: int) -> None:
-        """Raise `LocalFileError` for what certainly does not fit."""
+        """Raise `LocalFileError` if `size` bytes certainly do not fit on the disk."""
         try:
             disk = os.fstatvfs(self.descriptor)
         except OSError:
-            return  # it can't tell
+            return  # the file system does not know
         free = disk.f_bavail * disk.f_frsize
-        if disk.f_blocks and 0 < free < size:  # one that can't tell says 0; if it is full, the first write fails
+        if disk.f_blocks and 0 < free < size:  # 0 where it does not know; if it is full, the first write fails
             raise errors.LocalFileError(
                 path=self.path, why=f"it needs {size / 1e6:,.1f} MB and the disk has {free / 1e6:,.1f} MB left"
             )
@@ -173,10 +172,10 @@ class PartFile:
     # --- the end ---
 
     def finish(self, mtime: int, *, verified: bool) -> None:
-        """Give the file its time and its final name: nothing partial ever has that name.
+        """Set the file's `mtime`, in seconds since 1970, and rename it to its final name, which nothing partial has.
 
-        What exists is replaced only if that is forced and the new file `verified`. Raises `TargetExists`,
-        `NotVerified`, or `LocalFileError`.
+        An existing file is replaced only if the new one is `verified` and the part file was opened with `force`. Raises
+        `TargetExists`, `NotVerified`, `NameTaken`, or `LocalFileError`.
         """
         try:
             with self._lock:
@@ -186,7 +185,7 @@ class PartFile:
                 self._sync()
                 if self._force and verified:
                     self._check_replaced()
-                remove(self._folder, self._note)  # first: behind the rename, it could be another client's
+                remove(self._folder, self._note)  # before the rename: afterwards it may be another client's
                 rename(self._folder, self._part, self._name, self.descriptor, replace=self._force and verified)
         except OSError as error:
             self._keep(mtime)
@@ -195,7 +194,7 @@ class PartFile:
             raise self._cannot(error) from error
 
     def _check_replaced(self) -> None:
-        """Raise `NameTaken` where what has the final name by now is the file of another name."""
+        """Raise `NameTaken` if the file to be replaced has another name, spelled differently."""
         try:
             os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -203,20 +202,20 @@ class PartFile:
         self._check_spelling()
 
     def _keep(self, mtime: int) -> None:
-        """Note it anew, where it could not have its final name: so it need not be fetched again."""
+        """Write the note again after a failed rename, so that the next download need not fetch the file again."""
         try:
             _write_note(self._folder, self._note, Source(self.size(), mtime))
         except OSError:
-            pass  # then it must
+            pass  # then it has to fetch it
 
     def _set_time(self, mtime: int) -> None:
         try:
             os.utime(self.descriptor, (mtime, mtime))
         except (OSError, OverflowError):
-            pass  # a time that this file system can't hold; the content is what was promised
+            pass  # a time that this file system can't store; the content matters
 
     def _sync(self) -> None:
-        """Write all bytes to the disk: the name can reach it before they do, and then the power fails."""
+        """Have all bytes written to the disk: otherwise the new name may be there before them at a power failure."""
         try:
             os.fsync(self.descriptor)
         except OSError as error:
@@ -224,23 +223,23 @@ class PartFile:
                 raise
 
     def mark_unwanted(self) -> None:
-        """Let `close` remove its names, and leave its bytes to other names that it may have."""
+        """Have `close` remove the part file and its note; other links to the file keep its bytes."""
         self._is_unwanted = True
 
     def discard(self) -> None:
-        """Keep nothing of it. Its names, which may be another file's by now, are removed by `close`."""
+        """Empty the part file, and have `close` remove it and its note, unless another file has its name by now."""
         self.mark_unwanted()
         try:
             os.ftruncate(self.descriptor, 0)
         except OSError:
-            pass  # without its names it is gone as well
+            pass  # `close` removes its name
 
     def _remove_names(self) -> None:
         remove(self._folder, self._part)
         remove(self._folder, self._note)
 
     def close(self) -> None:
-        """Close it, and remove what is empty or not wanted, for that is of no use to anybody."""
+        """Close it, and remove it and its note if it is empty or unwanted; only the first call counts."""
         with self._lock:
             if self.descriptor < 0:
                 return
@@ -248,7 +247,7 @@ class PartFile:
                 if (self._is_unwanted or not self.size()) and self._has_name(self.descriptor):
                     self._remove_names()
             except OSError:
-                pass  # a file that can't be removed changes nothing of how the download ended
+                pass  # the download has ended well or not, whether the file can be removed or not
             finally:
                 self._close()
 
@@ -267,7 +266,7 @@ def _make_folder(folder: str) -> None:
 
 
 def _read_note(folder: int, name: str) -> Source | None:
-    """Return what the note `name` says; None where nothing usable is there."""
+    """Return what the note `name` says; None if there is no usable note."""
     try:
         descriptor = os.open(name, os.O_RDONLY | SAFELY, dir_fd=folder)
         try:
@@ -280,9 +279,9 @@ def _read_note(folder: int, name: str) -> Source | None:
 
 
 def _write_note(folder: int, name: str, source: Source) -> None:
-    """Note `source` under a `name` that nothing has. Raises OSError."""
+    """Write `source` into a new file `name`. Raises OSError."""
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=folder)
     try:
         os.write(descriptor, json.dumps([source.size, source.mtime]).encode())
     finally:
-        close_quietly(descriptor)  # a note that was not written, or in part, is none: then it all begins anew
+        close_quietly(descriptor)  # an incomplete note is ignored, and the download begins anew

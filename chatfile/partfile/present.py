@@ -1,4 +1,4 @@
-"""The file that has the final name of a download before it begins, and what earlier downloads of it have left."""
+"""The file that has the final name before a download begins, and the part file and note that earlier ones have left."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from chatfile.partfile.spelling import has_other_spelling
 
 
 class PresentFile:
-    """A file that has the final name already, open to be read until `close`; its methods are for threads."""
+    """A file that has the final name already, open for reading until `close`; its methods are for threads."""
 
     def __init__(self, folder: str, name: str) -> None:
-        """Open it. Raises OSError where there is none of that very name, or it is no regular file, or can't be read."""
+        """Open it. Raises OSError if there is no regular file of exactly that name, or if it can't be read."""
         self.path = os.path.join(folder, name)
-        self._lock = threading.Lock()  # a call in a thread may outlive the wish for it: `close` waits
+        self._lock = threading.Lock()  # `close` waits for a call in another thread that was cancelled
         directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             remove_stale_link(directory, name)
             self.has_leftovers = _has_leftovers(directory, name)
-            """Whether an earlier download of it has left something."""
+            """Whether an earlier download has left a part file or a note."""
             self._descriptor = os.open(name, os.O_RDONLY | SAFELY, dir_fd=directory)
             try:
                 self.size = self._size(directory, name)
@@ -45,7 +45,7 @@ class PresentFile:
         return status.st_size
 
     def hash_slice(self, start: int) -> int:
-        """Take some of its bytes from `start` on into the digest; return where to go on, `start` at the end.
+        """Hash some of its bytes from `start` on; return where those end, `start` at the end of the file.
 
         Raises OSError.
         """
@@ -53,7 +53,7 @@ class PresentFile:
             return read_slice(self._descriptor, self._sha256.update, start, self.size)
 
     def hexdigest(self) -> str:
-        """Return the SHA-256, in hex, of the bytes that `hash_slice` took."""
+        """Return the SHA-256, in hex, of the bytes that `hash_slice` has hashed."""
         return self._sha256.hexdigest()
 
     def close(self) -> None:
@@ -74,18 +74,18 @@ def _has_leftovers(folder: int, name: str) -> bool:
 
 
 def remove_leftovers(folder: str, name: str) -> None:
-    """Remove the part file of `name`, which is in `folder` itself by now, and its note; not those of a client at work.
+    """Remove the part file and the note of `name`, a file that is complete in `folder`, unless a client uses them.
 
-    For a thread. What can't be removed stays: it does no harm.
+    It blocks, so it is for threads. A file that can't be removed stays, and does no harm.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return  # then nothing can be removed either
+        return  # nothing can be removed either
     try:
         _remove_unless_busy(descriptor, *names_beside(descriptor, name))
     except OSError:
-        pass  # another client is at work, it is another user's, or it may not be removed
+        pass  # another client uses it, it belongs to another user, or it may not be removed
     finally:
         close_quietly(descriptor)
 

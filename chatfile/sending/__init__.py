@@ -23,10 +23,10 @@ def file_sender(
     in_thread: InThread,
     progress: Callable[[int], None],
 ) -> FileSender:
-    """Make what sends `count` bytes of `descriptor` from `offset` on, in the way that is best for `transport`.
+    """Return a sender of `count` bytes of `descriptor` from `offset` on, of the best kind for `transport`.
 
-    `descriptor` is the sender's from now on, closed on every way out. `in_thread(call, *arguments)` makes a call in a
-    thread. `progress(n)` is called for every n more bytes that the transport was given.
+    The sender closes `descriptor` however it ends. `progress(n)` is called for every n more bytes that the transport
+    was given.
     """
     can_sendfile = hasattr(os, "sendfile") and plain_socket(transport) is not None
     best = ZeroCopySender if can_sendfile else CopyingSender

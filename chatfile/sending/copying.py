@@ -1,4 +1,4 @@
-"""Sending by reading and writing: for every transport, those in memory and those that encrypt among them."""
+"""The sender for every transport, also in memory or over TLS: it reads and writes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from chatfile.sending.sender import FileSender
 class CopyingSender(FileSender):
     """Reads a piece in a thread, writes it, and reads the next one when the transport wants more.
 
-    A push producer, since the next piece comes when the disk has it and not when the transport asks.
+    It is a push producer, since a piece comes when the disk has given it, not when the transport asks for it.
     """
 
     PIECE = 256 * 1024
-    """Bytes read and written at a time, and so the most that waits in memory."""
+    """Bytes read and written at a time, and so the most that is in memory."""
 
     def _begin(self) -> None:
         self._transport.registerProducer(self, True)
@@ -55,6 +55,6 @@ class CopyingSender(FileSender):
 
 
 def _is_ending(transport: object) -> bool:
-    """Tell whether the peer has ended a TLS session: Twisted then drops in silence what is still written to it."""
+    """Tell whether the peer has ended a TLS session: Twisted then drops all that is written, without an error."""
     beneath = getattr(transport, "transport", None)
     return bool(getattr(beneath, "disconnecting", False))

@@ -1,4 +1,4 @@
-"""What all senders have in common: the range, the promise, and that the descriptor is closed."""
+"""The base of all senders: the range that is sent, the result, and the closing of the descriptor."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from chatfile.transports import ILineTransport
 
 
 class FileSender(ABC):
-    """Sends one range of a file, and closes its descriptor on every way out.
+    """Sends one range of a file, and closes its descriptor however that ends.
 
-    It has the transport's one producer slot for as long as it sends: give the slot up before, take it back after.
+    It registers itself as the transport's producer: unregister any other before, and register that again afterwards.
     """
 
     waiting = False
-    """Whether it is the peer that is waited for, not the disk."""
+    """Whether it waits for the peer, not for the disk."""
 
     def __init__(
         self,
@@ -46,10 +46,10 @@ class FileSender(ABC):
         self._done: Deferred[None] | None = None
 
     def start(self) -> Deferred[None]:
-        """Begin to send; the result comes when the last byte was given to the transport.
+        """Begin to send; return a Deferred that fires when the last byte was given to the transport.
 
-        Fails with `FileShrank`, an OSError of the file, or `TransferAborted`, as when it is cancelled: then the promise
-        is broken, and the caller must reset the connection.
+        Fails with `FileShrank`, an OSError of the file, or `TransferAborted`, also if it is cancelled: then the peer
+        was promised more than it gets, and the caller must reset the connection.
         """
         done: Deferred[None] = Deferred(lambda _: self._abort())
         self._done = done
@@ -61,7 +61,7 @@ class FileSender(ABC):
         """Register as the transport's producer, and send."""
 
     def stopProducing(self) -> None:
-        """End: the connection is gone, and the producer slot with it. See `IProducer`."""
+        """Fail with `TransferAborted`: the connection is gone. See `IProducer`."""
         self._finish(Failure(TransferAborted(sent=self._sent)), unregister=False)
 
     def _abort(self) -> None:
@@ -74,7 +74,7 @@ class FileSender(ABC):
         self._progress(sent)
 
     def _read(self, done: Callable[[Any], None], call: Callable[..., Any], *arguments: object) -> None:
-        """Make a call with the descriptor in a thread, and then `done(result)`, if it is still sending by then."""
+        """Make a call with the descriptor in a thread, then call `done(result)`; end the transfer if it fails."""
         descriptor = self._descriptor
         reading = self._in_thread(call, descriptor, *arguments, unwanted=lambda _: close_quietly(descriptor))
         self._reading = reading
@@ -86,7 +86,7 @@ class FileSender(ABC):
             done(result)
         elif result.check(CancelledError) is None:
             if result.check(DiskUnavailable):
-                self._descriptor = -1  # a thread has it, and closes it when it can
+                self._descriptor = -1  # `unwanted` closes it when the call has returned
             self._finish(result)
 
     def _finish(self, result: Failure | None, *, unregister: bool = True) -> None:
@@ -101,6 +101,6 @@ class FileSender(ABC):
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if self._reading is not None:
-            self._reading.cancel()  # a thread may have the descriptor, which is closed behind it
+            self._reading.cancel()  # a thread may be using the descriptor: `unwanted` closes it afterwards
         elif descriptor >= 0:
             behind(self._in_thread, close_quietly, descriptor)

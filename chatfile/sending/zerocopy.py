@@ -1,13 +1,13 @@
-"""Sending within the system: `sendfile` from the page cache to the socket, the bytes never in this process.
+"""The sender for plain sockets: `sendfile` from the page cache to the socket, without the bytes in this process.
 
 Twisted has no such thing (twisted#11395), but lets a pull producer write to the socket: it is asked for more only when
 everything that was written before has left the transport's own buffer and the socket can take more
 (`twisted.internet.abstract.FileDescriptor.doWrite`).
 
-The socket is not corked (tcp(7), TCP_CORK): it would save some work, but a peer that begins with a small window, which
-never fills a segment, would get each one late, and stay slow.
+The socket is not corked (tcp(7), TCP_CORK). That would save some work, but a peer that begins with a small window,
+which never fills a segment, would get each segment late, and stay slow.
 
-A disk that is slow must not stop the reactor, so what is not in memory is brought there by a thread first.
+A slow disk must not block the reactor, so a thread first reads what is not in the page cache.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ from chatfile.errors import FileShrank
 from chatfile.sending.sender import FileSender
 
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW}
-"""How a system, or a file system, says that it has no sendfile."""
+"""Errors of sendfile(2) on systems and file systems that do not have it."""
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 _STRIDE = 256 * 1024
-"""Bytes between two looks. It is a sample: what comes and goes in memory does so in stretches, mostly longer ones, and
-each look costs a microsecond."""
+"""Bytes from one sample to the next when the page cache is checked.
+
+A sample costs a microsecond, and the cache keeps and drops stretches of a file that are mostly longer than this.
+"""
 _BUFFER = 256 * 1024
 """Bytes read at a time to bring them into memory."""
 _LONGEST = 0.25
-"""Seconds in one call: what a slow disk has given by then is sent, and others have their turn."""
+"""Seconds for one call in a thread: then what a slow disk has given so far is sent, and other calls have their turn."""
 
 
 class SendState(enum.Enum):
-    """What to do when the socket can take more."""
+    """The next thing to do when the socket can take more."""
 
     STARTING = "nothing yet: something may still be in the transport's buffer"
     CHECKING = "see whether the next turn is in memory"
@@ -48,7 +50,7 @@ class SendState(enum.Enum):
 
 @implementer(IPullProducer)
 class ZeroCopySender(FileSender):
-    """Sends a turn each time that the socket can take more; a thread brings into memory what is not there."""
+    """Sends some bytes each time that the socket can take more; a thread brings into memory what is not there."""
 
     TURN = 4 * 1024 * 1024
     """Bytes sent, or brought into memory, before the other connections have their turn: half a millisecond."""
@@ -80,7 +82,7 @@ class ZeroCopySender(FileSender):
             self._send()
 
     def _wait(self) -> None:
-        """Ask to be resumed: each time anew, for `doWrite` stops writing before it resumes us."""
+        """Ask to be resumed, which has to be done each time: `doWrite` stops writing before it resumes the producer."""
         self.waiting = True
         self._transport.startWriting()
 
@@ -92,7 +94,7 @@ class ZeroCopySender(FileSender):
     def _needs_disk(self) -> bool:
         before, self._state = self._state, SendState.CHECKING
         if before is SendState.CACHED:
-            return False  # whatever a look would tell: what is gone again at once must not send us in circles
+            return False  # without a check: if the cache drops it again at once, this must not loop
         cached = are_cached(self._descriptor, self._offset, self._turn())
         return self._offset >= self._read_until if cached is None else not cached
 
@@ -139,9 +141,9 @@ class ZeroCopySender(FileSender):
 
 
 def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
-    """Tell whether `count` bytes (at least one) from `offset` on are in memory; None where that can't be told.
+    """Tell whether `count` bytes (at least one) from `offset` on are in the page cache; None where that is unknown.
 
-    Some file systems answer to RWF_NOWAIT (preadv2(2)) that they don't know it, and some systems don't have it.
+    Some file systems do not support RWF_NOWAIT (preadv2(2)), and some systems do not have it.
     """
     if _NOWAIT is None:
         return None
@@ -152,14 +154,14 @@ def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
     except BlockingIOError:
         return False
     except OSError:
-        return None  # whatever it is, a read that is meant fails with it as well
+        return None  # the read that follows fails with the same error
     return True
 
 
 def read_through(descriptor: int, offset: int, count: int) -> int:
-    """Bring `count` bytes from `offset` on into memory, and ask for as many behind them; return where they end.
+    """Read `count` bytes from `offset` on into the page cache, and advise as many behind them; return where they end.
 
-    It blocks, so it is for threads, but begins no other read after `_LONGEST` seconds. Raises OSError.
+    It blocks, so it is for threads, and begins no more reads after `_LONGEST` seconds. Raises OSError.
     """
     if hasattr(os, "posix_fadvise"):
         try:

@@ -1,4 +1,4 @@
-"""The open connections of a server, known by two methods only, and the moment when the last one is gone."""
+"""The open connections of a server, of which only two methods are known here, and the end of the last one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from twisted.internet.defer import Deferred, succeed
 
 
 class OpenConnection(Protocol):
-    """A connection, as far as all of them are dealt with together."""
+    """A connection, as `Connections` uses it."""
 
     def abort(self) -> None:
         """Reset it."""
 
     def release_seat(self) -> None:
-        """Give the seat back, if the peer has all but taken everything; called while it is closing."""
+        """Give the seat back if the peer has taken nearly everything; called while the connection is closing."""
 
 
 C = TypeVar("C", bound=OpenConnection)
 
 
 class Connections(Generic[C]):
-    """Every connection there is, and which of those with a seat are about to close."""
+    """Keeps all open connections, and those of them that have a seat and are closing."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -48,7 +48,7 @@ class Connections(Generic[C]):
         self._open.add(connection)
 
     def add_closing(self, connection: C) -> None:
-        """Note that a connection with a seat is being closed: it may have no use for the seat any more."""
+        """Note that a connection which has a seat is being closed, and may not need the seat any more."""
         self._closing.add(connection)
 
     def discard_closing(self, connection: C) -> None:
@@ -56,7 +56,7 @@ class Connections(Generic[C]):
         self._closing.discard(connection)
 
     def reap_closing(self) -> None:
-        """Free the seats of those that are about to close and need not be waited for."""
+        """Have every closing connection give its seat back if it does not need it any more."""
         for connection in list(self._closing):
             connection.release_seat()
 
@@ -68,7 +68,7 @@ class Connections(Generic[C]):
             self._drained.callback(None)
 
     def drain(self) -> Deferred[None]:
-        """Return when the last connection is gone; call it once, when no more can come."""
+        """Return a Deferred that fires when the last connection is gone; call it once, when no more can come."""
         self._drained = Deferred() if self._open else succeed(None)
         return self._drained
 

@@ -1,4 +1,7 @@
-"""What all connections of a server share."""
+"""The objects that all connections of a server share.
+
+A file of its own, for both the factory, which makes the context, and the protocols, which the factory makes, need it.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ class ServerContext:
     timeouts: Timeouts
     clock: IReactorTime
     queue: Callable[[], InThread]
-    """Returns, for one client, what makes its calls that open and read files."""
+    """Returns a new `InThread` for the calls of one client that open and read files."""
     events: EventLog
     connections: Connections[Any]
     unseated: UnseatedConnections

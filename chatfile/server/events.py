@@ -1,4 +1,4 @@
-"""What happens to clients, in the log: each event, until there are so many that they would be all that it holds."""
+"""The log of what happens to clients: each event, until there are so many that they would flood the log."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from chatfile.timeouts import Timer
 
 
 class SummedLog:
-    """Tells of the first few events of one kind in some seconds one by one, and of the others by their totals.
+    """Logs events of one kind: within some seconds the first few one by one, and the others as one line of totals.
 
-    Few are the events of one client, those of one host, and those of all. So a busy client does not hide another's,
-    nor one host that of another, and no number of either can fill the disk.
+    The limit counts for each client, for each host, and for all together. So a busy client does not hide the events of
+    another, nor a host those of another host, and no number of clients can fill the disk.
     """
 
     log = Logger()
     SECONDS = 10.0
+    """The time after which events are counted anew, and the totals are logged."""
     OF_A_CLIENT = 10
     OF_A_HOST = 3 * OF_A_CLIENT
     OF_ALL = 10 * OF_A_HOST
 
     def __init__(self, clock: IReactorTime, event: str, summary: str, *totals: str) -> None:
-        """`summary` is the format of the line that tells of the others, by their `count` and the `totals` of fields."""
+        """Log events called `event`.
+
+        `summary` is the format of the line of totals, with the `count` of events and the sum of each of the fields
+        `totals`.
+        """
         self._clock = clock
         self._event = event
         self._summary = summary
@@ -41,9 +46,9 @@ class SummedLog:
         self._due = Timer(clock, self.sum_up)
 
     def tell(self, host: str, client: str, tell: Callable[..., None], text: str, /, *what: Any, **fields: Any) -> None:
-        """Log an event of `client`, who came from `host`, by `tell`, a method of a logger; or add it to the totals.
+        """Log an event of `client`, which is from `host`, with the logger's method `tell`, or add it to the totals.
 
-        What happens at the door is the host's own doing, not that of one client or another: then they are the same.
+        Give the host for `client` as well if the event counts for the host alone, as coming and leaving do.
         """
         now = self._clock.seconds()
         if now - self._began >= self.SECONDS:
@@ -59,7 +64,7 @@ class SummedLog:
             self._due.restart(self._began + self.SECONDS - now)
 
     def _may_tell(self, host: str, client: str) -> bool:
-        """Count it, if it may be told; nothing is kept of those that may not."""
+        """Tell whether the limits allow one more event to be logged, and count it if they do."""
         if (
             self._told_of_all >= self.OF_ALL
             or self._told[f"host {host}"] >= self.OF_A_HOST
@@ -72,7 +77,7 @@ class SummedLog:
         return True
 
     def sum_up(self) -> None:
-        """Tell of those that were not told of one by one, now."""
+        """Log the totals of the events that were not logged one by one, if there are any."""
         self._due.stop()
         others, self._others = self._others, Counter()
         if others:
@@ -80,12 +85,12 @@ class SummedLog:
 
 
 class EventLog:
-    """Everything that a client can make the log say."""
+    """Logs every event that a client can cause."""
 
     log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
-        """Nothing has happened yet."""
+        """Begin without events; `clock` measures the seconds in which they are counted."""
         self._admitted = SummedLog(clock, "admitted", "{count} more were admitted")
         self._refused = SummedLog(clock, "refused", "{count} more were refused")
         self._left = SummedLog(
@@ -102,7 +107,7 @@ class EventLog:
         self._failed = SummedLog(clock, "failed", "{count} more faults of the server's own")
 
     def admitted(self, seat: Seat) -> None:
-        """A client has got a seat."""
+        """Log that a client was admitted to `seat`."""
         self._admitted.tell(
             seat.host,
             seat.host,
@@ -113,25 +118,25 @@ class EventLog:
         )
 
     def refused(self, address: str, host: str, why: str) -> None:
-        """The client at `address` was refused."""
+        """Log that the client at `address` was refused."""
         self._refused.tell(host, host, self.log.info, "{address} is refused: {why}", address=address, why=why)
 
     def left(self, seat: Seat, why: str) -> None:
-        """A client's seat is free again."""
-        visit = seat.record()
+        """Log that a client has left, and what it was sent."""
+        record = seat.record()
         self._left.tell(
             seat.host,
             seat.host,
             self.log.info,
             "{client} left: {why}; files sent: {files}, bytes: {bytes}",
-            client=visit.name,
+            client=record.name,
             why=why,
-            files=visit.files,
-            bytes=visit.bytes,
+            files=record.files,
+            bytes=record.bytes,
         )
 
     def sent(self, seat: Seat, name: str, sent: int, count: int, seconds: float) -> None:
-        """A client was `sent` so many of the `count` bytes of a file that it was promised."""
+        """Log that a client was `sent` so many of the `count` bytes that it was promised of a file, in `seconds`."""
         self._sent.tell(
             seat.host,
             seat.name,
@@ -146,22 +151,22 @@ class EventLog:
         )
 
     def cut(self, seat: Seat, why: str) -> None:
-        """A client's connection is reset amid a promised size, and not for a reason of its own."""
+        """Log that a client's connection is reset amid a promised size, for a reason of the server's."""
         self._cut.tell(seat.host, seat.name, self.log.error, "{client} is cut off: {why}", client=seat.name, why=why)
 
     def failed(self, seat: Seat, failure: Failure) -> None:
-        """Answering a client went wrong in a way that nobody has thought of."""
+        """Log a fault of the server's own, with its traceback, that came up while it answered a client."""
         self._failed.tell(seat.host, seat.name, self.log.failure, "Answering {client}", failure, client=seat.name)
 
     def sum_up(self) -> None:
-        """Tell of everything that was not told of yet, now."""
+        """Log the totals of all kinds of events that are not logged yet."""
         for log in (self._admitted, self._refused, self._left, self._sent, self._cut, self._failed):
             log.sum_up()
 
 
 def sum_up_unknown_names(clock: IReactorTime) -> None:
-    """Sum up, too, what Twisted's own endpoint `tls:` says of each client that asks it for a name it does not have."""
-    from twisted.protocols import _sni  # noqa: PLC0415 -- only where it is in use; its logger is nowhere else
+    """Sum up what Twisted's endpoint `tls:` logs of each client that asks for a name without a certificate."""
+    from twisted.protocols import _sni  # noqa: PLC0415 -- only where it is in use; no public module has its logger
 
     summed = SummedLog(clock, "unknown-name", "{count} more asked for names without a certificate")
 

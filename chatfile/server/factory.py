@@ -1,4 +1,4 @@
-"""What all connections share, and their common end."""
+"""The factory of a server's connections: it makes what they share, and ends them all in a drain."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class ChatFileFactory(Factory):
         return protocol
 
     def drain(self, seconds: float) -> Deferred[None]:
-        """Tell the idle, let responses under way finish for at most `seconds` (0: for ever), then cut them short.
+        """Close idle connections, and cancel or reset responses that have not finished in `seconds` (0: for ever).
 
-        The result comes when the last connection is gone.
+        Fires when the last connection is gone.
         """
         drained = self._connections.drain()
         deadline = Timer(self._clock, self._cut_short)

@@ -1,4 +1,4 @@
-"""A client from its admission to its leaving: the seat, the timeouts, the goodbye."""
+"""The protocol of one connection: its admission and its seat, its timeouts, and its end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ two segments, and those of the loopback interface are that long."""
 
 
 class AdmissionState(enum.Enum):
-    """Where a client is on its way from the door to its seat, and out again: each leads only to those below it."""
+    """Whether a client has a seat; from each state it goes only to one below it."""
 
     HANDSHAKING = "its TLS handshake is under way: it is not let in yet"
     ADMITTED = "it has a seat, and a responder"
@@ -174,12 +174,12 @@ class ChatFileProtocol(LineProtocol):
         self._stall.start(self.transport)
 
     def _restart_idle(self) -> None:
-        """Nobody is idle while a response is under way; after that, the time begins anew."""
+        """Restart the idle timer, or stop it while a response is under way: then no client is idle."""
         self._idle.restart(0 if self.is_paused_for(PauseReason.BUSY) else self._timeouts.idle)
         self._lines_seen = self.splitter.count
 
     def _update_line_timer(self) -> None:
-        """The limit of a line is absolute, from its first byte on, but stands still while we do not read."""
+        """Start, pause or stop the timer of the line that has begun: it runs only while the server reads."""
         if not self.splitter.is_amid_line:
             self._line_number = 0
             self._line.restart(0)
@@ -216,7 +216,7 @@ class ChatFileProtocol(LineProtocol):
 
     def _line_took_too_long(self) -> None:
         if self._admission is AdmissionState.HANDSHAKING:
-            self.abort()  # it would not understand a word
+            self.abort()  # a peer that has no TLS session would not understand an ERROR line
             return
         self._disconnect_with(errors.IdleTimeout.amid_line(seconds=self._timeouts.line), "unfinished line")
 
@@ -225,10 +225,10 @@ class ChatFileProtocol(LineProtocol):
         self.abort()
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
-        """Give back what nobody asked for, which can come by a UNIX socket, and reset the connection.
+        """Close a descriptor that the peer has passed over a UNIX socket, and reset the connection.
 
-        In a thread: a close takes as long as the owner of the file wants (a file system of its own, a socket that
-        lingers). Without this method, Twisted makes it here, and a line in the log of each.
+        It is closed in a thread, since the peer can make that take as long as it wants (a file system of its own, a
+        socket that lingers). Without this method, Twisted would close it in the reactor and log a line for each.
         """
         behind(self._context.queue(), close_quietly, descriptor)
         self.close_reason = "it passed descriptors"
@@ -242,7 +242,7 @@ class ChatFileProtocol(LineProtocol):
         self.close()
 
     def close(self) -> None:
-        """Say no more; let what was said arrive."""
+        """Send no more, and close the connection when everything that was sent has arrived."""
         if self.is_receiving:
             self._stop_timers()
             if self._admission is AdmissionState.ADMITTED:
@@ -252,19 +252,19 @@ class ChatFileProtocol(LineProtocol):
         super().close()
 
     def responseFinished(self) -> None:
-        """Say that the server is going down, if it is: this is the moment for it."""
+        """Close the connection with `ERROR shutdown` if the server is draining, now that nothing is under way."""
         if self._context.connections.is_draining and self.is_receiving:
             self._disconnect_with(errors.Shutdown(), "shutdown")
 
     def shut_down(self) -> None:
-        """Say goodbye as soon as the response under way is complete."""
+        """Close the connection with `ERROR shutdown`, now or as soon as the response under way is complete."""
         if self._admission is AdmissionState.HANDSHAKING:
             self.abort()
         elif self.is_receiving and self.responder.state is ResponseState.IDLE:
             self._disconnect_with(errors.Shutdown(), "shutdown")
 
     def abort_or_cancel(self) -> None:
-        """End at the drain's end: the client is told where that can be done, and reset where not."""
+        """End the connection at the end of the drain: with an ERROR line where that is possible, else with a reset."""
         if self.is_receiving and self._is_working():
             self.responder.cancel()
         else:
@@ -275,18 +275,18 @@ class ChatFileProtocol(LineProtocol):
         return self._admission is AdmissionState.ADMITTED and self.responder.state is ResponseState.WORKING
 
     def lingerTick(self) -> None:
-        """Free the seat, if the peer has our end as well."""
+        """Free the seat if the peer has nearly everything; called while the connection lingers in its close."""
         self.release_seat()
 
     def release_seat(self) -> None:
-        """Free the seat if the peer has all but taken everything: until then it is served, however slowly."""
+        """Free the seat if the peer has taken nearly everything: until then it is served, however slowly it reads."""
         if self._admission is not AdmissionState.ADMITTED or self.state is not ConnectionState.LINGERING:
             return
         if (outstanding_bytes(self.transport) or 0) <= UNACKNOWLEDGED and self._context.unseated.add_released(self):
             self._leave("closed")
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """Free the seat, however the connection went."""
+        """Free the seat, however the connection has ended."""
         super().connectionLost(reason)
         self._stop_timers()
         if self._admission in (AdmissionState.ADMITTED, AdmissionState.RELEASED):
@@ -309,7 +309,7 @@ class ChatFileProtocol(LineProtocol):
         self._context.events.left(self.responder.seat, self.close_reason or reason)
 
     def eviction_rank(self) -> EvictionRank:
-        """Tell what the connection has to lose while it has no seat."""
+        """Return which of the connections without a seat this one is; see `UnseatedConnection`."""
         if self._admission is AdmissionState.HANDSHAKING:
             if tls.has_begun(self.transport):
                 return EvictionRank.HANDSHAKING

@@ -91,7 +91,7 @@ class Responder:
             self._response.cancel()
 
     def take_back_promise(self) -> None:
-        """Let a close be a close: to be called before one that is meant, and at the end."""
+        """Have a close end the connection as usual, without a reset; call it before each close."""
         self._promised.take_back()
 
     def _begin(self, response: Coroutine[Deferred[Any], Any, None]) -> None:
@@ -109,7 +109,7 @@ class Responder:
         self._connection.resume(PauseReason.BUSY)
 
     def _fail(self, failure: Failure) -> None:
-        """Say why the response could not be given, or cut what was promised."""
+        """Send an ERROR line in place of the response, or reset the connection if a count was promised already."""
         error = failure.value
         if not self._connection.is_receiving:
             return
@@ -239,7 +239,7 @@ class Responder:
         return partial(self._in_thread, about=name)
 
     async def _open(self, name: str, how: Callable[[str], OpenFile]) -> OpenFile:
-        """Open in a thread; if the client has gone by then, the file is closed again."""
+        """Open a file in a thread by `how(name)`; it is closed again if the client has gone by then."""
         try:
             return await acquire(self._calls_about(name), OpenFile.close, how, name)
         except OSError as error:
@@ -251,7 +251,7 @@ class Responder:
             behind(self._calls_about(opened.name), opened.close)
 
     def _open_to_hash(self, name: str) -> OpenFile:
-        """In a thread: open the file, and close it again where its digest is known, or none is wanted."""
+        """Open the file, in a thread, and close it again where its digest is known, or none is wanted."""
         opened = self._context.repository.open(name)
         digests = self._context.digests
         if digests is None or digests.knows(opened.status):
@@ -266,7 +266,7 @@ class Responder:
 
     @contextmanager
     def _hashing(self, opened: OpenFile) -> Iterator[Deferred[str | None]]:
-        """Have the digest computed meanwhile; it is not wanted any more where something goes wrong."""
+        """Yield the digest, which is computed meanwhile; cancel it if an exception leaves the context."""
         digest = self._digest(opened)
         try:
             yield digest

@@ -9,19 +9,19 @@ from chatfile.admission import Admission, ClientRecord, Seat
 
 
 class StatusRows:
-    """The client cache as `status` shows it."""
+    """Formats the client cache as `status` shows it."""
 
     ROWS = 64
-    """Rows in one piece."""
+    """Rows in each piece."""
 
     def __init__(self, admission: Admission) -> None:
         """Show the clients of `admission`."""
         self._admission = admission
         self._rows: dict[str, bytes] = {}
-        """Of the clients that have left, by their names; of some of those, too, that are forgotten by now."""
+        """The rows of clients that have left, by their names; among them some that the cache has forgotten since."""
 
     def rows(self) -> tuple[int, Iterator[bytes]]:
-        """Return how many rows there are now, and the rows in pieces; those of the connected as they are by then."""
+        """Return how many rows there are now, and the rows in pieces; those of connected clients are up to date."""
         present = self._admission.present()
         if len(self._rows) > 2 * len(present) + self.ROWS:
             self._rows = {each.name: self._rows[each.name] for each in present if each.name in self._rows}

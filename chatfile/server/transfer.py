@@ -1,4 +1,4 @@
-"""What was promised to a client and is on its way: the bytes of a file, and a reset should this process die."""
+"""The bytes of a file on their way to a client, and the reset that it gets should this process die meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chatfile.transports import ILineTransport, has_unwritten, reset_on_close
 
 
 class ClientConnection(Protocol):
-    """What a response asks of the connection that it goes out on, which is a `LineProtocol`."""
+    """A connection, as a response uses it; `ChatFileProtocol` is one."""
 
     transport: ILineTransport
     close_reason: str
@@ -24,7 +24,7 @@ class ClientConnection(Protocol):
 
     @property
     def is_receiving(self) -> bool:
-        """Tell whether nobody has closed the connection."""
+        """Tell whether lines are delivered, now or later on."""
 
     def sendLine(self, line: bytes) -> None:
         """Send a line, given without its end."""
@@ -49,9 +49,9 @@ class ClientConnection(Protocol):
 
 
 class FileTransfer:
-    """Some bytes of a file on their way: has its descriptor, and the transport's producer slot, until they are sent.
+    """Sends bytes of a file; it has the file's descriptor and the transport's producer slot until they are sent.
 
-    The connection gets the slot back only where all goes well: elsewhere it is reset.
+    The connection gets the slot back only if all goes well; otherwise it has to be reset.
     """
 
     __slots__ = ("_connection", "_sender", "count", "sent")
@@ -72,8 +72,8 @@ class FileTransfer:
     async def run(self, opened: OpenFile, in_thread: InThread, progress: Callable[[int], None]) -> None:
         """Send the end of `opened`, whose descriptor is closed in every case; the header has been written.
 
-        `progress(n)` is told of n more bytes given to the transport. Raises `FileShrank`, `TransferAborted` or OSError:
-        then the promise is broken, and the caller must reset the connection.
+        `progress(n)` is called for every n more bytes given to the transport. Raises `FileShrank`, `TransferAborted` or
+        OSError: then the promise is broken, and the caller must reset the connection.
         """
 
         def count(sent: int) -> None:
@@ -96,16 +96,15 @@ class FileTransfer:
 
 
 class PromisedSize:
-    """Has the system reset a connection whose server dies, in whatever way, amid a promised size.
+    """Has the system reset the connection if the server is killed in any way amid a promised size.
 
-    It is so from the header on until all has left this process, and then taken back: what is with the system by then
-    arrives. That is looked at some time later, so that nothing is waited for, and a pipeline of small files costs
-    nothing more than its first one.
+    It is set from the header on until all bytes have left this process, for the system delivers the rest. Whether they
+    have is looked at some time later, so that nothing waits for it, and many small files cost no more than one.
     """
 
     __slots__ = ("_is_on", "_is_under_way", "_look", "_transport")
     LOOK = 0.05
-    """Seconds from the last byte that was written to the transport, and again while the transport still has some."""
+    """Seconds from the last byte that was written to the transport to the look, and from each look to the next."""
 
     def __init__(self, clock: IReactorTime) -> None:
         """Begin with nothing promised."""
@@ -115,20 +114,20 @@ class PromisedSize:
         self._look = Timer(clock, self._take_back_if_written)
 
     def begin(self, transport: object) -> None:
-        """Hear that a header is about to be written to `transport`."""
+        """Set it: the header of a promised size is about to be written to `transport`."""
         self._is_under_way = True
         if not self._is_on:
             self._transport, self._is_on = transport, True
             reset_on_close(transport, on=True)
 
     def end(self) -> None:
-        """Hear that all that was promised has been written to the transport, or something else in its place."""
+        """Take it back soon: the response has ended, and all of it has been written to the transport."""
         self._is_under_way = False
         if self._is_on:
             self._look.restart(self.LOOK)
 
     def take_back(self) -> None:
-        """Let a close be a close again: to be called before one that is meant, or what the system still has is lost."""
+        """Take it back now; call it before a close, which would else discard what the system has not delivered yet."""
         self._look.stop()
         if self._is_on:
             self._is_on = False

@@ -9,29 +9,29 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 MAX_UNSEATED = 64
-"""Connections without a seat that are kept at once, unless that is asked for otherwise."""
+"""Connections without a seat that are kept at once by default."""
 
 
 class EvictionRank(enum.IntEnum):
-    """What a connection without a seat has to lose; the one with the least is evicted first."""
+    """The order in which connections without a seat are evicted: those of the lowest rank have the least to lose."""
 
     NOTHING = 0
-    """It was refused or served, and has all that was said to it."""
+    """It was refused or served, and its peer has all that was sent to it."""
     SILENT = 1
-    """Its TLS handshake has not begun: nothing has come of it."""
+    """Its TLS handshake has not begun: nothing has come."""
     BEGINNING = 2
-    """Something has come that is no beginning yet, or was not read."""
+    """Some bytes have come, but no whole ClientHello, or they were not read yet."""
     REFUSED = 3
-    """It was told that it is refused, and may not have heard it yet."""
+    """It was refused, and the ERROR line may not have arrived yet."""
     HANDSHAKING = 4
-    """It is in the midst of its TLS handshake."""
+    """Its TLS handshake is under way."""
 
 
 class UnseatedConnection(Protocol):
-    """A connection without a seat."""
+    """A connection without a seat, as `UnseatedConnections` uses it."""
 
     def eviction_rank(self) -> EvictionRank:
-        """Tell what it has to lose."""
+        """Return its rank as it is now."""
 
     def abort(self) -> None:
         """Reset it."""
@@ -41,28 +41,28 @@ Choose = Callable[[Sequence[UnseatedConnection]], UnseatedConnection]
 
 
 class UnseatedConnections:
-    """A bounded number of connections without a seat: each has a descriptor, of which all others need some too."""
+    """Keeps a bounded number of connections without a seat, for each has a descriptor, of which there are not many."""
 
     NOT_JUDGED = 4
-    """One part in so many, those that have just come, are not judged yet: what they have to say is on its way."""
+    """The newest quarter is not evicted: the first bytes of these connections may still be on their way."""
 
     def __init__(self, limit: int = MAX_UNSEATED, choose: Choose = random.choice) -> None:
-        """Keep at most `limit`; `choose` takes one of many that have the same rank, by chance."""
+        """Keep at most `limit` connections; `choose` picks one by chance from several that may be evicted."""
         self._limit = limit
         self._choose = choose
         self._hosts: dict[UnseatedConnection, str] = {}  # in the order in which they came to have no seat
         self._released: dict[UnseatedConnection, None] = {}  # likewise
 
     def add(self, connection: UnseatedConnection, host: str) -> None:
-        """Keep a connection from `host` that has no seat, and evict one where there are too many."""
+        """Keep a connection from `host`, and evict one if there are too many now."""
         self._hosts.setdefault(connection, host)
         self._make_room()
 
     def add_released(self, connection: UnseatedConnection) -> bool:
-        """Keep a connection that was served until its peer has the last byte; False where there is no room for that.
+        """Keep a connection that was served until its peer has the last byte; return False if there is no room for it.
 
-        These have half of the room: neither does a flood of new ones take from them what is theirs, nor can they keep
-        all others out. Among themselves, only one that has everything makes way.
+        Such connections have half of the room, so that a flood of new ones can't evict them, nor can they keep all new
+        ones out. One of them is evicted for another only if its peer has everything.
         """
         if len(self._released) >= self._limit // 2:
             done = next((each for each in self._released if each.eviction_rank() is EvictionRank.NOTHING), None)
@@ -87,10 +87,10 @@ class UnseatedConnections:
         connection.abort()
 
     def _next_to_evict(self) -> UnseatedConnection:
-        """Take one of the host that has most here, so that no host can push out another, with the least to lose.
+        """Return one of the lowest rank from the host that has most here, so that no host can evict those of another.
 
-        Of those in the midst of a handshake any may have to go: if it were always the first, a flood of them would
-        never let in one that is slower than it.
+        Among handshakes under way it is one by chance: if it were always the oldest, a flood of new ones would evict
+        each client whose handshake is slower than theirs.
         """
         count = Counter(self._hosts.values())
         most = max(count.values())

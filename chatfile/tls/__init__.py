@@ -1,6 +1,6 @@
-"""TLS for both ends: certificates from files, whom to trust, and in words why a session did not come about.
+"""TLS for both ends: certificates from files, the authorities to trust, and reasons in words why a session failed.
 
-What needs pyOpenSSL is imported when it is asked for: chatfile does without, until somebody wants TLS.
+The modules that need pyOpenSSL are imported when they are used: chatfile does not need it until TLS is wanted.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def client_endpoint(
     key: str | None = None,
     reactor: Any = None,
 ) -> IStreamClientEndpoint:
-    """Make an endpoint for `connect` that is sure of its server: by the chain of the certificate, and by its name.
+    """Return an endpoint for `connect` that verifies the server's certificate: its chain, and that it is for `host`.
 
-    `cafile` holds the authorities to trust instead of the system's: a file, or a folder of `.pem` files.
-    `certificate` is our own, for a server that wants one, and `key` its key, where that is not in the same file.
+    `cafile` names the authorities to trust instead of the system's: a file, or a folder of `.pem` files.
+    `certificate` is the client's own, for a server that wants one, and `key` its key, if that is not in the same file.
 
     Raises `TlsMissing`, `BadCertificate`, `BadAddress`.
     """
@@ -49,7 +49,10 @@ def address_endpoint(
     key: str | None = None,
     reactor: Any = None,
 ) -> IStreamClientEndpoint:
-    """Make the same for an address, whose own arguments count where these are not given. Raises the same."""
+    """Return an endpoint as `client_endpoint` does, for an address; arguments override those of the address.
+
+    Raises `TlsMissing`, `BadCertificate`, `BadAddress`.
+    """
     _require()
     from chatfile.tls.connecting import endpoint  # noqa: PLC0415 -- it needs pyOpenSSL
 
@@ -57,7 +60,7 @@ def address_endpoint(
 
 
 def server_tls(certificate: str, *, key: str | None = None, client_ca: str | None = None) -> ServerTLS:
-    """Read what a server needs for TLS; `client_ca` holds the authorities of which its clients need a certificate.
+    """Read the certificate and key of a server; with `client_ca`, its clients need certificates of these authorities.
 
     Raises `TlsMissing`, `BadCertificate`.
     """
@@ -72,7 +75,7 @@ _BEFORE = b"before SSL initialization"
 
 
 def has_begun(transport: object) -> bool:
-    """Tell whether the peer has begun its handshake at a port that speaks TLS: a few bytes are no beginning."""
+    """Tell whether the peer has begun its handshake, with a whole ClientHello, at a port that speaks TLS."""
     get_handle = getattr(transport, "getHandle", None)
     return get_handle is not None and get_handle().get_state_string() != _BEFORE
 

@@ -1,4 +1,4 @@
-"""How people write the address of a server that speaks TLS."""
+"""The addresses of servers that speak TLS, as people write them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Address:
 
 
 def parse_address(text: str) -> Address | None:
-    """Parse `tls:HOST`, `tls:HOST:PORT`, `tls:[::1]:PORT`, each with arguments behind; None without `tls:`.
+    """Parse `tls:HOST`, `tls:HOST:PORT` or `tls:[::1]:PORT`, with further arguments; return None without `tls:`.
 
-    Raises ValueError where it makes no sense.
+    Raises ValueError, with the reason as the end of a sentence.
     """
     if not text.startswith("tls:"):
         return None

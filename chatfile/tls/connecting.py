@@ -1,4 +1,4 @@
-"""The client's side: an endpoint that knows whom it wants to talk to, and says why it does not talk to this one."""
+"""The client's side: an endpoint that verifies its server's certificate, and tells in words what is wrong with it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _WRONG_PURPOSE = 26
 def endpoint(
     address: Address, *, cafile: str | None, certificate: str | None, key: str | None, reactor: Any
 ) -> IStreamClientEndpoint:
-    """Make the endpoint of `chatfile.tls.address_endpoint`, with the reactor that was chosen where none is given."""
+    """Return the endpoint of `chatfile.tls.address_endpoint`; `reactor` is the installed one if it is None."""
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
     arguments = dict(address.arguments)
@@ -57,12 +57,15 @@ def endpoint(
         host = address.host.partition("%")[0]  # the zone is our own name of the way there, and in no certificate
         creator = PinnedHostVerifier(host, optionsForClientTLS(host, trusted, extraCertificateOptions=own))
         return wrapClientTLS(creator, _plain(reactor, address, arguments))
-    except Exception as error:  # what no host is called, or no endpoint either, and each kind has errors of its own
+    except Exception as error:  # an impossible host or endpoint; each kind of endpoint has errors of its own
         raise errors.BadAddress(server=address.host, why=str(error).rstrip(".")) from error
 
 
 def _plain(reactor: Any, address: Address, arguments: dict[str, str]) -> IStreamClientEndpoint:
-    """Make the endpoint beneath TLS: another one than the address says, where the host is only whom to expect there."""
+    """Return the endpoint beneath TLS: that of the argument `endpoint`, if there is one, else that of the host.
+
+    With such an argument, the host is only the one that the certificate must be for.
+    """
     if "endpoint" in arguments:
         beneath: IStreamClientEndpoint = clientFromString(reactor, arguments["endpoint"])
         return beneath
@@ -97,9 +100,9 @@ class PinnedHostVerifier:
         return connection
 
     def _verification(self, give_up: Callable[[str], bool]) -> Verify:
-        """Make the callback for each certificate of the chain, from the authority's down, and each fault that it has.
+        """Return the callback for each certificate of the chain, from the authority's down, and for each of its faults.
 
-        Twisted's own takes a certificate that names nobody at all for one that names whom it wants.
+        Twisted's own accepts a certificate that names no host at all.
         """
 
         def verify(_: Connection, certificate: X509, fault: int, depth: int, is_good: int) -> bool:
@@ -121,7 +124,7 @@ class PinnedHostVerifier:
 
 
 def _why_untrusted(certificate: X509, fault: int, depth: int) -> str:
-    """Tell what OpenSSL holds against a certificate, the server's (depth 0) or one of those above it."""
+    """Tell why OpenSSL does not trust a certificate: the server's (`depth` 0) or one above it in the chain."""
     shown = certificate.to_cryptography()
     whose = "its certificate" if depth == 0 else f'the certificate of its authority "{_shorten(shown.subject)}"'
     if fault == _EXPIRED:
@@ -139,7 +142,7 @@ def _why_untrusted(certificate: X509, fault: int, depth: int) -> str:
 
 
 def _names_others(certificate: X509, host: str) -> str:
-    """Tell for whom a certificate is, which is not `host`."""
+    """Tell which hosts a certificate is for, if `host` is none of them."""
     names = subject_names(certificate.to_cryptography())
     if not names:
         return f"its certificate names no host, and so not {host}; whoever runs the server has to renew it"

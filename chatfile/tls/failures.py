@@ -1,4 +1,4 @@
-"""In words, why there is no TLS session, or no more, from what OpenSSL says."""
+"""The reasons in words why there is no TLS session, or no more, from OpenSSL's errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chatfile import errors
 _LIKE_NO_TLS = ("wrong version number", "http request", "https proxy request", "packet length too long",
                 "record layer failure", "unexpected message")  # fmt: skip
 
-# What OpenSSL's words contain, and what that means to a client. The first that fits counts.
+# Parts of OpenSSL's messages, and what these mean to a client. The first that fits counts.
 _TO_CLIENT = (
     (("certificate required",), "it lets in only who shows a certificate; yours can be given with --cert and --key"),
     (("alert unknown ca",), "it does not accept your certificate: it trusts another authority"),
@@ -23,7 +23,7 @@ _TO_CLIENT = (
     (_LIKE_NO_TLS, "it does not speak TLS; leave away the tls: of its address"),
 )  # fmt: skip
 
-# The same to a server.
+# Parts of OpenSSL's messages, and what these mean to a server.
 _TO_SERVER = (
     (("did not return a certificate",), "it showed no certificate"),
     (("certificate verify failed",), "its certificate is not of an authority of --client-ca, or out of date"),
@@ -36,14 +36,14 @@ _TO_SERVER = (
 
 
 def why_none(error: BaseException | None) -> str | None:
-    """Tell why a client's session did not come about; None where that is no matter of TLS."""
+    """Tell why a client has no TLS session; return None if TLS is not the reason."""
     if isinstance(error, errors.TlsFailed):
         return error.why
     return _meaning(_said(error), _TO_CLIENT)
 
 
 def why_refused(error: BaseException | None) -> str:
-    """Tell why a server did not let in a client that has not finished the handshake."""
+    """Tell why a server refused a client that has not finished its handshake."""
     return (
         _meaning(_said(error), _TO_SERVER)
         or "it did not finish the TLS handshake; maybe it does not trust the certificate"
@@ -51,7 +51,7 @@ def why_refused(error: BaseException | None) -> str:
 
 
 def why_broken(error: BaseException | None) -> str | None:
-    """Tell why a session that was there is no more; None where that is no matter of TLS."""
+    """Tell why a TLS session has ended; return None if TLS is not the reason."""
     said = _said(error)
     return f"TLS failed ({said})" if said else None
 
@@ -64,8 +64,8 @@ def _meaning(said: str, meanings: tuple[tuple[tuple[str, ...], str], ...]) -> st
 
 
 def _said(error: BaseException | None) -> str:
-    """Return OpenSSL's own words; none where it was not OpenSSL that failed."""
-    openssl = sys.modules.get("OpenSSL.SSL")  # without it, this is no error of its
+    """Return OpenSSL's own words; an empty text if `error` is not one of OpenSSL's."""
+    openssl = sys.modules.get("OpenSSL.SSL")  # if it was never imported, the error is none of its
     if openssl is None or not isinstance(error, openssl.Error):
         return ""
     reasons = error.args[0] if error.args and isinstance(error.args[0], list) else []

@@ -1,4 +1,4 @@
-"""Certificates and keys in PEM files, as people have them, what is wrong with those, and a server's use of them."""
+"""Certificates and keys in PEM files, what may be wrong with these, and a server's use of them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def subject_names(certificate: x509.Certificate) -> list[str]:
 
 
 def trust(path: str) -> Any:
-    """Return the authorities of a file, or of a folder, as `CertificateOptions` takes them. Raises `BadCertificate`."""
+    """Read the authorities of a file, or of a folder, for `CertificateOptions`. Raises `BadCertificate`."""
     paths = sorted(glob(os.path.join(escape(path), "*.pem"))) if os.path.isdir(path) else [path]
     if not paths:
         raise errors.BadCertificate(path=path, why="it is a folder without .pem files")
@@ -93,7 +93,7 @@ def trust(path: str) -> Any:
 
 
 class ServerTLS:
-    """A server's certificate, and the authorities of its clients, once read and then kept."""
+    """The certificate and key of a server, and the authorities of its clients; the files are read once."""
 
     def __init__(self, certificate: str, key: str | None, client_ca: str | None) -> None:
         """Read the files. Raises `BadCertificate`."""
@@ -103,10 +103,10 @@ class ServerTLS:
         )
         fault = identity.lapse() or (None if subject_names(identity.certificate) else "names no host")
         self.warning = fault and f'The certificate "{certificate}" {fault}: clients will not trust it.'
-        """What the operator should know, if there is anything."""
+        """A sentence for the operator if clients will not trust the certificate, else None."""
 
     def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
-        """Wrap `factory` for a port at which all clients speak TLS, and show a certificate where that is asked for."""
+        """Wrap `factory` for a port where all clients speak TLS, and need a certificate if there was a `client_ca`."""
         return TLSMemoryBIOFactory(self._options, isClient=False, wrappedFactory=factory)
 
 
@@ -120,7 +120,7 @@ def _parsed(path: str, parse: Callable[[bytes], T], otherwise: str) -> T:
             return parse(file.read(_LARGEST))
     except OSError as error:
         raise errors.BadCertificate(path=path, why=errors.reason(error)) from error
-    except TypeError as error:  # so it is told that a password is wanted
+    except TypeError as error:  # raised if the key needs a password
         why = 'its key is encrypted; "openssl pkey" writes one that is not, for a file that only you can read'
         raise errors.BadCertificate(path=path, why=why) from error
     except (ValueError, UnsupportedAlgorithm) as error:

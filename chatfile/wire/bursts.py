@@ -1,4 +1,4 @@
-"""Many messages at once: a burst is answered in a few passes over its bytes, not in a few steps for each line."""
+"""The answers to many messages at once: in a few passes over their bytes, not in a few steps for each line."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _IN_NO_LINE = "[" + re.escape(CONTROL.replace("\r", "").replace("\n", "")) + "]"
 
 _BEGINS_LIKE_A_COMMAND = re.compile(_COMMAND, re.IGNORECASE)
 _OBSTACLE = re.compile(rf"\n(?={_FIRST_LETTER}){_COMMAND}|{_IN_NO_LINE}|\r(?!\n)", re.IGNORECASE)
-"""The end of the line before what may be a command, or what has no place in a line.
+"""Matches the end of the line before one that may be a command, or a character that no line may contain.
 
-A look at the first letter spares most lines all the words: a flood of line ends costs a third.
+The first letter is looked at before the words, so that a flood of line ends costs a third.
 """
 
 
 def acknowledge(buffer: bytes, start: int) -> tuple[bytes, int]:
-    """Return the answers to the messages that `buffer` holds from `start` on, and where those end; a few KiB at a time.
+    """Return the answers to the messages in `buffer` from `start` on, and where these end; a few KiB at a time.
 
-    It stops before the first line that may be anything else, or that is not complete: that one is for `parse_request`,
-    which tells. So the answers are those that each line would have got on its own.
+    It stops before the first line that may be no message, or is not complete: that one is for `parse_request`. So the
+    answers are the same as if each line had been parsed.
     """
     end = buffer.rfind(b"\n", start, start + MAX_REQUEST + 1) + 1
     text = _decode(buffer[start:end]) if end else ""

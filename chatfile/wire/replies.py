@@ -1,4 +1,4 @@
-"""What a server says: the lines, and what they mean as values."""
+"""The lines that a server sends, as values that are parsed and formatted."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """The answer in place of any other, or what is said when none is due."""
+    """The answer in place of any other, or a last line that is the answer to nothing."""
 
     code: str
     sentence: str
@@ -131,7 +131,7 @@ Reply = (
 R = TypeVar("R")
 
 _EPOCH = datetime(1970, 1, 1)
-"""Without a zone, for all times here are UTC, and are parsed in half the time so."""
+"""Without a time zone: all times here are UTC, and so they are parsed in half the time."""
 _DAY = 86_400
 _FIRST = (datetime.min - _EPOCH).days * _DAY
 _LAST = (datetime.max - _EPOCH).days * _DAY + _DAY - 1
@@ -210,7 +210,7 @@ GRAMMAR: dict[type, str] = {
 def _compile(line: str) -> re.Pattern[str]:
     """Make the pattern of `line`.
 
-    Fields stand behind one or more spaces, a text at the end behind exactly one: it may begin with spaces.
+    One or more spaces separate fields, but exactly one comes before a text at the end, which may begin with spaces.
     """
     if line == "<text> ACK":
         return re.compile("(?P<text>.*) ACK", re.DOTALL)
@@ -227,7 +227,7 @@ def _pattern(word: str) -> str:
 
 
 def _parser(line: str) -> tuple[re.Pattern[str], list[Callable[[str], Any]]]:
-    """Return the pattern of `line`, and what each of its fields is parsed by, in their order."""
+    """Return the pattern of `line`, and the functions that parse its fields, in their order."""
     return _compile(line), [_TERMINALS[word].parse for word in line.split(" ") if word in _TERMINALS]
 
 
@@ -235,7 +235,7 @@ _PARSERS = {kind: _parser(line) for kind, line in GRAMMAR.items()}
 
 
 def _template(line: str) -> tuple[str, list[tuple[str, Callable[[Any], str]]]]:
-    """Return `line` with `%s` for its fields, and how to come by each of these."""
+    """Return `line` with `%s` for its fields, and the name of each of these and what formats it."""
     fields = [word for word in line.split(" ") if word in _TERMINALS]
     return re.sub("<[a-z0-9]+>", "%s", line), [(field.strip("<>"), _TERMINALS[field].format) for field in fields]
 
@@ -252,7 +252,7 @@ def format_reply(reply: Reply) -> bytes:
 def parse_reply(line: bytes, kind: type[R]) -> R:
     """Parse `line` as a reply of that `kind`, which the caller knows from its request.
 
-    Raises `ProtocolViolation`. A text in the reply may hold control characters: show it through `printable`.
+    Raises `ProtocolViolation`. A text in the reply may contain control characters: show it through `printable`.
     """
     try:
         pattern, fields = _PARSERS[kind]
@@ -260,6 +260,6 @@ def parse_reply(line: bytes, kind: type[R]) -> R:
         if match:
             return kind(*[parse(value) for parse, value in zip(fields, match.groups(), strict=True)])
     except ValueError:
-        pass  # not UTF-8, a number too large or a day that no calendar has: no line of that kind either
+        pass  # not UTF-8, a number that is too large, or a date that does not exist
     said = printable(line[:100].decode(errors="backslashreplace"))
     raise errors.ProtocolViolation(what=f'"{said}" instead of "{GRAMMAR[kind]}"')

@@ -1,4 +1,4 @@
-"""What a client can ask: the lines, and what they mean as values."""
+"""The lines that a client sends, as values that are parsed and formatted."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Exit:
 Request = Message | Status | List | Get | Resume | Hash | Help | Exit
 
 CONTROL = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0)))).replace("\t", "")
-"""The characters that no request holds: Unicode category Cc without the tab."""
+"""The characters that no request may contain: Unicode category Cc without the tab."""
 _CONTROL = re.compile(f"[{re.escape(CONTROL)}]")
 _DIGITS = re.compile("[0-9]+")
 
@@ -125,11 +125,11 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[str], Request]] = {
     b"hash": _parse_hash,
 }
 COMMANDS = tuple(word.decode() for word in (*_BARE, *_WITH_ARGUMENTS))
-"""The words that a request which is no message begins with."""
+"""The first words of all requests that are not messages."""
 
 
 def parse_request(line: bytes) -> Request:
-    """Parse `line`, which is without its end.
+    """Parse `line`, given without its end.
 
     Raises `LineTooLong`, `BadLine` or `Usage`.
     """
@@ -146,8 +146,8 @@ def parse_request(line: bytes) -> Request:
 def format_request(request: Request) -> bytes:
     """Return the line that makes `request`, without its end.
 
-    Raises `LineTooLong`, `BadLine` or `Usage` for what can't be said in one line, and `IsCommand` for a message
-    that a server would take for a command.
+    Raises `LineTooLong`, `BadLine` or `Usage` if no such line can be made, and `IsCommand` for a message that a server
+    would take for a command.
     """
     match request:
         case Message(text):

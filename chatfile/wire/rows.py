@@ -1,4 +1,4 @@
-"""The rows of one reply, kept as the bytes that came: a million of them take little more than those."""
+"""The rows of one reply, kept as the bytes that came: so a million rows take little more memory than these."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class Rows(Sequence[R]):
-    """A sequence of rows that were parsed once when they came, and are parsed again at every look."""
+    """A sequence of rows, which are checked when they are added, and parsed again whenever they are read."""
 
     def __init__(self, parse: Callable[[bytes], R]) -> None:
         """Begin without rows; `parse` returns the value of a line, or raises `ProtocolViolation`."""
@@ -28,7 +28,7 @@ class Rows(Sequence[R]):
         self._ends = array("Q", (0,))
 
     def append(self, line: bytes) -> None:
-        """Add one more row. Raises `ProtocolViolation` where `line` is none."""
+        """Add one more row. Raises `ProtocolViolation` if `line` is not a row."""
         self._parse(line)
         self._lines += line
         self._ends.append(len(self._lines))

@@ -1,17 +1,17 @@
-"""What may be the name of a file, and how text from elsewhere is shown."""
+"""The names that a file can be served under, and the escaping of text that is shown."""
 
 from __future__ import annotations
 
 from unicodedata import category
 
 _JOINERS = "\u200c\u200d"
-"""Format characters that many scripts and emoji need and that can't mislead."""
+"""Format characters that many scripts and emoji need, and that can't be used to mislead a reader."""
 
 
 def is_servable(name: str) -> bool:
     """Tell whether a file can be served under `name`: the predicate of list, get and hash, at both ends.
 
-    A single path component, not hidden, that stands on a line of its own: UTF-8 without control characters or line
+    Such a name is a single path component, not hidden, that fits on one line: UTF-8 without control characters or line
     separators (design: the repository).
     """
     if not name or name.startswith(".") or "/" in name:
@@ -20,14 +20,17 @@ def is_servable(name: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """Make `text` fit for one line of a terminal or a log, with all that controls or reorders it escaped."""
+    """Return `text` for one line of a terminal or a log: escape all characters that control or reorder text."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escape_unsafe(character) for character in text)
 
 
 def exact(text: str) -> str:
-    """Return `text` to the letter, as one line for a program; what no name may hold, and would end a line, escaped."""
+    """Return `text` as one line for a program: all but control characters (not tabs) and line separators unchanged.
+
+    These are escaped; no name that can be served has any of them.
+    """
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escape_line_end(character) for character in text)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from chatfile import program_and_version
 from chatfile.cli.arguments import endpoint_description, parse_arguments
-from chatfile.version import program_and_version
+from chatfile.cli.commands import GetFiles, ListFiles, SendMessage
+from chatfile.cli.config import ClientConfig
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def test_an_address_stands_for_an_endpoint(address: str, description: str) -> No
     "typed",
     [
         "nonsense",
-        "list more",
+        "status more",
         "send status",
         "send GET x",
         "get",
@@ -73,12 +75,12 @@ def test_a_name_that_no_line_can_hold_is_usage(name: str) -> None:
 def test_options_may_stand_before_the_command_or_behind_it() -> None:
     before = parse_arguments(["-q", "--server", "a:1", "--timeout=5", "get", "x", "y"])
     behind = parse_arguments(["get", "x", "y", "--timeout=5", "-q", "--server", "a:1"])
-    assert vars(before) == vars(behind)
-    assert (before.names, before.server, before.timeout, before.quiet) == (["x", "y"], "a:1", 5.0, True)
+    assert before == behind
+    assert before == ClientConfig(server="a:1", timeout=5.0, is_quiet=True, command=GetFiles(("x", "y")))
 
 
 def test_several_words_are_one_message() -> None:
-    assert parse_arguments(["send", "hello", "there"]).text == "hello there"
+    assert parse_arguments(["send", "hello", "there"]).command == SendMessage("hello there")
 
 
 def test_the_version_is_a_result(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,12 +104,12 @@ def test_the_version_is_a_result(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_options_stand_anywhere(typed: str) -> None:
     parsed = parse_arguments(typed.split())
-    assert (parsed.command, parsed.names, parsed.output, parsed.quiet) == ("get", ["a"], "x", True)
+    assert (parsed.command, parsed.is_quiet) == (GetFiles(("a",), "x", force="--force" in typed), True)
 
 
 def test_names_keep_their_order_and_their_dashes() -> None:
     parsed = parse_arguments(["get", "b", "-q", "a", "--", "-c", "--force", "--"])
-    assert (parsed.names, parsed.force) == (["b", "a", "-c", "--force", "--"], False)
+    assert parsed.command == GetFiles(("b", "a", "-c", "--force", "--"))
 
 
 @pytest.mark.parametrize("typed", ["send a -x b", "get -rf", "get a --no-such", "--no-such get a", "get a -s", "-o"])
@@ -124,7 +126,7 @@ def test_a_complaint_shows_how_that_command_is_used(typed: str, capsys: pytest.C
     assert f"chatfile-client {typed.split(maxsplit=1)[0]}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("typed", ["list extra", "extra -q list", "-q list extra", "help -q extra"])
+@pytest.mark.parametrize("typed", ["status extra", "extra -q list", "-q status extra", "help -q extra"])
 def test_a_complaint_quotes_nothing_that_was_not_typed(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_arguments(typed.split())
@@ -133,4 +135,42 @@ def test_a_complaint_quotes_nothing_that_was_not_typed(typed: str, capsys: pytes
 
 
 def test_what_is_sent_may_have_dashes() -> None:
-    assert parse_arguments(["send", "a", "--", "-b", "c"]).text == "a -b c"
+    assert parse_arguments(["send", "a", "--", "-b", "c"]).command == SendMessage("a -b c")
+
+
+# --- the environment ---
+
+AT_HOME = {
+    "CHATFILE_SERVER": "tls:there:6000",
+    "CHATFILE_DOWNLOADS": "here",
+    "CHATFILE_CAFILE": "ca.pem",
+    "CHATFILE_CERT": "own.pem",
+    "CHATFILE_KEY": "own.key",
+}
+
+
+def test_the_environment_stands_for_options() -> None:
+    assert parse_arguments(["list"], AT_HOME) == ClientConfig(
+        server="tls:there:6000", downloads="here", cafile="ca.pem", cert="own.pem", key="own.key", command=ListFiles()
+    )
+
+
+def test_what_is_typed_counts_and_takes_nothing_else_with_it() -> None:
+    config = parse_arguments(["-s", "tls:a:1", "-d", "d", "--cafile", "x", "--cert", "y", "list"], AT_HOME)
+    assert (config.server, config.downloads, config.cafile, config.cert, config.key) == ("tls:a:1", "d", "x", "y", None)
+
+
+def test_certificates_of_the_environment_are_for_servers_that_speak_tls() -> None:
+    config = parse_arguments(["-s", "a:1", "list"], AT_HOME)
+    assert (config.cafile, config.cert, config.key) == (None, None, None)
+
+
+def test_an_empty_variable_is_none() -> None:
+    assert parse_arguments(["list"], dict.fromkeys(AT_HOME, "")) == ClientConfig(command=ListFiles())
+
+
+def test_a_variable_that_makes_no_sense_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["list"], {"CHATFILE_SERVER": "host:port"})
+    assert ended.value.code == 2
+    assert "CHATFILE_SERVER" in capsys.readouterr().err

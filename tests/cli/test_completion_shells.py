@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,6 @@ from chatfile.completion import script
 from tests.support.completing import (
     AWKWARD,
     CLIENT,
-    LISTING,
     ODD,
     SERVER,
     Typing,
@@ -21,7 +21,6 @@ from tests.support.completing import (
     needs_shell,
     put_stand_in,
     typed_in_each,
-    words,
 )
 from tests.support.processes import PATIENCE, ServerProcess
 from tests.support.started import program as path_of
@@ -68,7 +67,7 @@ def test_the_server_of_the_line_is_asked_and_only_real_names_are_offered(
     with Typing(shell, script(CLIENT, shell), tmp_path, path) as typing:
         assert typing.run(f"chatfile-client {typed} get {TAB}")[-2:] == ["get", "plain"]
         assert "noise" not in typing.terminal.raw
-    assert words(tmp_path / "asked") == ["--server=a b", *LISTING]
+    assert json.loads((tmp_path / "asked").read_text()) == {"server": "a b"}
 
 
 @typed_in_each

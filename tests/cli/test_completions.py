@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import socket
@@ -15,7 +16,7 @@ import pytest
 from chatfile.cli.arguments import parse_arguments
 from chatfile.completion import SHELLS, script
 from chatfile.options import Options
-from tests.support.completing import AWKWARD, CLIENT, LISTING, ODD, PLAIN, SERVER, put_stand_in, replies, words
+from tests.support.completing import AWKWARD, CLIENT, ODD, PLAIN, SERVER, put_stand_in, replies
 from tests.support.processes import PATIENCE, unmeasured
 from tests.support.started import program as path_of
 
@@ -172,24 +173,24 @@ def test_a_name_is_quoted_as_the_word_is(typed: str, name: str, reply: str, tmp_
 @pytest.mark.parametrize(
     ("line", "behind", "asked"),
     [
-        ("-s a:1 get ", "", ["--server=a:1"]),
-        ("get --server=a:1 ", "", ["--server=a:1"]),
-        ("get -sa:1 ", "", ["--server=a:1"]),
-        ("get -qsa:1 ", "", ["--server=a:1"]),
-        ("--server 'a b' get ", "", ["--server=a b"]),
-        ("--cafile ~/x --wait 9 get ", "", ["--cafile=/home/me/x", "--wait=9"]),
-        ("-d . --json --force hash ", " -o y", ["--downloads=."]),
-        ("get ", " --server a:1", ["--server=a:1"]),
-        ("get 'x", " y' --server a:1", ["--server=a:1"]),
-        ("get -- ", " --server a:1", []),
-        ("get > out ", " 2>err", []),
+        ("-s a:1 get ", "", {"server": "a:1"}),
+        ("get --server=a:1 ", "", {"server": "a:1"}),
+        ("get -sa:1 ", "", {"server": "a:1"}),
+        ("get -qsa:1 ", "", {"server": "a:1"}),
+        ("--server 'a b' get ", "", {"server": "a b"}),
+        ("--cafile ~/x --wait 9 get ", "", {"cafile": "/home/me/x", "wait": "9"}),
+        ("-d . --json --force hash ", " -o y", {"downloads": ".", "output": "y"}),
+        ("get ", " --server a:1", {"server": "a:1"}),
+        ("get 'x", " y' --server a:1", {"server": "a:1"}),
+        ("get -- ", " --server a:1", {}),
+        ("get > out ", " 2>err", {}),
     ],
 )
 def test_the_listing_is_that_of_the_server_of_the_line(
-    line: str, behind: str, asked: list[str], tmp_path: Path
+    line: str, behind: str, asked: dict[str, str], tmp_path: Path
 ) -> None:
     assert listed(line, tmp_path, "x", behind=behind) == ["x"]
-    assert words(tmp_path / "asked") == [*asked, *LISTING]
+    assert json.loads((tmp_path / "asked").read_text()) == asked
 
 
 def test_what_would_be_taken_for_something_else_is_not_offered(tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ def test_what_would_be_taken_for_something_else_is_not_offered(tmp_path: Path) -
 
 def test_a_name_is_taken_by_one_that_wants_a_name_and_no_more_than_it_wants(tmp_path: Path) -> None:
     assert listed("hash ", tmp_path, "a", "b") == ["a", "b"]
-    for line, expected in (("get a --force b -q ", ["a", "b"]), ("hash a ", []), ("send a ", []), ("list ", [])):
+    for line, expected in (("get a --force b -q ", ["a", "b"]), ("hash a b", ["b"]), ("send a ", []), ("status ", [])):
         assert replies(CLIENT, tmp_path, f"{CLIENT} {line}", path=tmp_path / "bin") == expected, line
 
 
@@ -244,7 +245,7 @@ def answer(line: str, **environment: str) -> tuple[float, str]:
     about = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
     began = time.monotonic()
     done = subprocess.run(
-        ["sh", "-c", 'exec "$0" 8>&1 9>&2 1>&2', path_of(CLIENT)],
+        ["sh", "-c", 'exec "$0" 8>&1 9>&2 1>/dev/null 2>&1', path_of(CLIENT)],
         capture_output=True, text=True, env={**os.environ, **about, **environment}, timeout=PATIENCE, check=True,
     )  # fmt: skip
     assert not done.stderr

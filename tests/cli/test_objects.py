@@ -12,11 +12,13 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from chatfile import errors, wire
+from chatfile import errors
+from chatfile.cli.commands import HashFiles
+from chatfile.cli.config import ClientConfig
 from chatfile.cli.events import ProgressEvents
-from chatfile.cli.exits import error_word
+from chatfile.cli.executor import Executor
+from chatfile.cli.exits import ExitCode, error_word
 from chatfile.cli.gauges import Gauge, Overall
-from chatfile.cli.session import Session
 from chatfile.cli.views import View
 from chatfile.downloads import Stage, Step
 from tests.support.clients_at_once import Ended, Job, run_all
@@ -175,13 +177,13 @@ def test_before_anything_came_there_is_little_to_tell(capsys: pytest.CaptureFixt
 
 
 def test_the_digest_of_a_big_file_is_waited_for(talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
-    session = Session(talk.client, None, View(as_json=False, quiet=True))  # type: ignore[arg-type]
-    hashing = Deferred.fromCoroutine(session.run(wire.Hash("a")))
+    executor = Executor(talk.client, ClientConfig(), View(as_json=False, quiet=True))
+    hashing = Deferred.fromCoroutine(executor.execute(HashFiles(("a",))))
     talk.server_says(b"LIST 1\n4000000000 2026-11-22T12:00:00Z a\n")
     assert talk.transport.value() == b"list\nhash a\n"
     talk.clock.advance(200)
     talk.server_says(b"HASH %s 4000000000 2026-11-22T12:00:00Z a\n" % sha256(b""))
-    assert result_of(hashing) is None
+    assert result_of(hashing) is ExitCode.DONE
     assert capsys.readouterr().out.endswith("  a\n")
 
 
@@ -189,8 +191,8 @@ def test_the_digest_of_a_big_file_is_waited_for(talk: Talk, capsys: pytest.Captu
 def test_the_digest_is_asked_for_whatever_the_listing_says(
     talk: Talk, listing: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = Session(talk.client, None, View(as_json=False, quiet=True))  # type: ignore[arg-type]
-    hashing = Deferred.fromCoroutine(session.run(wire.Hash("a")))
+    executor = Executor(talk.client, ClientConfig(), View(as_json=False, quiet=True))
+    hashing = Deferred.fromCoroutine(executor.execute(HashFiles(("a",))))
     talk.server_says(listing + b"HASH - 4 2026-11-22T12:00:00Z a\n")
-    assert result_of(hashing) is None
+    assert result_of(hashing) is ExitCode.DONE
     assert capsys.readouterr().out == "-  a\n"

@@ -55,7 +55,7 @@ def short_lived(folder: Path) -> Iterator[ServerProcess]:
 
 
 def test_single_commands_and_pipes_start_without_what_the_prompt_needs() -> None:
-    loaded = "import sys, chatfile.cli.running, chatfile.cli.piped; print({'prompt_toolkit', 'rich'} & {*sys.modules})"
+    loaded = "import sys, chatfile.cli.run, chatfile.cli.piped; print({'prompt_toolkit', 'rich'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-c", loaded]) == b"set()\n"
 
 
@@ -76,7 +76,7 @@ def test_a_conversation(server: ServerProcess, tmp_path: Path) -> None:
 def test_one_line_can_ask_for_several_files(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f'get a "two words.txt"{ENTER}')
-        terminal.see(r"2 files, 14 B")
+        terminal.see(r"2 of 2 files, 14 B")
         terminal.type(f"hash ? two*{ENTER}")
         terminal.see(r"-  a\r\n-  two words.txt\r\n")
         terminal.type(f"get *.nope{ENTER}")
@@ -86,7 +86,55 @@ def test_one_line_can_ask_for_several_files(server: ServerProcess, tmp_path: Pat
         terminal.type(f"list of things{ENTER}")
         terminal.see(r"list of things ACK")
         terminal.type(f"cd ..{ENTER}")
-        terminal.see('no command "cd"')
+        terminal.see('the command is "lcd"')
+
+
+def test_list_and_status_are_answered_during_a_download(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"get huge{ENTER}")
+        wait_for_bytes(tmp_path / "client_downloads" / ".huge.part")
+        terminal.type(f"list{ENTER}")
+        terminal.see(r"5 files, 20\.0 GB")
+        terminal.type(f"hello{ENTER}")
+        terminal.see('"hello" waits until "get huge" is done')
+        terminal.type(CTRL_C)
+        terminal.see(r"\(y/N\)")
+        terminal.type(f"y{ENTER}")
+        terminal.see(r"Stopped\.[\s\S]*hello ACK")
+
+
+def test_where_no_seat_is_free_a_listing_waits_for_the_download(folder: Path, tmp_path: Path) -> None:
+    with ServerProcess(folder, "--no-digest", "-n", "1") as server, at_the_prompt(server, tmp_path) as terminal:
+        terminal.type(f"get huge{ENTER}")
+        wait_for_bytes(tmp_path / "client_downloads" / ".huge.part")
+        terminal.type(f"status{ENTER}")
+        terminal.see('"status" waits for the download: no seat is free for it')
+        terminal.type(CTRL_C)
+        terminal.see(r"\(y/N\)")
+        terminal.type(f"y{ENTER}")
+        terminal.see(r"Stopped\.[\s\S]*Client02 \(you\)")
+
+
+def test_the_prompt_does_what_other_clients_do(server: ServerProcess, tmp_path: Path) -> None:
+    with at_the_prompt(server, tmp_path) as terminal:
+        (tmp_path / "elsewhere").mkdir()
+        terminal.type(f"lcd elsewhere{ENTER}lpwd{ENTER}")
+        terminal.see(rf"{tmp_path}/elsewhere\r\n")
+        terminal.type(f"get a -o b{ENTER}")
+        terminal.see(r"b: 7 B in ")
+        terminal.type(f"get!a{ENTER}")
+        terminal.see(r"elsewhere/a: 7 B in ")
+        terminal.type(f"!echo said; exit 3{ENTER}")
+        terminal.see(r"said\r\n[\s\S]*ended with 3")
+        terminal.type(f"get 'a{ENTER}")
+        terminal.see("not closed")
+        terminal.type(f"send ls{ENTER}")
+        terminal.see("ls ACK")
+        terminal.type(f"ls{ENTER}")
+        terminal.see(r"5 files, 20\.0 GB")
+        terminal.type(f"quit{ENTER}")
+        assert terminal.ended() == 0
+    assert (tmp_path / "elsewhere" / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"content"
 
 
 @pytest.mark.slow

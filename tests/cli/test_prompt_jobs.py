@@ -9,10 +9,11 @@ from prompt_toolkit.utils import get_cwidth
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from chatfile import wire
-from chatfile.cli.prompt.jobs import Job, Jobs
-from chatfile.cli.prompt.toolbar import FileProgress, toolbar
-from chatfile.cli.prompt.transfers import Transfer
+from chatfile.cli.commands import SendMessage
+from chatfile.cli.gauges import Gauge, Overall
+from chatfile.cli.progress import Progress
+from chatfile.cli.prompt.executor import Job, JobQueue
+from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.downloads import Stage, Step
 from tests.support.talking import result_of
 
@@ -27,7 +28,7 @@ class Work:
         self.ends: list[Deferred[None]] = []
         self.faults: list[BaseException] = []
         self.takes_time = True
-        self.jobs = Jobs(self._carry_out, self.faults.append)
+        self.jobs = JobQueue(self._carry_out, self.faults.append)
 
     async def _carry_out(self, job: Job) -> None:
         self.begun.append(job.line)
@@ -37,7 +38,7 @@ class Work:
 
     def type(self, *lines: str) -> Work:
         for line in lines:
-            self.jobs.add(Job(line, wire.Message(line)))
+            self.jobs.add(Job(line, SendMessage(line)))
         return self
 
 
@@ -76,7 +77,7 @@ def test_what_is_stopped_ends_and_the_others_wait() -> None:
 
 def test_what_is_kept_comes_before_the_others() -> None:
     work = Work().type("a", "b")
-    work.jobs.keep(work.jobs.current or Job("", wire.Message("")))
+    work.jobs.keep(work.jobs.current or Job("", SendMessage("")))
     work.ends[0].callback(None)
     work.jobs.go_on()
     assert work.begun == ["a", "a"]
@@ -89,64 +90,33 @@ def test_a_fault_is_told_and_does_not_end_the_rest() -> None:
     assert (work.faults, work.begun) == ([fault], ["a", "b"])
 
 
-# --- how far a download is ---
-
-
-def transfer(clock: Clock, *sizes: int) -> Transfer:
-    return Transfer([wire.FileRow(size, 0, f"file {at}") for at, size in enumerate(sizes)], clock.seconds)
-
-
-def test_the_rate_is_that_of_the_last_seconds() -> None:
-    clock = Clock()
-    moving = transfer(clock, GB)
-    moving.stage(Stage(Step.RECEIVING, 0, GB))
-    for rate in (50, 10, 10, 10, 10, 10, 10):
-        clock.advance(1)
-        moving.advance(rate)
-    assert moving.progress().rate == pytest.approx(10)
-
-
-def test_a_transfer_that_stands_still_becomes_slower() -> None:
-    clock = Clock()
-    moving = transfer(clock, GB)
-    moving.stage(Stage(Step.RECEIVING, 0, GB))
-    clock.advance(1)
-    moving.advance(1000)
-    clock.advance(9)
-    assert moving.progress().rate == pytest.approx(100)
-
-
-def test_what_was_here_before_is_no_rate() -> None:
-    clock = Clock()
-    moving = transfer(clock, GB)
-    moving.stage(Stage(Step.RECEIVING, GB // 2, GB))
-    clock.advance(1)
-    moving.advance(1000)
-    progress = moving.progress()
-    assert (progress.resumed_at, progress.at, progress.rate) == (GB // 2, GB // 2 + 1000, pytest.approx(1000))
-
-
-def test_several_files_have_an_overall_progress() -> None:
-    moving = transfer(Clock(), 100, 300)
-    moving.done(100)
-    moving.stage(Stage(Step.RECEIVING, 0, 300))
-    moving.advance(100)
-    progress = moving.progress()
-    assert (progress.position, progress.count, progress.overall) == (2, 2, 0.5)
-
-
-def test_what_failed_is_counted() -> None:
-    moving = transfer(Clock(), 100, 300)
-    moving.done(None)
-    moving.stage(Stage(Step.RECEIVING, 100, 300))
-    moving.advance(200)
-    moving.done(300)
-    assert (moving.failed, moving.fetched, list(moving.left)) == (1, 200, [])
-
-
 # --- the toolbar ---
 
-HALF = FileProgress("big.iso", Step.RECEIVING, at=41 * GB // 10, size=10 * GB, rate=312e6, resumed_at=GB)
+
+def moving(
+    name: str = "big.iso", step: Step = Step.RECEIVING, at: int = 0, size: int = GB, rate: float = 0, resumed: int = 0
+) -> Progress:
+    """A download that is so far, with a second of that rate behind it."""
+    clock = Clock()
+    progress = Progress(clock)
+    gauge = progress.current = Gauge(name, clock.seconds)
+    gauge.stage(Stage(Step.RECEIVING, resumed, size))
+    gauge.came(int(rate))
+    if rate:
+        clock.advance(1)
+        gauge.measure()
+    gauge.step, gauge.at = step, at
+    return progress
+
+
+def of_several(progress: Progress, done: int, sizes: list[int], at: int) -> Progress:
+    progress.overall = Overall(sizes, Clock().seconds)
+    progress.overall.begin(done)
+    progress.overall.at = at
+    return progress
+
+
+HALF = moving(at=41 * GB // 10, size=10 * GB, rate=312e6, resumed=GB)
 
 
 @pytest.mark.parametrize(
@@ -168,21 +138,21 @@ def test_a_narrow_toolbar_leaves_out_what_matters_least(width: int, text: str) -
 @pytest.mark.parametrize(
     ("progress", "text"),
     [
-        (FileProgress("a", Step.VERIFYING, 5, 5, 1.0), "a  verifying"),
-        (FileProgress("a", Step.CHECKING, 0, None, None), "a  checking"),
-        (FileProgress("a", Step.CHECKING, 3, 9, None), "a  checking  33 %"),
-        (FileProgress("a", Step.RECEIVING, 999, 1000, None), "a  99 %  999 B of 1.0 kB"),
-        (FileProgress("a", Step.RECEIVING, 0, 0, None), "a  100 %  0 B of 0 B"),
-        (FileProgress("a", Step.RECEIVING, 1, GB, 1.0), "a  0 %  1 B of 1.0 GB  1 B/s  hardly moving"),
-        (FileProgress("a", Step.CHECKING, 0, 9, None, 0, 2, 7, 0.38), "a  checking  file 2 of 7, 38 % of all"),
-        (FileProgress("\x1b[2J\u202e", Step.CHECKING, 0, 9, None), r"\x1b[2J\u202e  checking"),
+        (moving("a", Step.VERIFYING, 5, 5, 1), "a  verifying"),
+        (moving("a", Step.CHECKING), "a  checking"),
+        (moving("a", Step.CHECKING, 3, 9), "a  checking  33 %"),
+        (moving("a", Step.RECEIVING, 999, 1000), "a  99 %  999 B of 1.0 kB"),
+        (moving("a", Step.RECEIVING, 0, 0), "a  100 %  0 B of 0 B"),
+        (moving("a", Step.RECEIVING, 1, GB, 1), "a  0 %  1 B of 1.0 GB  1 B/s  hardly moving"),
+        (of_several(moving("a", Step.CHECKING, 0, 9), 1, [10] * 7, 27), "a  checking  file 2 of 7, 38 % of all"),
+        (moving("\x1b[2J\u202e", Step.CHECKING), r"\x1b[2J\u202e  checking"),
     ],
 )
-def test_the_toolbar_tells_how_far_it_is(progress: FileProgress, text: str) -> None:
+def test_the_toolbar_tells_how_far_it_is(progress: Progress, text: str) -> None:
     assert toolbar(progress, 0, 80).removesuffix("  Ctrl-C stops it") == text
 
 
 @given(st.text(min_size=1), st.integers(12, 150), st.integers(0, 9))
 def test_the_toolbar_fits_the_window(name: str, width: int, waiting: int) -> None:
-    progress = FileProgress(name, Step.RECEIVING, 5, GB, 1e6, 3, 2, 7, 0.5)
+    progress = of_several(moving(name, Step.RECEIVING, 5, GB, 1e6, 3), 1, [GB] * 7, GB)
     assert get_cwidth(toolbar(progress, waiting, width)) <= width

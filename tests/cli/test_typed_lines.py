@@ -10,10 +10,31 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from chatfile import errors, wire
-from chatfile.cli.prompt.commands import Command, Fetch, ListMatching, Raw, ShowHelp, Sum, mistaken, parse
+from chatfile.cli.commands import (
+    Command,
+    GetFiles,
+    HashFiles,
+    LeaveServer,
+    ListFiles,
+    SendMessage,
+    ShowServerHelp,
+    ShowStatus,
+    parse_line,
+    split_options,
+)
+from chatfile.cli.patterns import select
+from chatfile.cli.prompt.commands import (
+    ChangeFolder,
+    PromptCommand,
+    RunShell,
+    ShowFolder,
+    ShowPromptHelp,
+    ShowRaw,
+    mistaken,
+    parse,
+)
 from chatfile.cli.prompt.completion import MOST, Completions
 from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path, kept_history
-from chatfile.cli.wanted import expand
 
 
 def listing(*names: str) -> list[wire.FileRow]:
@@ -23,34 +44,89 @@ def listing(*names: str) -> list[wire.FileRow]:
 @pytest.mark.parametrize(
     ("line", "command"),
     [
-        ("hello", wire.Message("hello")),
-        ("list", wire.List()),
-        ("!list", Raw(wire.List())),
-        ("!Status", Raw(wire.Status())),
-        ("!hello", wire.Message("!hello")),
-        ("help", ShowHelp()),
-        ("!help", Raw(wire.Help())),
-        ("get a b", Fetch("a b")),
-        ("GET! a b", Fetch("a b", replace=True)),
-        ("resume 5 a", Fetch("a")),
-        ("resume a", Fetch("a")),
-        ("list *.csv", ListMatching("*.csv", wire.Message("list *.csv"))),
-        ("list of things", ListMatching("of things", wire.Message("list of things"))),
-        ("hash a", Sum("a")),
-        (" list ", wire.List()),
-        ("  get  a ", Fetch(" a ")),
-        (" !list ", Raw(wire.List())),
-        (" hello ", wire.Message(" hello ")),
-        ("exit", wire.Exit()),
+        ("hello", SendMessage("hello")),
+        (" hello ", SendMessage(" hello ")),
+        ("", SendMessage("")),
+        ("list", ListFiles()),
+        (" list ", ListFiles()),
+        ("ls", ListFiles()),
+        ("LS -la", ListFiles()),
+        ("dir *.csv", ListFiles("*.csv", "dir *.csv")),
+        ("list *.csv", ListFiles("*.csv", "list *.csv")),
+        ("list of things", ListFiles("of things", "list of things")),
+        ("get a b", GetFiles("a b")),
+        ("  get  a ", GetFiles(" a ")),
+        ("get list", GetFiles("list")),
+        ("GET! a b", GetFiles("a b", force=True)),
+        ("get!a b", GetFiles("a b", force=True)),
+        ("get!A", GetFiles("A", force=True)),
+        ("resume 5 a", GetFiles("a")),
+        ("resume a", GetFiles("a")),
+        ("hash a", HashFiles("a")),
+        ("status", ShowStatus()),
+        ("status please", SendMessage("status please")),
+        ("exit", LeaveServer()),
+        ("quit", LeaveServer()),
+        ("bye", LeaveServer()),
+        ("q", LeaveServer()),
+        ("quit it", SendMessage("quit it")),
+        ("send ls", SendMessage("ls")),
+        ("send", SendMessage("send")),
+        ("?", ShowServerHelp()),
+        ("?!", SendMessage("?!")),
     ],
 )
 def test_a_line_stands_for_a_command(line: str, command: Command) -> None:
+    assert parse_line(line) == command
+    assert parse(line) == (ShowPromptHelp() if command == ShowServerHelp() else command)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("!list", ShowRaw(ListFiles())),
+        ("!Status", ShowRaw(ShowStatus())),
+        (" !list ", ShowRaw(ListFiles())),
+        ("!help", ShowRaw(ShowServerHelp())),
+        ("!ls -l", RunShell("ls -l")),
+        ("!hello", RunShell("hello")),
+        ("lcd ~/x y", ChangeFolder("~/x y")),
+        ("lpwd", ShowFolder()),
+    ],
+)
+def test_some_lines_are_for_the_prompt_alone(line: str, command: PromptCommand) -> None:
     assert parse(line) == command
+    assert parse_line(line) == SendMessage(line), "nothing that is piped in is carried out by a shell"
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ("a", ("a", None, False)),
+        ("a -o b", ("a", "b", False)),
+        ("-o b a", ("a", "b", False)),
+        ("--force a b", ("a b", None, True)),
+        ("a b --force", ("a b", None, True)),
+        ("a --output='x y' --force", ("a", "x y", True)),
+        ('a -o "x y"', ("a", "x y", False)),
+        ("a -o -", ("a", "-", False)),
+        ("a-o b", ("a-o b", None, False)),
+        ("a --forced", ("a --forced", None, False)),
+    ],
+)
+def test_options_stand_before_names_or_behind_them(typed: str, left: tuple[str, str | None, bool]) -> None:
+    assert split_options(typed) == left
+
+
+@pytest.mark.parametrize("typed", ['"a', "it's", 'say "', 'two "quotes', "a -o 'b"])
+def test_a_quotation_mark_that_is_not_closed_is_told(typed: str) -> None:
+    with pytest.raises(errors.UnclosedQuote):
+        select(split_options(typed)[0], listing("a", "b"))
 
 
 @pytest.mark.parametrize("line", ["get", "get!", "get! ", "hash", "a\x1bb", "a" * 5000, "\udc80"])
 def test_what_can_not_be_sent_is_refused_here(line: str) -> None:
-    with pytest.raises(errors.Refusal):
+    with pytest.raises(errors.ChatFileError):
         parse(line)
 
 
@@ -66,7 +142,7 @@ def test_what_can_not_be_sent_is_refused_here(line: str) -> None:
     ],
 )
 def test_a_pattern_stands_for_files_unless_one_has_that_very_name(pattern: str, names: list[str]) -> None:
-    assert [row.name for row in expand(pattern, listing("[b]*", "a.csv", "b.csv"))] == names
+    assert [row.name for row in select(pattern, listing("[b]*", "a.csv", "b.csv"))] == names
 
 
 @pytest.mark.parametrize(
@@ -86,46 +162,28 @@ def test_a_pattern_stands_for_files_unless_one_has_that_very_name(pattern: str, 
         (r"a b b2 a\ b it\"s", ["a b", "b2", 'it"s']),
         ("no such", ["no such"]),
         ("'no such'", ["no such"]),
-        ('say "', ['say "']),
         ('it"s', ['it"s']),
-        ('two "quotes', ['two "quotes']),
     ],
 )
 def test_several_words_stand_for_several_files_unless_one_has_that_very_name(wanted: str, names: list[str]) -> None:
-    assert [row.name for row in expand(wanted, listing("a", "a b", "b", "b2", 'it"s'))] == names
+    assert [row.name for row in select(wanted, listing("a", "a b", "b", "b2", 'it"s'))] == names
 
 
 @pytest.mark.parametrize("name", ["it's", "two  spaces", "no-break\N{NO-BREAK SPACE}space", r"back\slash", "[x]"])
 def test_a_name_stands_for_its_file_beside_others_as_tab_writes_it(name: str) -> None:
     rows = listing("a", name, "don't")
     for first, second in ((name, "a"), ("a", name), (name, "don't")):
-        assert [row.name for row in expand(f"{first} {second}", rows)] == [first, second]
+        assert [row.name for row in select(f"{first} {second}", rows)] == [first, second]
 
 
-@pytest.mark.parametrize("pattern", ["*.CSV", "*.x *.y", "'*.x"])
+@pytest.mark.parametrize("pattern", ["*.CSV", "*.x *.y"])
 def test_a_pattern_that_matches_nothing_is_told(pattern: str) -> None:
     with pytest.raises(errors.NoMatch):
-        expand(pattern, listing("a.csv"))
+        select(pattern, listing("a.csv"))
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "ls",
-        "?",
-        "quit",
-        "LS -l",
-        "!list *.csv",
-        "gte x",
-        "stat",
-        "exit now",
-        "cd ..",
-        "put x",
-        "mget *.csv",
-        "send hello",
-        "!ls",
-        "!get x",
-    ],
+    "text", ["!list *.csv", "gte x", "stat", "exit now", "cd ..", "put x", "mget *.csv", "who", "logout", "pwd"]
 )
 def test_a_mistaken_command_is_told(text: str) -> None:
     assert mistaken(text)
@@ -193,7 +251,7 @@ def test_what_tab_puts_into_the_line_stands_for_that_file() -> None:
     names = ["a b.txt", "it's", 'say "x"', "back\\slash", " c ", "d*"]
     for name in names:
         ((line, _),) = completed(f"get zz {name[0]}", name)
-        assert [row.name for row in expand(line.removeprefix("get "), listing("zz", *names))] == ["zz", name]
+        assert [row.name for row in select(line.removeprefix("get "), listing("zz", *names))] == ["zz", name]
 
 
 def test_tab_leaves_messages_alone() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 
@@ -11,8 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile import errors, wire
+from chatfile.cli.config import ClientConfig
+from chatfile.cli.executor import Executor
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.session import Session
 from chatfile.cli.views import View
 from chatfile.cli.watching import Blocks, Rates, Seen, watch
 from chatfile.client import ChatFileClient
@@ -140,7 +140,7 @@ class Watch:
         self.picture = Looks()
         self.interrupts = Interrupts(Clock(), self._was_not_replaced)  # type: ignore[arg-type]
         self.before = self.interrupts.handle
-        session = Session(talk.client, argparse.Namespace(), View(as_json=False, quiet=True))
+        session = Executor(talk.client, ClientConfig(), View(as_json=False, quiet=True))
         self.session = session
         self.others: list[Deferred[ChatFileClient]] = []
         """The connections that were asked for."""

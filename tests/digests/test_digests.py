@@ -274,7 +274,7 @@ def _asked_again(digests: Digests, threads: Threads, opened: tuple[int, os.stat_
     return needed
 
 
-@pytest.mark.parametrize(("age", "kept"), [(Digests.SETTLED - 0.5, False), (Digests.SETTLED + 0.5, True), (-5, False)])
+@pytest.mark.parametrize(("age", "kept"), [(Digests.MIN_AGE - 0.5, False), (Digests.MIN_AGE + 0.5, True), (-5, False)])
 def test_the_digest_of_a_file_that_was_left_alone_is_kept(
     digests: Digests, threads: Threads, files: Files, age: float, kept: bool
 ) -> None:

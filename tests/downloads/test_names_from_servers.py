@@ -10,7 +10,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from chatfile import errors, wire
-from chatfile.cli.wanted import expand, matching
+from chatfile.cli.patterns import select
 from chatfile.partfile.spelling import is_hidden, is_unfinished
 from tests.support.hostile import GREET, Do, Hear, HostileServer, Send
 from tests.support.linked import CONTENT, Link, names, outcome, serving_a
@@ -80,13 +80,14 @@ def test_it_is_not_asked_for(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("pattern", ["*", ".*", "?*", "[.]*", "*a*", "[!a]*", "\u200b*", "*.x.part"])
 def test_no_pattern_matches_what_is_hidden_here_or_elsewhere(pattern: str) -> None:
     rows = [wire.FileRow(1, 0, name) for name in HIDDEN]
-    assert matching([pattern], rows) == [pattern]
+    assert [row.name for row in select((pattern,), rows)] == [pattern]
     with pytest.raises(errors.NoMatch):
-        expand(pattern, rows)
+        select(pattern, rows)
 
 
 def test_patterns_match_all_else(tmp_path: Path) -> None:
-    assert matching(["*"], [wire.FileRow(1, 0, name) for name in (*HIDDEN, *OPEN)]) == OPEN
+    rows = [wire.FileRow(1, 0, name) for name in (*HIDDEN, *OPEN)]
+    assert [row.name for row in select(("*",), rows)] == OPEN
     assert [is_hidden(name) for name in (*HIDDEN, *OPEN)] == [True] * len(HIDDEN) + [False] * len(OPEN)
 
 

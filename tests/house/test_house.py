@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
+import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,9 +65,8 @@ HOUSE = {
         "endpoints",
     },
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
-    "version": set(),
     "completion": {"wire"},
-    "options": {"completion", "errors", "server", "tls", "version"},
+    "options": {"completion", "errors", "server", "tls"},
     "listening": set(),
     "signals": set(),
     "service": {
@@ -93,7 +93,6 @@ HOUSE = {
         "downloads",
         "endpoints",
         "partfile",
-        "version",
         "completion",
     },
     "__main__": {"completion", "options", "signals", "wire"},
@@ -142,7 +141,7 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 def test_imports_point_down(path: Path) -> None:
     for name, at_import in imports(path):
         first, *rest = name.split(".")
-        if first == "chatfile" and rest and rest[0] not in (room(path), "__init__"):
+        if first == "chatfile" and rest and rest[0] not in (room(path), "program_and_version"):
             assert rest[0] in HOUSE[room(path)], name
         assert first not in PURE.get(room(path), set()) | PURE.get(place(path), set()), name
         assert not (at_import and name.startswith("twisted.internet.reactor")), name
@@ -297,5 +296,50 @@ def test_what_the_architecture_names_is_there() -> None:
         assert list((ROOT / "tests").glob(f"**/{name}.py")), name
     for place in re.findall(r"`(\w+/\w+)`", text):
         assert (ROOT / "chatfile" / f"{place}.py").exists(), place
-    for each in HOUSE.keys() - {"__main__", "completion", "version"}:
+    for each in HOUSE.keys() - {"__main__", "completion"}:
         assert re.search(rf"\b{each}\b", text), each
+
+
+WORDS_ARE_FREE = {"cli", "errors"}
+"""Rooms whose docstrings are not held to the rules of words: those of `errors` are sentences for people."""
+NO_VERB = re.compile(
+    r"(The|An?|What|Which|Whether|Who|Whoever|Where|When|Why|How|That|This|These|Those|It|Its|There|Such|Another|Nothing"
+    r"|No|Nobody|Everyone|Everything|All|Some|Any|One|Our|As|At|By|For|From|In|Of|On|To|Under|With|Without|If|Only"
+    r"|Always|Never|Not|So)\b"
+)
+BARE_WHO = re.compile(r"^whom?\b|([,;:(]|\b(and|or|of|to|for|by|as|than|is)) whom?\b|\(whom?\b", re.IGNORECASE)
+
+
+def with_words() -> Iterator[Path]:
+    yield from (path for path in MODULES if room(path) not in WORDS_ARE_FREE)
+
+
+def words_of(path: Path) -> Iterator[str]:
+    """Every comment and docstring, also of a constant, as one line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield " ".join(node.value.value.split())
+    with tokenize.open(path) as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if token.type == tokenize.COMMENT:
+                yield token.string.lstrip("# ")
+
+
+def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
+    nodes = (node for path in with_words() for node in ast.walk(ast.parse(path.read_text())))
+    functions = (node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    assert [each.name for each in functions if NO_VERB.match(ast.get_docstring(each) or "")] == []
+
+
+def test_a_who_has_somebody_before_it() -> None:
+    assert [text for path in with_words() for text in words_of(path) if BARE_WHO.search(text)] == []
+
+
+def test_no_two_public_functions_have_one_name() -> None:
+    names = Counter(
+        node.name
+        for path in with_words()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert {name for name, count in names.items() if count > 1 and not name.startswith("_")} == set()

@@ -11,8 +11,7 @@ from xml.etree import ElementTree as ET
 import pyte
 import pytest
 
-from chatfile import wire
-from chatfile.cli.prompt.commands import Fetch, parse
+from chatfile.cli.commands import GetFiles, ListFiles, SendMessage, ShowStatus, parse_line
 from tests.picture import svg
 from tests.picture.__main__ import PICTURE
 from tests.support import ROOT
@@ -47,8 +46,8 @@ def test_the_picture_stands_on_its_own() -> None:
 
 
 def test_what_is_typed_in_it_is_still_understood_like_that() -> None:
-    asked = [type(parse(line)) for line in typed(PICTURE.read_text())]
-    assert asked == [wire.List, Fetch, wire.Status, Fetch, wire.Message, Fetch]
+    asked = [type(parse_line(line)) for line in typed(PICTURE.read_text())]
+    assert asked == [ListFiles, GetFiles, ShowStatus, GetFiles, SendMessage, GetFiles]
 
 
 @pytest.mark.slow

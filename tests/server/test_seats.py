@@ -15,7 +15,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.logger import LogEvent, globalLogPublisher
 from zope.interface import implementer
 
-from chatfile.listening import Roomy
+from chatfile.listening import TunedEndpoint
 from chatfile.server import MAX_UNSEATED, Timeouts
 from chatfile.server.events import SummedLog
 from tests.support.serving import WELCOME, Peer, Server
@@ -263,7 +263,7 @@ class Listening:
 def test_a_turn_of_the_reactor_accepts_one_of_a_burst(server: Server) -> None:
     port = tcp.Port(0, server.factory, interface="127.0.0.1", reactor=MemoryReactor())
     port.startListening()
-    Roomy(Listening(port), "tcp:0", is_encrypted=False).listen(server.factory)
+    TunedEndpoint(Listening(port), "tcp:0", is_encrypted=False).listen(server.factory)
     clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(5)]
     for accepted in range(1, 6):
         port.doRead()

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from chatfile.listening import PATIENCE as PATIENCE_WITH_ANOTHER
-from chatfile.listening import unix_path, vacated
+from chatfile.listening import LOCK_TIMEOUT, claim_socket_path, unix_path
 from tests.support.processes import PATIENCE, ServerProcess, wait_until
 from tests.support.started import program, said
 
@@ -149,7 +148,7 @@ LEFT: dict[str, list[Callable[[Path], None]]] = {
 def test_what_nobody_uses_is_removed(path: Path, left: str) -> None:
     for leave in LEFT[left]:
         leave(path)
-    with vacated(str(path)):
+    with claim_socket_path(str(path)):
         assert os.listdir(path.parent) == []
 
 
@@ -171,7 +170,7 @@ def test_where_somebody_listens_nothing_is_touched(
             with suppress(BlockingIOError):
                 one.connect(str(path))
         before = sorted(os.listdir(path.parent))
-        with pytest.raises(OSError, match="in use"), vacated(str(path)):
+        with pytest.raises(OSError, match="in use"), claim_socket_path(str(path)):
             raise AssertionError
     assert sorted(os.listdir(path.parent)) == before
 
@@ -182,7 +181,7 @@ def test_what_is_no_socket_and_no_lock_is_left_alone(path: Path, where: str, put
     found = path.parent / where
     put(found)
     is_ours = found.is_socket() if where == "socket" else found.is_symlink()
-    with suppress(OSError) if is_ours else pytest.raises(OSError, match="something else"), vacated(str(path)):
+    with suppress(OSError) if is_ours else pytest.raises(OSError, match="something else"), claim_socket_path(str(path)):
         pass
     assert os.path.lexists(found) is not is_ours
 
@@ -190,7 +189,7 @@ def test_what_is_no_socket_and_no_lock_is_left_alone(path: Path, where: str, put
 def test_a_socket_of_another_kind_that_is_in_use_is_left_alone(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(str(path))
-        with pytest.raises(OSError, match="in use"), vacated(str(path)):
+        with pytest.raises(OSError, match="in use"), claim_socket_path(str(path)):
             raise AssertionError
     assert path.is_socket()
 
@@ -200,7 +199,7 @@ def test_of_two_that_start_at_once_only_one_removes_what_is_left(path: Path) -> 
 
     def start() -> None:
         try:
-            with vacated(str(path)):
+            with claim_socket_path(str(path)):
                 pass
         except OSError as error:
             refused.append(error.errno)
@@ -208,10 +207,10 @@ def test_of_two_that_start_at_once_only_one_removes_what_is_left(path: Path) -> 
     leave_socket(path)
     second = threading.Thread(target=start)
     with socket.socket(socket.AF_UNIX) as first:
-        with vacated(str(path)):
+        with claim_socket_path(str(path)):
             first.bind(str(path))  # and does not listen yet, so that it looks as if it were left over
             second.start()
-            second.join(PATIENCE_WITH_ANOTHER / 5)
+            second.join(LOCK_TIMEOUT / 5)
             assert second.is_alive()
             assert path.is_socket()
             first.listen()
@@ -226,9 +225,9 @@ def test_whoever_else_has_locked_the_folder_keeps_no_server_down(path: Path) -> 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         began = time.monotonic()
-        with vacated(str(path)):
+        with claim_socket_path(str(path)):
             assert not path.exists()
-        assert time.monotonic() - began < 2 * PATIENCE_WITH_ANOTHER
+        assert time.monotonic() - began < 2 * LOCK_TIMEOUT
     finally:
         os.close(descriptor)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -379,6 +380,26 @@ def test_piped_lines_are_those_of_the_wire(shared_server: ServerProcess, tmp_pat
         ["hello ACK", "client_downloads/1.bin", "client_downloads/ein Name, grün.txt", "list please ACK"],
     )
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_piped_lines_have_the_grammar_of_the_prompt(shared_server: ServerProcess, tmp_path: Path) -> None:
+    piped = "get 0.bin 1.bin\nget 1.bin -o x\nhash '0.bi?'\nls 0*\nsend ls\nlcd x\nget 'a\nquit\nnot read\n"
+    done = run_client(tmp_path, "-q", "-s", f"localhost:{shared_server.port}", stdin=piped.encode())
+    said = done.stdout.decode().splitlines()
+    assert (done.returncode, said[:3], said[3].split()[1:], said[5:]) == (
+        2, ["client_downloads/0.bin", "client_downloads/1.bin", "x"], ["0.bin"], ["ls ACK", "lcd x ACK"],
+    )  # fmt: skip
+    assert done.stderr.decode() == "chatfile-client: A quotation mark is not closed: 'a.\n"
+
+
+def test_several_names_and_patterns_end_with_one_line(shared_server: ServerProcess, tmp_path: Path) -> None:
+    done = run_client(tmp_path, "-s", f"localhost:{shared_server.port}", "get", "0.bi?", "1.bin", "1.bim")
+    assert done.returncode == 5
+    *_, suggestion, summary = done.stderr.decode().splitlines()
+    assert suggestion == 'Did you mean "1.bin"?'
+    assert re.fullmatch(r"2 of 3 files, \d+ B in \d+\.\d s; 1 could not be saved\.", summary)
+    done = run_client(tmp_path, "-s", f"localhost:{shared_server.port}", "list", "0*", "1.bin")
+    assert [line.split()[2] for line in done.stdout.decode().splitlines()] == ["0.bin", "1.bin"]
 
 
 @pytest.mark.parametrize(

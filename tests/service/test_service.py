@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from chatfile import service
 from chatfile.options import Options, endpoint_description
 from chatfile.service import CannotStart, makeService
-from chatfile.signals import STRAY
+from chatfile.signals import IGNORED_SIGNALS
 
 
 def parsed(*arguments: str) -> Options:
@@ -133,7 +133,7 @@ class ServiceTests(TestCase):
     def setUp(self) -> None:
         """A working directory of its own, and afterwards the signal handlers as they were."""
         work_in_a_new_folder(self)
-        for number in (signal.SIGINT, signal.SIGTERM, *STRAY):
+        for number in (signal.SIGINT, signal.SIGTERM, *IGNORED_SIGNALS):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
 

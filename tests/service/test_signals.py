@@ -20,7 +20,7 @@ from tests.support.started import Started, program, said
 
 BIG = 30_000_000
 """Bytes of a file that no socket buffer holds."""
-STRAY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 MURDER = (signal.SIGKILL, signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV)
 TWISTD = (program("twistd"), "-n", "--pidfile=", "chatfile")
 
@@ -55,7 +55,7 @@ def has(mask: int, number: int) -> bool:
 def test_what_asks_for_something_else_is_told_and_a_transfer_goes_on(server: ServerProcess) -> None:
     with server.greeted() as client:
         assert client.ask(b"get big").startswith(b"FILE ")
-        for number in STRAY:
+        for number in IGNORED:
             server.process.send_signal(number)
             server.log_until(f"{number.name} is ignored")
         assert client.read(BIG) == bytes(BIG)
@@ -66,7 +66,7 @@ def test_what_asks_for_something_else_is_told_and_a_transfer_goes_on(server: Ser
 @pytest.mark.slow
 def test_our_own_script_and_a_daemon_ignore_them_too(tmp_path: Path) -> None:
     with Started(tmp_path, sys.executable, "-m", "chatfile", stdout=subprocess.DEVNULL) as started:
-        for number in STRAY:
+        for number in IGNORED:
             started.process.send_signal(number)
         assert started.says(b"hello") == [b"hello ACK"]
         assert started.ended() == (-signal.SIGTERM, b"")
@@ -74,7 +74,7 @@ def test_our_own_script_and_a_daemon_ignore_them_too(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, timeout=PATIENCE, check=True)
     wait_until(lambda: bool(said(tmp_path / "daemon")))
     pid = int((tmp_path / "twistd.pid").read_text())
-    for number in STRAY:
+    for number in IGNORED:
         os.kill(pid, number)
     assert said(tmp_path / "daemon", b"hello")[1] == b"hello ACK"
     wait_until((tmp_path / "twistd.log.1").exists)  # twistd's own answer to SIGUSR1

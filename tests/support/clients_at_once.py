@@ -144,7 +144,7 @@ def main() -> None:
 
     import chatfile.cli
     import chatfile.cli.piped
-    import chatfile.cli.running  # noqa: F401
+    import chatfile.cli.run  # noqa: F401
 
     assert "twisted.internet.reactor" not in sys.modules, "each run has a reactor of its own"
     jobs = [Job(**job) for job in json.load(sys.stdin)]

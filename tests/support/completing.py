@@ -16,8 +16,6 @@ from tests.support.processes import PATIENCE
 from tests.support.terminals import ENTER, Terminal
 
 CLIENT, SERVER, ODD, PLAIN = "chatfile-client", "chatfile-server", "odd-one", "plain-one"
-LISTING = ["--json", "--quiet", "--timeout=2", "--wait=0", "list"]
-"""With what the client asks itself for the names of remote files, behind the options that say which server."""
 AWKWARD = """it's "so" $HOME `touch wrong` $(touch wrong) \\ \\x [y] :z: {a,b} *? ~ #&;<>|! %NAME% _program"""
 """As a meaning, a title, or a word to choose."""
 _PARSERS = {
@@ -42,17 +40,20 @@ _PARSERS = {
 _STAND_IN = """#!{python}
 import os, sys
 if "_ARGCOMPLETE" in os.environ:
-    import argparse
+    import argparse, json
     from chatfile.completion import complete
     {parser}
-    complete(parser)
-is_list = sys.argv[-1] == "list"
-kept = "asked" if is_list else "ran"
-with open("." + kept, "w") as file:
+    def remote_names(options):
+        print("noise", file=sys.stderr)
+        with open("asked", "w") as file:
+            json.dump(options, file)
+        with open("rows") as file:
+            return json.load(file)
+    complete(parser, remote_names)
+with open(".ran", "w") as file:
     file.write("".join(word + chr(0) for word in sys.argv[1:]))
-os.rename("." + kept, kept)
-print(open("rows").read() if is_list else "Do" + "ne")
-print("noise" * is_list, file=sys.stderr)
+os.rename(".ran", "ran")
+print("Do" + "ne")
 """
 _STARTS = {
     "bash": ("bash --norc --noprofile -i", "source ./script"),
@@ -70,7 +71,7 @@ typed_in_each = pytest.mark.parametrize(
 
 def put_stand_in(folder: Path, name: str, names: list[str]) -> Path:
     """Put a program there that completes, lists these files, and keeps what it was given; return where it is."""
-    (folder / "rows").write_text("\n".join(json.dumps({"name": each}) for each in names))
+    (folder / "rows").write_text(json.dumps(names))
     (folder / "bin").mkdir()
     (folder / "bin" / name).write_text(_STAND_IN.format(python=sys.executable, parser=_PARSERS[name].strip()))
     (folder / "bin" / name).chmod(0o755)

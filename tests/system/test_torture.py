@@ -35,7 +35,7 @@ SMALLER = [
     (zerocopy.ZeroCopySender, "TURN", PIECE),
     (zerocopy.ZeroCopySender, "PIECE", PIECE),
     (digests.Digests, "CHUNK", 2 * PIECE),
-    (digests.Digests, "SETTLED", math.inf),
+    (digests.Digests, "MIN_AGE", math.inf),
     (splicing.SplicingReceiver, "SLICE", 4 * PIECE),
     (incoming_file.TailHasher, "SLICE", 4 * PIECE),
     (incoming_file.TailHasher, "CHUNK", PIECE),

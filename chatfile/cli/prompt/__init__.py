@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from chatfile.cli.prompt.conversation import Conversation
+from chatfile.cli.prompt.app import PromptApp
 
-__all__ = ["Conversation"]
+__all__ = ["PromptApp"]

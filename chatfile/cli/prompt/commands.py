@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from chatfile import errors, wire
+from chatfile.cli.commands import Command, ListFiles, ShowServerHelp, ShowStatus, parse_line
 
-RAW: dict[str, wire.Request] = {"!status": wire.Status(), "!list": wire.List(), "!help": wire.Help()}
+RAW: dict[str, Command] = {"!status": ShowStatus(), "!list": ListFiles(), "!help": ShowServerHelp()}
 DESCRIPTIONS = {
     "list": "the files that there are",
     "status": "who is connected and who was",
@@ -16,6 +16,9 @@ DESCRIPTIONS = {
     "hash": "the SHA-256 of a file",
     "help": "this text",
     "exit": "leave",
+    "send": "send a text that would be a command",
+    "lcd": "save files elsewhere from now on",
+    "lpwd": "where files are saved",
     "!list": "the files as the server has it, row by row",
     "!status": "who is connected, in the same way",
     "!help": "what the server says of its commands",
@@ -23,12 +26,11 @@ DESCRIPTIONS = {
 """Everything that Tab offers as a first word."""
 TAKES_A_NAME = ("get", "get!", "hash")
 _LOOK_ALIKE = {
-    "ls": "list", "dir": "list", "who": "status", "w": "status", "watch": "status", "?": "help", "man": "help",
-    "quit": "exit", "bye": "exit", "logout": "exit", "q": "exit", "mget": "get", "fetch": "get", "download": "get",
-    "sha256sum": "hash",
+    "who": "status", "w": "status", "watch": "status", "man": "help", "logout": "exit",
+    "mget": "get", "fetch": "get", "download": "get", "sha256sum": "hash", "cd": "lcd", "pwd": "lpwd",
 }  # fmt: skip
 _ALONE = ("status", "help", "exit")
-_NOT_HERE = frozenset(("cd", "put", "mput", "upload", "rm", "del", "delete", "mv", "rename", "mkdir", "lcd", "pwd"))
+_NOT_HERE = frozenset(("put", "mput", "upload", "rm", "del", "delete", "mv", "rename", "mkdir"))
 _SIMILAR = 0.8
 """How much of a word must be that of a command, in difflib's measure, to be taken for a slip."""
 _LONGEST_MISTAKE = 2
@@ -40,11 +42,15 @@ HELP = (
     ("get NAME", "save a file, or go on where it stopped"),
     ('get *.csv "a b"', "all that match, and others, in a row"),
     ("get! NAME", "the same, and replace what is here already"),
+    ("get NAME -o FILE", "save it under another name; --force replaces what is there"),
     ("hash NAME", "the SHA-256 of a file, or of all that match"),
+    ("send TEXT", "send a text that would be a command, such as ls"),
+    ("lcd FOLDER, lpwd", "save files elsewhere from now on; where that is"),
     ("help", "this text"),
     ("exit", "leave, when all that was typed is done"),
     ("!list !status", "row by row, as the server has it"),
     ("!help", "what the server says of its commands"),
+    ("!COMMAND", "carried out by a shell here"),
 )
 HELP_BELOW = """\
 Anything else is a message and comes back with ACK behind it.
@@ -55,84 +61,60 @@ behind it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """`get NAME`, `get PATTERN`; `get! NAME` replaces."""
-
-    wanted: str
-    replace: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ListMatching:
-    """`list PATTERN`, `list NAME`; or, where there is no such file, talk that begins with that word."""
-
-    wanted: str
-    talk: wire.Request
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """`hash NAME`, `hash PATTERN`."""
-
-    wanted: str
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
+class ShowRaw:
     """`!list`: the answer row by row, as a program would have it."""
 
-    request: wire.Request
+    command: Command
 
 
 @dataclass(frozen=True, slots=True)
-class ShowHelp:
+class ShowPromptHelp:
     """`help`: the prompt's own, which tells of the server's commands too."""
 
 
-Command = Fetch | ListMatching | Sum | Raw | ShowHelp | wire.Request
+@dataclass(frozen=True, slots=True)
+class ChangeFolder:
+    """`lcd FOLDER`: where files are saved from now on."""
+
+    folder: str
 
 
-def parse(line: str) -> Command:
-    """What `line` asks for; spaces around a command are forgiven. Raises a `ChatFileError`: why it can't be sent."""
-    command = _command(line.lstrip())
-    if isinstance(command, wire.Message):
-        command = _command(line.strip())
-    return wire.parse_request(_bytes(line)) if isinstance(command, wire.Message) else command
+@dataclass(frozen=True, slots=True)
+class ShowFolder:
+    """`lpwd`: where files are saved."""
 
 
-def _command(line: str) -> Command:
-    if (own := _own_command(line)) is not None:
+@dataclass(frozen=True, slots=True)
+class RunShell:
+    """`!COMMAND`: what a shell does here."""
+
+    command: str
+
+
+PromptCommand = ShowRaw | ShowPromptHelp | ChangeFolder | ShowFolder | RunShell | Command
+
+
+def parse(line: str) -> PromptCommand:
+    """Return what a line at the prompt asks for. Raises a `ChatFileError` where it can't be sent."""
+    own = _own_command(line.strip())
+    if own is not None:
         return own
-    match request := wire.parse_request(_bytes(line)):
-        case wire.Help():
-            return ShowHelp()
-        case wire.Get(name) | wire.Resume(_, name):
-            return Fetch(name)
-        case wire.Hash(name):
-            return Sum(name)
-        case _:
-            return request
+    command = parse_line(line)
+    return ShowPromptHelp() if isinstance(command, ShowServerHelp) else command
 
 
-def _own_command(line: str) -> Command | None:
-    """What only the prompt knows."""
+def _own_command(line: str) -> PromptCommand | None:
+    """Return what only the prompt knows."""
     word, _, rest = line.partition(" ")
-    word = word.lower()
-    if word in RAW and not rest:
-        return Raw(RAW[word])
-    if word == "get!":
-        if not rest:
-            raise errors.Usage(usage="get! NAME")
-        return Fetch(rest, replace=True)
-    if word == "list" and rest.strip():
-        return ListMatching(rest, wire.parse_request(_bytes(line)))
-    if word == "resume" and rest and not rest[0].isdigit():
-        return Fetch(rest)  # from which byte on is known here
+    if not rest and word.lower() in RAW:
+        return ShowRaw(RAW[word.lower()])
+    if word.lower() == "lcd" and rest:
+        return ChangeFolder(rest.strip())
+    if word.lower() == "lpwd" and not rest:
+        return ShowFolder()
+    if line.startswith("!") and line[1:].strip(" !"):
+        return RunShell(line[1:].strip())
     return None
-
-
-def _bytes(line: str) -> bytes:
-    return line.encode(errors="surrogateescape")
 
 
 def mistaken(text: str) -> str | None:
@@ -145,9 +127,7 @@ def mistaken(text: str) -> str | None:
         return f'the command is "{meant}"'
     if words[1:] and (word in _ALONE or word in RAW):
         return f'"{word}" is a command when nothing stands behind it'
-    if word == "send" and words[1:]:
-        return 'at the prompt no "send" is needed before it'
-    if word in _NOT_HERE or (word.startswith("!") and word[1:].isalpha()):
+    if word in _NOT_HERE:
         return f'there is no command "{word}", "help" shows what there is'
     swapped = [command for command in DESCRIPTIONS if sorted(command) == sorted(word)]
     similar = swapped or difflib.get_close_matches(word, DESCRIPTIONS, 1, _SIMILAR)

@@ -13,8 +13,8 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from chatfile import wire
 from chatfile.cli import tables, units
+from chatfile.cli.patterns import escaped, last_word
 from chatfile.cli.prompt.commands import DESCRIPTIONS, TAKES_A_NAME
-from chatfile.cli.wanted import escaped, last_word
 
 _SIZE = 7
 """Columns of a size, under each other in the menu."""

@@ -1,4 +1,4 @@
-"""The connection that the session has: its end is heard of, and another one takes its place."""
+"""The connection that the executor has: its end is heard of, and another one takes its place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from chatfile import errors
-from chatfile.cli.session import Reconnect, Session
+from chatfile.cli.connecting import Reconnect
+from chatfile.cli.executor import Executor
 from chatfile.client import ChatFileClient
 
 _A_MOMENT = 0.5
@@ -17,18 +18,18 @@ _A_MOMENT = 0.5
 
 
 class Connection:
-    """That of `session`; `lost` is told why it went, unless that was expected."""
+    """That of `executor`; `lost` is told why it went, unless that was expected."""
 
     def __init__(
         self,
-        session: Session,
+        executor: Executor,
         clock: IReactorTime,
         reconnect: Reconnect,
         obedient: Callable[[], AbstractContextManager[None]],
         lost: Callable[[errors.ChatFileError], object],
     ) -> None:
         """`obedient` is around attempts, for then Ctrl-C has to be a signal."""
-        self._session = session
+        self._executor = executor
         self._clock = clock
         self._reconnect = reconnect
         self._obedient = obedient
@@ -38,7 +39,7 @@ class Connection:
 
     def watch(self) -> None:
         """Hear of its end."""
-        watched = self._watched = self._session.client
+        watched = self._watched = self._executor.client
 
         def tell(why: errors.ChatFileError) -> None:
             if self._watched is watched:
@@ -58,16 +59,16 @@ class Connection:
     async def replace(self) -> None:
         """Hang up, and connect again: a reply can't be called back. Raises a `ChatFileError` where that fails."""
         self.expect_end()
-        self._session.client.abort()
+        self._executor.client.abort()
         await self.connect()
 
     async def connect(self) -> None:
         """Once more. Raises a `ChatFileError` where that fails."""
         connecting = self._connecting = Deferred.fromCoroutine(self._reconnect())
-        late = self._clock.callLater(_A_MOMENT, self._session.view.note, "Connecting; Ctrl-C stops that.")
+        late = self._clock.callLater(_A_MOMENT, self._executor.view.note, "Connecting; Ctrl-C stops that.")
         try:
             with self._obedient():
-                self._session.client = await connecting
+                self._executor.client = await connecting
         except (errors.NoConnection, CancelledError):
             if self._connecting is None:
                 raise errors.NoConnection("The attempt to connect was stopped.") from None

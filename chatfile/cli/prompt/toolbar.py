@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from prompt_toolkit.utils import get_cwidth
 
 from chatfile import wire
 from chatfile.cli import tables, units
+from chatfile.cli.gauges import Gauge, Overall
+from chatfile.cli.progress import Progress
 from chatfile.downloads import Step
 
 _GAP = "  "
@@ -17,25 +17,25 @@ _LONGEST = 100 * 3600
 """Seconds left, above which it is no forecast."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileProgress:
-    """How far a download is, in bytes; `size` and `rate` are None where they are not known (yet)."""
+class Unseen:
+    """A display that draws nothing itself: the prompt does."""
 
-    name: str
-    step: Step
-    at: int
-    size: int | None
-    rate: float | None
-    resumed_at: int = 0
-    position: int = 1
-    count: int = 1
-    overall: float | None = None
+    interval = 0.25
+
+    def draw(self, current: Gauge | None, overall: Overall | None) -> None:
+        """See `Display`."""
+
+    def clear(self) -> None:
+        """See `Display`."""
 
 
-def toolbar(progress: FileProgress, waiting: int, width: int) -> str:
+def toolbar(progress: Progress, waiting: int, width: int) -> str:
     """Name and progress, and how many lines wait behind it, as much of it as fits."""
-    name = wire.printable(progress.name)
-    parts = [(weight, text) for weight, text in _parts(progress, waiting) if text]
+    gauge = progress.current
+    if gauge is None:
+        return ""
+    name = wire.printable(gauge.name)
+    parts = [(weight, text) for weight, text in _parts(gauge, progress.overall, waiting) if text]
     room = min(get_cwidth(name), _SHORTEST_NAME)
     while parts and room + _columns(parts) > width:
         parts.remove(max(parts))
@@ -46,46 +46,35 @@ def _columns(parts: list[tuple[int, str]]) -> int:
     return sum(len(_GAP) + get_cwidth(text) for _, text in parts)
 
 
-def _parts(progress: FileProgress, waiting: int) -> list[tuple[int, str]]:
+def _parts(gauge: Gauge, overall: Overall | None, waiting: int) -> list[tuple[int, str]]:
     """Each with a weight: the heaviest goes first where there is no room."""
-    moving = progress.step is Step.RECEIVING
+    step = gauge.step or Step.CHECKING
+    moving = step is Step.RECEIVING
     return [
-        (0, "" if moving else progress.step.value),
-        (0, "" if progress.step is Step.VERIFYING or not (moving or progress.at) else _percent(progress)),
-        (4, _sizes(progress) if moving else ""),
-        (2, units.rate(progress.rate) if moving and progress.rate is not None else ""),
-        (1, _left(progress) if moving else ""),
-        (3, _of_all(progress)),
-        (5, _resumed(progress)),
+        (0, "" if moving else step.value),
+        (0, _percent(gauge) if step is not Step.VERIFYING and (moving or gauge.at) else ""),
+        (4, f"{units.size(gauge.at)} of {units.size(gauge.size)}" if moving else ""),
+        (2, units.rate(gauge.rate) if moving and gauge.rate is not None else ""),
+        (1, _left(gauge) if moving else ""),
+        (3, _of_all(overall)),
+        (5, f"resumed at {units.percentage(gauge.resumed_from, gauge.size)} %" if gauge.resumed_from else ""),
         (6, f"{waiting} waiting" if waiting else ""),
         (7, "Ctrl-C stops it"),
     ]
 
 
-def _percent(progress: FileProgress) -> str:
-    return f"{units.percentage(progress.at, progress.size)} %" if progress.size is not None else ""
+def _percent(gauge: Gauge) -> str:
+    return f"{units.percentage(gauge.at, gauge.size)} %"
 
 
-def _sizes(progress: FileProgress) -> str:
-    whole = f" of {units.size(progress.size)}" if progress.size is not None else ""
-    return units.size(progress.at) + whole
-
-
-def _left(progress: FileProgress) -> str:
-    if not progress.rate or progress.size is None:
+def _left(gauge: Gauge) -> str:
+    if gauge.seconds_left is None:
         return ""
-    seconds = (progress.size - progress.at) / progress.rate
-    return f"{units.duration(seconds)} left" if seconds < _LONGEST else "hardly moving"
+    return f"{units.duration(gauge.seconds_left)} left" if gauge.seconds_left < _LONGEST else "hardly moving"
 
 
-def _resumed(progress: FileProgress) -> str:
-    if not progress.resumed_at or progress.size is None:
+def _of_all(overall: Overall | None) -> str:
+    if overall is None:
         return ""
-    return f"resumed at {units.percentage(progress.resumed_at, progress.size)} %"
-
-
-def _of_all(progress: FileProgress) -> str:
-    if progress.count == 1:
-        return ""
-    share = "" if progress.overall is None else f", {progress.overall:.0%} of all".replace("%", " %")
-    return f"file {progress.position} of {progress.count}{share}"
+    share = f", {units.percentage(overall.at, overall.size)} % of all" if overall.size else ""
+    return f"file {overall.done + 1} of {overall.files}{share}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,24 +16,23 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from chatfile import errors, wire
+from chatfile.cli.connecting import Reconnect
+from chatfile.cli.executor import Executor
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import is_free
 from chatfile.cli.progress import is_dumb
 from chatfile.cli.prompt.above import streams_above
-from chatfile.cli.prompt.carrying import Carrier, is_lost
 from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.connection import Connection
+from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
 from chatfile.cli.prompt.history import kept_history
-from chatfile.cli.prompt.jobs import Job, Jobs
 from chatfile.cli.prompt.keyboard import Interrupted
 from chatfile.cli.prompt.plain import PlainReader
 from chatfile.cli.prompt.reading import Reader
-from chatfile.cli.prompt.showing import HumanView
-from chatfile.cli.prompt.telling import described, what_is_dropped, what_waits
+from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.toolbar import toolbar
-from chatfile.cli.session import Reconnect, Session, leave
 from chatfile.cli.tables import cut
 
 _A_MOMENT = 0.3
@@ -48,41 +46,42 @@ class Left(Exception):
     """`exit` was carried out."""
 
 
-class Conversation:
+class PromptApp:
     """Between a person at a terminal and a server, over as many connections as it takes."""
 
     def __init__(
         self,
-        session: Session,
-        arguments: argparse.Namespace,
+        executor: Executor,
         reactor: Any,
         interrupts: Interrupts,
         reconnect: Reconnect,
     ) -> None:
-        """`session` is connected, and the reactor asyncio's."""
-        self._session = session
+        """Begin with a connected `executor`; the reactor is asyncio's."""
+        self._executor = executor
         self._clock: IReactorTime = reactor
         self._interrupts = interrupts
         self._output = get_app_session().output
         self._terminal = sys.stdout
         self._is_dumb = is_dumb()
-        self._server = wire.printable(cut(arguments.server, _LONGEST_SERVER))
-        if not arguments.json:
-            session.view = HumanView(
-                quiet=arguments.quiet,
-                me=lambda: session.client.name,
+        self._server = wire.printable(cut(executor.config.server, _LONGEST_SERVER))
+        if not executor.config.as_json:
+            executor.view = HumanView(
+                quiet=executor.config.is_quiet,
+                me=lambda: executor.client.name,
                 width=lambda: self._output.get_size().columns,
                 is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
             )
-        self._carrier = Carrier(session, arguments, self._clock.seconds, self._replace_connection)
-        completions = Completions(lambda: self._carrier.files, self._refresh_listing, self._carrier.when_listed)
+        self._performer = PromptPerformer(executor)
+        executor.is_prompt = True
+        executor.replace = self._replace_connection
+        completions = Completions(lambda: executor.files, self._refresh_listing, executor.when_listed)
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
-        self._jobs = Jobs(self._carry_out, self._reader.interject)
+        self._jobs = JobQueue(self._carry_out, self._reader.interject)
         self._asked_about: Job | None = None
         self._settling: Deferred[None] | None = None
-        self._connection = Connection(session, self._clock, reconnect, self._reader.obedient, self._lost)
+        self._connection = Connection(executor, self._clock, reconnect, self._reader.obedient, self._lost)
 
     async def run(self) -> ExitCode:
         """Until the person leaves; the result is the exit code."""
@@ -91,9 +90,9 @@ class Conversation:
         self._interrupts.handle = self._signalled
         with nullcontext() if self._is_dumb else streams_above(self._output) as above:
             tab = "" if self._is_dumb else " Tab completes,"
-            self._session.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
+            self._executor.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
             self._connection.watch()
-            self._carrier.refresh()
+            self._executor.refresh()
             redrawing.start(_REDRAW)
             try:
                 with self._reader.silent():
@@ -108,7 +107,7 @@ class Conversation:
             try:
                 if self._is_dumb:
                     await self._settled()  # such a terminal can't show a prompt and output at once
-                typed = await self._reader.line(wire.printable(self._session.client.name), self._server)
+                typed = await self._reader.line(wire.printable(self._executor.client.name), self._server)
                 await self._take(typed)
                 code = None
             except (Interrupted, EOFError, Left, errors.ChatFileError) as event:
@@ -143,7 +142,7 @@ class Conversation:
         waiting = min(len(lines), len(self._jobs.waiting))
         if self._jobs.current is not None and waiting and not self._is_dumb:
             first = f'"{wire.printable(lines[-1])}" waits' if waiting == 1 else f"{waiting} lines wait"
-            self._session.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
+            self._executor.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
 
     def _add(self, line: str, *, is_alone: bool) -> bool:
         """Whether it will be carried out."""
@@ -151,13 +150,16 @@ class Conversation:
             command = parse(line)
         except errors.ChatFileError as error:
             if not is_alone:
-                self._session.view.note(f'"{wire.printable(cut(line, _LONGEST_SERVER))}" is not carried out:')
-            self._session.view.error(error)
+                self._executor.view.note(f'"{wire.printable(cut(line, _LONGEST_SERVER))}" is not carried out:')
+            self._executor.view.error(error)
             return False
         if self._jobs.are_ending:
-            self._session.view.note(f'"{wire.printable(line)}" is not carried out: "exit" was typed before it.')
+            self._executor.view.note(f'"{wire.printable(line)}" is not carried out: "exit" was typed before it.')
             return False
-        self._jobs.add(Job(line, command))
+        job = Job(line, command)
+        if self._jobs.is_downloading and self._performer.answer_beside(job, self._jobs.add):
+            return False
+        self._jobs.add(job)
         return True
 
     async def _settled(self, longest: float | None = None) -> None:
@@ -176,12 +178,12 @@ class Conversation:
         if job.is_last:
             self._connection.expect_end()
         try:
-            await self._carrier.perform(job)
+            await self._performer.perform(job)
         except errors.ChatFileError as error:
-            if is_lost(self._session.client, error) and not job.is_last:
+            if self._executor.is_lost(error) and not job.is_last:
                 self._interrupted_by_server(job)
             else:
-                self._session.view.error(error)
+                self._executor.view.error(error)
         if self._asked_about is job:
             self._reader.withdraw()
         if job.is_last:
@@ -190,24 +192,24 @@ class Conversation:
 
     def _interrupted_by_server(self, job: Job) -> None:
         """Why it went is told when that is asked about."""
-        if job.transfer is not None:
+        if job.queue is not None:
             self._jobs.keep(job)
         else:
             self._jobs.hold()
-            self._session.view.note(f'There is no answer to "{wire.printable(job.line)}".')
-        self._session.client.abort()
+            self._executor.view.note(f'There is no answer to "{wire.printable(job.line)}".')
+        self._executor.client.abort()
 
     def _refresh_listing(self) -> None:
         if self._jobs.is_idle:
-            self._carrier.refresh()
+            self._executor.refresh()
 
     def _toolbar(self) -> str | None:
         job, waiting = self._jobs.current, len(self._jobs.waiting)
         if job is None:
             return None
         width = self._output.get_size().columns
-        if job.transfer is not None and job.transfer.left:
-            return toolbar(job.transfer.progress(), waiting, width)
+        if job.queue is not None and self._executor.progress.current is not None:
+            return toolbar(self._executor.progress, waiting, width)
         return cut(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
@@ -241,24 +243,24 @@ class Conversation:
         """Yes or no; None where it is done before there was an answer."""
         self._asked_about = job
         try:
-            return await self._reader.ask(f"{what_to_do} {described(job)}", otherwise=False)
+            return await self._reader.ask(f"{what_to_do} {_described(job)}", otherwise=False)
         finally:
             self._asked_about = None
 
     async def _stop(self) -> None:
         """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
         await self._jobs.stop()
-        if self._session.client.is_waiting or self._connection.is_given_up:
+        if self._executor.client.is_waiting or self._connection.is_given_up:
             await self._connect(self._connection.replace)
-        self._session.view.note("Stopped.")
-        if self._session.client.is_receiving:  # or it is asked what to do, and they wait for that
+        self._executor.view.note("Stopped.")
+        if self._executor.client.is_receiving:  # or it is asked what to do, and they wait for that
             self._jobs.go_on()
 
     async def _leave(self) -> ExitCode | None:
         job = self._jobs.current
         try:
             is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
-            if is_wanted is None and not self._session.client.is_receiving:
+            if is_wanted is None and not self._executor.client.is_receiving:
                 return None  # the connection has gone, which is told of first
             if is_wanted is None:
                 return await self._leave()  # there may be another one under way
@@ -270,13 +272,13 @@ class Conversation:
             pass  # the second Ctrl-D
         self._connection.expect_end()
         await self._jobs.stop()
-        self._note(what_is_dropped(self._jobs.waiting))
-        if not self._session.client.is_receiving:
+        self._note(_what_is_dropped(self._jobs.waiting))
+        if not self._executor.client.is_receiving:
             return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
-        self._interrupts.handle = self._session.client.abort  # the server may have nothing to say any more
+        self._interrupts.handle = self._executor.client.abort  # the server may have nothing to say any more
         with self._reader.obedient():
-            code = await leave(self._session)
-        self._session.view.goodbye()
+            code = await self._executor.leave()
+        self._executor.view.goodbye()
         return code
 
     # --- the connection ---
@@ -285,8 +287,8 @@ class Conversation:
         await self._jobs.idle()
         code = exit_code(why)
         while True:
-            self._session.view.error(why)
-            self._note(what_waits(self._jobs.waiting))
+            self._executor.view.error(why)
+            self._note(_what_waits(self._jobs.waiting))
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
                     return code
@@ -296,7 +298,7 @@ class Conversation:
             except errors.ChatFileError as error:
                 why = error
             else:
-                self._session.view.note("Connected.")
+                self._executor.view.note("Connected.")
                 self._jobs.go_on()
                 return None
 
@@ -310,12 +312,37 @@ class Conversation:
 
     async def _connect(self, connect: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
         await connect()
-        self._carrier.refresh()  # for Tab
+        self._executor.refresh()  # for Tab
 
     def _note(self, text: str | None) -> None:
         if text is not None:
-            self._session.view.note(text)
+            self._executor.view.note(text)
 
     def _lost(self, why: errors.ChatFileError) -> None:
         self._jobs.hold()
         self._reader.interject(why)
+
+
+# --- in words, what is under way and what waits ---
+
+
+def _described(job: Job) -> str:
+    """As the end of a question whether to stop it."""
+    queue = job.queue
+    if queue is None or len(queue.rows) > 1 or not queue.left:
+        return f'"{wire.printable(job.line)}"?'
+    return f'the download of "{wire.printable(queue.name)}"? What came is kept.'
+
+
+def _what_waits(waiting: Sequence[Job]) -> str | None:
+    """For another connection, if anything does."""
+    if not waiting:
+        return None
+    more = f" and {counted(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
+    return f'"{wire.printable(waiting[0].line)}"{more} for the next connection.'
+
+
+def _what_is_dropped(waiting: Sequence[Job]) -> str | None:
+    """By leaving, if anything is."""
+    dropped = [job for job in waiting if not job.is_last]
+    return f"Not carried out: {counted(len(dropped), 'line')} that waited." if dropped else None

@@ -1,43 +1,65 @@
-"""Which files are meant by what stands behind `get`: names as they are, patterns, or several words as at a shell."""
+"""Which files are wanted: names as they are, patterns, or several words as at a shell."""
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import re
-import shlex
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from chatfile import errors, wire
+from chatfile.cli.commands import Wanted, split_words
 from chatfile.partfile import is_hidden
 
 UNKNOWN = -1
 """The size of a file that is not listed."""
 _WILD = frozenset("*?[")
+_SIMILAR = 0.7
+"""How much of a name must be that of another, in difflib's measure, to be taken for a slip."""
+_MOST_COMPARED = 1000
+"""Names among which it is looked for."""
 _LONGEST_NAME = 40
 """Words of a name that is found among others without quotation marks."""
 
 
-def expand(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
-    """The files that are `wanted`: the one of that very name; or all that match; or those of each word.
+def select(wanted: Wanted, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
+    """Return the files that are `wanted`, none twice; one that is not listed has an unknown size.
 
-    A word that stands for nothing, beside others that do, is a name that is not listed: its size is unknown. Raises
-    `NoMatch` where a pattern stands for nothing.
+    Of a text that was typed: the one of that very name; or all that match; or those of each word. Raises `NoMatch`
+    where a pattern alone stands for nothing, and `UnclosedQuote`.
     """
-    if found := _matching(wanted, rows):
+    found = _select_words(wanted, rows) if isinstance(wanted, tuple) else _select_typed(wanted, rows)
+    return list(dict.fromkeys(found))
+
+
+def _select_words(words: Sequence[str], rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
+    return [row for word in words for row in _matching(word, rows) or [_unlisted(word)]]
+
+
+def _select_typed(text: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
+    if found := _matching(text, rows):
         return found
-    words = _words(wanted, rows)
-    each = [_matching(word, rows) or [_unlisted(word)] for word in words]
-    if any(row.size != UNKNOWN for found in each for row in found):
-        return list(dict.fromkeys(row for found in each for row in found))
-    if is_pattern(wanted):
-        raise errors.NoMatch(pattern=wire.printable(wanted))
-    return [_unlisted(words[0] if len(words) == 1 else wanted)]
+    words = _words(text, rows)
+    found = _select_words(words, rows)
+    if any(row.size != UNKNOWN for row in found):
+        return found
+    if is_pattern(text):
+        raise errors.NoMatch(pattern=wire.printable(text))
+    return [_unlisted(words[0] if len(words) == 1 else text)]
 
 
-def matching(names: Sequence[str], rows: Sequence[wire.FileRow]) -> list[str]:
-    """The names, in place of a pattern those that match it, and none twice; one that matches nothing stays as it is."""
-    found = ([row.name for row in _matching(name, rows)] or [name] for name in names)
-    return list(dict.fromkeys(name for each in found for name in each))
+def needs_listing(wanted: Wanted) -> bool:
+    """Tell whether it takes the listing to know which files are `wanted`, or how big several of them are."""
+    if isinstance(wanted, tuple):
+        return len(wanted) > 1 or any(map(is_pattern, wanted))
+    return is_pattern(wanted) or any(character in wanted for character in " \t'\"\\")
+
+
+def closest(name: str, rows: Sequence[wire.FileRow]) -> str | None:
+    """Return the listed name that `name` is nearly, if there is one."""
+    some = [row.name for row in islice(rows, _MOST_COMPARED)]
+    return next(iter(difflib.get_close_matches(name, some, 1, _SIMILAR)), None)
 
 
 def is_pattern(name: str) -> bool:
@@ -66,10 +88,7 @@ def _words(text: str, rows: Sequence[wire.FileRow]) -> list[str]:
     plain = _together(len(spans), lambda at, end: text[spans[at][0] : spans[end - 1][1]], names)
     if names.issuperset(plain):
         return plain
-    try:
-        words = shlex.split(text)
-    except ValueError:  # a quotation mark without another
-        return []
+    words = split_words(text)
     return _together(len(words), lambda at, end: " ".join(words[at:end]), names)
 
 

@@ -1,0 +1,102 @@
+"""Connecting to the server that the configuration names, again and again where that is wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.task import deferLater
+
+from chatfile import errors, tls, wire
+from chatfile.cli.arguments import endpoint_description
+from chatfile.cli.config import ClientConfig
+from chatfile.cli.exits import error_word
+from chatfile.cli.views import View
+from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
+from chatfile.endpoints import CheckingReactor
+
+Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
+"""Makes another connection to the same server. Raises a `ChatFileError`."""
+BREAKS = (errors.ServerClosed, errors.ServerSilent, *CLOSING)
+"""How a connection ends that was a good one."""
+NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
+"""What a server that was there a moment ago gets over."""
+SEAT_PATIENCE = 5.0
+"""Seconds in which a seat just left must be free again."""
+_FOR_EVER = 10**8
+"""Seconds: three years."""
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 10.0
+_LONG_PAUSE = 3.0
+"""Seconds before which it is worth saying that we still wait."""
+
+
+async def connected(
+    config: ClientConfig,
+    clock: IReactorTime,
+    view: View,
+    *,
+    wait: float,
+    despite: tuple[type[errors.ChatFileError], ...] = (errors.Full,),
+) -> ChatFileClient:
+    """Return a connection to the server.
+
+    After one of the errors of `despite`, it is tried again, with growing pauses, for `wait` seconds. Raises a
+    `ChatFileError`.
+    """
+    began, pause = clock.seconds(), _FIRST_PAUSE
+    while True:
+        try:
+            return await _connected(config, clock, view)
+        except despite as error:
+            waited = clock.seconds() - began
+            if waited >= wait:
+                raise
+            if config.wait:
+                _tell_of_waiting(view, error, waited, wait, pause)
+            await deferLater(clock, min(pause, wait - waited), lambda: None)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _connected(config: ClientConfig, clock: IReactorTime, view: View) -> ChatFileClient:
+    """Try once."""
+    late = clock.callLater(_LONG_PAUSE, _tell_of_silence, config, view)
+    try:
+        return await connect(_server(config), timeout=config.timeout)
+    except (errors.NoConnection, errors.BadAddress) as error:
+        raise type(error)(server=config.server, why=error.why) from error
+    finally:
+        if late.active():
+            late.cancel()
+
+
+def _server(config: ClientConfig) -> str | IStreamClientEndpoint:
+    patience = math.ceil(config.timeout) + 1 if config.timeout else _FOR_EVER  # the endpoint's own is 30 s
+    address = tls.parse_address(config.server)
+    if address is None:
+        description = endpoint_description(config.server)
+        return description if description == config.server else f"{description}:timeout={patience}"
+    if "timeout" not in dict(address.arguments):
+        address = replace(address, arguments=(*address.arguments, ("timeout", str(patience))))
+    return tls.address_endpoint(
+        address, cafile=config.cafile, certificate=config.cert, key=config.key, reactor=CheckingReactor()
+    )
+
+
+def _tell_of_silence(config: ClientConfig, view: View) -> None:
+    longest = f" for {config.timeout:g} s" if config.timeout else ""
+    hint = "" if config.server.startswith(("tls:", "unix:")) else f" {TLS_HINT}"
+    view.note(f"No greeting from {wire.printable(config.server)} yet; waiting{longest}.{hint}")
+
+
+def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:
+    if pause == _FIRST_PAUSE or pause >= _LONG_PAUSE:
+        with contextlib.suppress(OSError):  # a result that can't be written is a failure of its own
+            view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
+        what = "The server is full" if isinstance(error, errors.Full) else "The server does not answer"
+        view.note(f"{what}; still trying ({wait - waited:.0f} s left).")

@@ -1,0 +1,258 @@
+"""One executor of commands for all three modes: the command line, piped lines, and the prompt."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from chatfile import errors, wire
+from chatfile.cli.commands import (
+    Command,
+    GetFiles,
+    HashFiles,
+    LeaveServer,
+    ListFiles,
+    SendMessage,
+    ShowServerHelp,
+    ShowStatus,
+    Wanted,
+    split_options,
+)
+from chatfile.cli.config import ClientConfig
+from chatfile.cli.connecting import Reconnect
+from chatfile.cli.exits import ExitCode, exit_code
+from chatfile.cli.get import FileQueue
+from chatfile.cli.patterns import UNKNOWN, closest, needs_listing, select
+from chatfile.cli.progress import Progress
+from chatfile.cli.views import View
+from chatfile.client import CLOSING, ChatFileClient
+from chatfile.partfile import Saved
+
+_FRESH = 5.0
+"""Seconds in which a listing is as good as a new one, at least."""
+_SHARE = 20
+"""A listing takes no more than this part of the time: a long one is asked for less often."""
+
+
+class Executor:
+    """Carries out commands on a connection, which may be replaced, and shows what comes of them."""
+
+    def __init__(
+        self,
+        client: ChatFileClient,
+        config: ClientConfig,
+        view: View,
+        progress: Progress | None = None,
+        reconnect: Reconnect | None = None,
+    ) -> None:
+        """`client` is connected. Without `reconnect`, a connection that breaks is a failure like any."""
+        self.client = client
+        self.config = config
+        self.view = view
+        self.progress = progress or Progress(client.clock)
+        self.reconnect = reconnect
+        self.is_prompt = False
+        """Whether a person types the commands, and is asked before another connection is made."""
+        self.replace: Callable[[], Coroutine[Deferred[Any], Any, None]] = self._replace
+        """Replaces a connection that is busy with what nobody wants any more. Raises a `ChatFileError`."""
+        self.saved = Saved()
+        self.files: Sequence[wire.FileRow] = ()
+        """The listing as it was last seen."""
+        self._listings = 0  # under way
+        self._listed: list[Callable[[], object]] = []  # called when one has come
+        self._due = -math.inf  # when the listing is to be looked at again
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether anything can be asked, over a connection that is not busy with what nobody wants any more."""
+        return self.client.is_receiving and not self.client.is_dropping
+
+    def is_lost(self, error: errors.ChatFileError) -> bool:
+        """Tell whether nothing more can be asked over this connection after that `error`."""
+        return not self.client.is_receiving or isinstance(error, CLOSING)
+
+    async def _replace(self) -> None:
+        self.client.abort()
+        if self.reconnect is not None:
+            self.client = await self.reconnect()
+
+    async def attempt(self, command: Command) -> ExitCode:
+        """Carry out a command and return the exit code; a failure is shown."""
+        return await self.shown(self.execute(command), _name_in(command))
+
+    async def shown(self, doing: Coroutine[Deferred[Any], Any, ExitCode | None], name: str | None = None) -> ExitCode:
+        """Do it and return the exit code; a failure, which is about the file `name`, is shown."""
+        try:
+            return await doing or ExitCode.DONE
+        except errors.ChatFileError as error:
+            self.view.error(error, name)
+            await self.suggest(error, name)
+            return exit_code(error)
+
+    async def execute(self, command: Command) -> ExitCode:
+        """Carry out a command and return the exit code: of several files, each failure is shown, and the first counts.
+
+        Raises a `ChatFileError` where the command as a whole fails.
+        """
+        match command:
+            case SendMessage(text):
+                self.view.ack(text, await self.client.send(text))
+            case ShowStatus():
+                self.view.clients(await self.client.status())
+            case ListFiles(wanted, message):
+                await self._list(wanted, message)
+            case ShowServerHelp():
+                self.view.help(await self.client.help())
+            case HashFiles(wanted):
+                return await self._hash(wanted)
+            case GetFiles():
+                return await (await self.queue(command)).run()
+            case LeaveServer():
+                await self.client.exit()
+                self.view.goodbye()
+        return ExitCode.DONE
+
+    async def leave(self) -> ExitCode:
+        """Say goodbye, or hang up where bytes that nobody wants any more are still coming; return the exit code."""
+        if self.client.is_waiting:
+            self.client.abort()
+            return ExitCode.DONE
+        try:
+            await self.client.exit()
+        except errors.ProtocolViolation as violation:  # it said more than it had promised, maybe before we left
+            self.view.error(violation)
+            return ExitCode.BROKEN
+        except errors.ChatFileError:
+            self.client.abort()  # everything asked for was answered before; how the server goes is its own affair
+        return ExitCode.DONE
+
+    # --- which files there are ---
+
+    async def listing(self) -> Sequence[wire.FileRow]:
+        """Return the files that there are now, and remember them. Raises a `ChatFileError`."""
+        began = self.client.clock.seconds()
+        self._listings += 1
+        try:
+            self.files = await self.client.listing()
+        finally:
+            self._listings -= 1
+            listed, self._listed = self._listed, []
+        for call in listed:
+            call()
+        now = self.client.clock.seconds()
+        self._due = now + max(_FRESH, (now - began) * _SHARE)
+        return self.files
+
+    def refresh(self) -> None:
+        """Look which files there are, unless that was done just now; nobody waits for it."""
+        if self.client.clock.seconds() >= self._due:
+            self._due = self.client.clock.seconds() + _FRESH
+            listing: Deferred[Any] = Deferred.fromCoroutine(self.listing())
+            listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # it is told elsewhere
+
+    def when_listed(self, call: Callable[[], object]) -> None:
+        """Call back when the listing that is under way has come; not at all where there is none, or it fails."""
+        if self._listings:
+            self._listed.append(call)
+
+    async def _select(self, wanted: Wanted) -> list[wire.FileRow]:
+        """Return the files that are wanted; of one that is not listed, the server says so."""
+        if isinstance(wanted, str) and (known := [row for row in self.files if row.name == wanted]):
+            return known
+        return select(wanted, await self.listing() if needs_listing(wanted) else self.files)
+
+    async def _list(self, wanted: Wanted, message: str | None) -> None:
+        rows = await self.listing()
+        if not wanted:
+            self.view.files(rows)
+            return
+        try:
+            found = select(wanted, rows)
+        except (errors.NoMatch, errors.UnclosedQuote):
+            if message is None:
+                raise
+            found = []
+        listed = [row for row in found if row.size != UNKNOWN]
+        if listed:
+            self.view.files(listed)
+        if message is None:
+            for row in found:
+                if row.size == UNKNOWN:
+                    raise errors.NoSuchFile(name=row.name)
+        elif not listed:
+            self.view.ack(message, await self.client.send(message))
+            self.view.note("Sent as a message: there is no such file to list.")
+
+    async def suggest(self, error: errors.ChatFileError, name: str | None) -> None:
+        """Say which file may have been meant, where there is none of that `name`; a person is worth a look."""
+        if not isinstance(error, errors.NoSuchFile) or name is None or not self.is_connected:
+            return
+        if not self.files and sys.stderr is not None and sys.stderr.isatty():
+            try:
+                await self.listing()
+            except errors.ChatFileError:
+                return  # it was only for that
+        if meant := closest(name, self.files):
+            self.view.note(f'Did you mean "{wire.printable(meant)}"?')
+
+    # --- hash, get ---
+
+    async def _hash(self, wanted: Wanted) -> ExitCode:
+        code = ExitCode.DONE
+        for row in await self._sized(wanted):
+            try:
+                self.view.digest(await self.client.hash(row.name, size=max(row.size, 0)))
+            except errors.ChatFileError as error:
+                if self.is_lost(error):
+                    raise
+                self.view.error(error, row.name)
+                await self.suggest(error, row.name)
+                code = code or exit_code(error)
+        return code
+
+    async def _sized(self, wanted: Wanted) -> list[wire.FileRow]:
+        """Return the files that are wanted with their sizes: a big file is given the time that its digest takes."""
+        try:
+            return select(wanted, await self.listing())
+        except errors.Unavailable:
+            return select(wanted, ())
+
+    async def queue(self, command: GetFiles) -> FileQueue:
+        """Return the downloads that the command asks for. Raises a `ChatFileError`."""
+        wanted, output, force = command.wanted, command.output, command.force
+        if isinstance(wanted, str) and not any(row.name == wanted for row in self.files):
+            left, typed_output, typed_force = split_options(wanted)
+            if left != wanted and not any(row.name == wanted for row in await self.listing()):
+                wanted, output, force = left, typed_output or output, typed_force or force
+        rows, violation = await self._rows(wanted, is_pattern_meant=output is None or isinstance(wanted, str))
+        if output is not None and len(rows) > 1:
+            raise errors.OutputForSeveral(wanted=wire.printable(str(wanted)), count=len(rows))
+        return FileQueue(self, rows, output=output, force=force, violation=violation)
+
+    async def _rows(
+        self, wanted: Wanted, *, is_pattern_meant: bool
+    ) -> tuple[list[wire.FileRow], errors.ProtocolViolation | None]:
+        """Return the files that are wanted, and why nothing can be asked of a server that lies even in its listing.
+
+        Names of a command line are asked for whatever becomes of the listing, which is only good to know.
+        """
+        if isinstance(wanted, str):
+            return await self._select(wanted), None
+        try:
+            return (await self._select(wanted) if is_pattern_meant else select(wanted, ())), None
+        except errors.ProtocolViolation as violation:
+            return select(wanted, ()), violation
+        except errors.ChatFileError:
+            return select(wanted, ()), None  # whatever it was, it meets the first file as well
+
+
+def _name_in(command: Command) -> str | None:
+    """Return the file that a command is about, if it is about one."""
+    wanted = command.wanted if isinstance(command, GetFiles | HashFiles) else ()
+    if isinstance(wanted, tuple):
+        return wanted[0] if len(wanted) == 1 else None
+    return wanted

@@ -1,0 +1,264 @@
+"""`get`: one loop over files for all three modes, over as many connections as it takes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+
+from chatfile import errors, wire
+from chatfile.cli import units
+from chatfile.cli.commands import STDOUT
+from chatfile.cli.config import ClientConfig
+from chatfile.cli.connecting import BREAKS, Reconnect
+from chatfile.cli.exits import ExitCode, exit_code
+from chatfile.cli.gauges import Gauge
+from chatfile.cli.progress import Progress
+from chatfile.cli.views import KEPT, View
+from chatfile.client import ChatFileClient
+from chatfile.downloads import Download, Stage, Step, download
+from chatfile.partfile import Saved
+
+_MOST_SHOWN = 20
+"""Files of one `get` of which each has a line of its own at the prompt."""
+_MOST_REPEATED = 3
+"""Times that the same advice is given for one `get`."""
+
+
+class Downloader(Protocol):
+    """What has the connection over which files are fetched, and shows what comes of them."""
+
+    client: ChatFileClient
+    config: ClientConfig
+    view: View
+    progress: Progress
+    reconnect: Reconnect | None
+    replace: Callable[[], Coroutine[Deferred[Any], Any, None]]
+    saved: Saved
+    is_prompt: bool
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether anything can be asked over the connection."""
+
+    def is_lost(self, error: errors.ChatFileError) -> bool:
+        """Tell whether nothing more can be asked over the connection after that `error`."""
+
+    async def suggest(self, error: errors.ChatFileError, name: str | None) -> None:
+        """Say which file may have been meant, where there is none of that `name`."""
+
+
+class FileQueue:
+    """The files of one `get` that are left, and how it went with the others."""
+
+    def __init__(
+        self,
+        downloader: Downloader,
+        rows: Sequence[wire.FileRow],
+        *,
+        output: str | None,
+        force: bool,
+        violation: errors.ProtocolViolation | None = None,
+    ) -> None:
+        """Fetch `rows`, in which a size below 0 is not known; after a `violation` nothing is asked any more."""
+        self.left = deque(rows)
+        self.rows = rows
+        self.received = 0
+        """Bytes of files that were sent and saved."""
+        self.failed = 0
+        self._downloader = downloader
+        self._output = output
+        self._force = force
+        self._code = ExitCode.DONE
+        self._seconds = 0.0
+        self._differ = 0  # files in whose place another one is
+        self._is_over = violation is not None  # no connection is to be had, or none that could be trusted
+        if violation is not None:
+            self._code = exit_code(violation)
+            downloader.view.error(violation)
+
+    @property
+    def name(self) -> str:
+        """Return the name of the file that is under way."""
+        return self.left[0].name if self.left else ""
+
+    async def run(self) -> ExitCode:
+        """Fetch all that are left, and return the exit code of the first failure; each failure is shown.
+
+        Where the connection is lost and the downloader makes no other one itself, that is raised: call it again when
+        there is another one, and it goes on.
+        """
+        clock = self._downloader.client.clock
+        began = clock.seconds()
+        try:
+            if len(self.rows) == 1:
+                await self._next()
+            else:
+                with self._downloader.progress.several([max(row.size, 0) for row in self.rows]):
+                    while self.left:
+                        await self._next()
+        finally:
+            self._seconds += clock.seconds() - began
+        self._sum_up()
+        return self._code
+
+    async def _next(self) -> None:
+        row = self.left[0]
+        if not await self._has_connection():
+            await self._fail(row, errors.ServerClosed(f'"{wire.printable(row.name)}" was not asked for.'))
+            return
+        try:
+            await self._fetch(row)
+        except errors.ChatFileError as error:
+            await self._after(row, error)
+        else:
+            self.left.popleft()
+
+    async def _after(self, row: wire.FileRow, error: errors.ChatFileError) -> None:
+        """Deal with a failure: a file whose connection broke is resumed over another one, once."""
+        has_begun = self._has_begun
+        if self._downloader.reconnect is None and self._downloader.is_lost(error):
+            raise error
+        if isinstance(error, BREAKS) and self._output != STDOUT:
+            self._downloader.view.note(f"{wire.printable(row.name)}: interrupted, connecting again.")
+            if await self._connect_again():
+                try:
+                    await self._fetch(row)
+                except errors.ChatFileError as another:
+                    error, has_begun = another, has_begun or self._has_begun
+                else:
+                    self.left.popleft()
+                    return
+        await self._fail(row, error)
+        if isinstance(error, BREAKS) and has_begun and self._output != STDOUT:
+            self._downloader.view.note(KEPT)
+
+    async def _has_connection(self) -> bool:
+        """Tell whether the next file can be asked for; another connection is made where that is needed."""
+        downloader = self._downloader
+        if self._is_over or downloader.is_connected:
+            return not self._is_over
+        if downloader.reconnect is None and downloader.client.is_receiving:
+            await downloader.replace()
+            return True
+        return await self._connect_again()
+
+    @property
+    def _has_begun(self) -> bool:
+        unfinished = self._downloader.progress.unfinished
+        return unfinished is not None and bool(unfinished.at)
+
+    async def _connect_again(self) -> bool:
+        """Return whether there is another connection; where that fails, it is over."""
+        downloader = self._downloader
+        downloader.client.abort()
+        if downloader.reconnect is None:
+            raise errors.ServerClosed
+        try:
+            downloader.client = await downloader.reconnect()
+        except errors.ChatFileError as error:
+            self._is_over = True
+            downloader.view.error(error)
+        return not self._is_over
+
+    async def _fail(self, row: wire.FileRow, error: errors.ChatFileError) -> None:
+        self.left.popleft()
+        self.failed += 1
+        self._code = self._code or exit_code(error)
+        self._is_over = self._is_over or isinstance(error, errors.ProtocolViolation)
+        self._differ += isinstance(error, errors.TargetExists)
+        if (
+            not isinstance(error, errors.TargetExists)
+            or self._differ <= _MOST_REPEATED
+            or self._downloader.view.as_json
+        ):
+            self._downloader.view.error(error, row.name)
+            await self._downloader.suggest(error, row.name)
+
+    # --- one file ---
+
+    async def _fetch(self, row: wire.FileRow) -> None:
+        number = len(self.rows) - len(self.left)
+        with self._downloader.progress.of(row.name, number) as gauge:
+            if self._output == STDOUT:
+                await self._copy_to_stdout(row.name, gauge)
+            else:
+                await self._save(row, gauge)
+
+    async def _save(self, row: wire.FileRow, gauge: Gauge) -> None:
+        """Save a file under its own name, the same bytes in every locale, or the one that was asked for."""
+        downloader, output = self._downloader, self._output
+        if output is None:
+            folder, save_as = downloader.config.downloads, os.fsdecode(row.name.encode())
+        else:
+            folder, save_as = os.path.split(output)
+        if os.path.isdir(os.path.join(folder, save_as)):
+            raise errors.LocalFileError(path=os.path.join(folder, save_as), why="it is a folder")
+        clock = downloader.client.clock
+        began = clock.seconds()
+        saved = await download(
+            downloader.client, row.name, folder or ".", save_as=save_as, force=self._force,
+            create_folder=output is None, listed_size=row.size if row.size >= 0 else None, saved=downloader.saved,
+            progress=gauge.came, stage=lambda stage: self._tell_of(gauge, stage),
+        )  # fmt: skip
+        self.received += 0 if saved.already else saved.size - saved.resumed_from
+        shown = saved if output is None else replace(saved, path=output)  # as it was typed, without "./"
+        if len(self.rows) <= _MOST_SHOWN or not downloader.is_prompt:
+            downloader.view.download(shown, clock.seconds() - began)
+
+    def _tell_of(self, gauge: Gauge, stage: Stage) -> None:
+        gauge.stage(stage)
+        if stage.step is Step.RECEIVING and stage.at and not self._downloader.is_prompt:
+            self._downloader.view.note(
+                f"{wire.printable(gauge.name)}: resumed at {units.percentage(stage.at, stage.size)} %"
+            )
+
+    async def _copy_to_stdout(self, name: str, gauge: Gauge) -> None:
+        """Write a file to standard output: what has gone out can't be called back, the exit code tells of it."""
+        client = self._downloader.client
+        began = client.clock.seconds()
+        try:
+            received = await client.get(name, _standard_output(gauge), progress=gauge.came)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
+        except errors.DigestMismatch:
+            raise errors.DigestMismatch(
+                f'"{wire.printable(name)}" arrived damaged: its SHA-256 is not the one that the server computed. '
+                "Do not use what went to standard output; try again."
+            ) from None
+        copy = Download(name, STDOUT, received.header.size, received.sha256, received.verified, resumed_from=0)
+        self._downloader.view.copied(copy, client.clock.seconds() - began)
+
+    def _sum_up(self) -> None:
+        """Tell, of several files, how many came, how fast, and how many did not."""
+        if len(self.rows) <= 1:
+            return
+        saved = len(self.rows) - self.failed
+        rate = f" ({units.rate(self.received / self._seconds)})" if self.received and self._seconds >= 1 else ""
+        came = f"{saved} of {len(self.rows)} files, {units.size(self.received)} in {self._seconds:.1f} s{rate}"
+        failed = f"; {self.failed} could not be saved" if self.failed else ""
+        differ = f", of {self._differ} another one is here: --force replaces it" if self._differ else ""
+        self._downloader.view.note(f"{came}{failed}{differ}.")
+
+
+def _standard_output(gauge: Gauge) -> Callable[[wire.FileHeader], Deferred[int | None]]:
+    def accept(header: wire.FileHeader) -> Deferred[int | None]:
+        gauge.stage(Stage(Step.RECEIVING, 0, header.size))
+        return succeed(_open_output())
+
+    return accept
+
+
+def _open_output() -> int:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "closed")
+    sys.stdout.flush()
+    return sys.stdout.fileno()

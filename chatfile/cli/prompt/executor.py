@@ -1,0 +1,219 @@
+"""Lines that were typed, carried out one after the other, and what only the prompt knows how to carry out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.python.failure import Failure
+
+from chatfile import disk, errors, wire
+from chatfile.cli.commands import Command, GetFiles, LeaveServer, ListFiles, SendMessage, ShowServerHelp, ShowStatus
+from chatfile.cli.connecting import connected
+from chatfile.cli.executor import Executor
+from chatfile.cli.get import FileQueue
+from chatfile.cli.prompt.commands import (
+    ChangeFolder,
+    PromptCommand,
+    RunShell,
+    ShowFolder,
+    ShowPromptHelp,
+    ShowRaw,
+    mistaken,
+)
+from chatfile.cli.prompt.showing import HumanView
+from chatfile.cli.views import View
+
+
+class Job:
+    """A line and what it asks for."""
+
+    def __init__(self, line: str, command: PromptCommand) -> None:
+        """Not begun."""
+        self.line = line
+        self.command = command
+        self.queue: FileQueue | None = None
+        """The files that it fetches, once they are known."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing can come behind it."""
+        return isinstance(self.command, LeaveServer)
+
+
+class JobQueue:
+    """Those that wait and the one that is carried out. While they are held, none begins."""
+
+    def __init__(
+        self,
+        carry_out: Callable[[Job], Coroutine[Deferred[Any], Any, None]],
+        report: Callable[[BaseException], None],
+    ) -> None:
+        """`report` is told of what `carry_out` fails with: the program is at fault."""
+        self.current: Job | None = None
+        self.waiting: deque[Job] = deque()
+        self._carry_out = carry_out
+        self._report = report
+        self._is_held = False
+        self._is_beginning = False
+        self._doing: Deferred[None] | None = None
+        self._idle: list[Deferred[None]] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way."""
+        return self.current is None
+
+    @property
+    def is_downloading(self) -> bool:
+        """Tell whether files are being fetched."""
+        return self.current is not None and self.current.queue is not None
+
+    @property
+    def are_ending(self) -> bool:
+        """Whether the last one of all is among them."""
+        return any(job.is_last for job in (self.current, *self.waiting) if job is not None)
+
+    def add(self, job: Job) -> None:
+        """Carry it out behind the others."""
+        self.waiting.append(job)
+        self._begin()
+
+    def keep(self, job: Job) -> None:
+        """Carry it out once more, before the others, and none before `go_on`."""
+        self.waiting.appendleft(job)
+        self.hold()
+
+    def hold(self) -> None:
+        """Begin nothing more."""
+        self._is_held = True
+
+    def go_on(self) -> None:
+        """Begin again."""
+        self._is_held = False
+        self._begin()
+
+    def stop(self) -> Deferred[None]:
+        """End the one that is under way, and begin nothing more; the result comes when it has ended."""
+        self.hold()
+        if self._doing is not None:
+            self._doing.cancel()
+        return self.idle()
+
+    def idle(self) -> Deferred[None]:
+        """Fires when nothing is under way."""
+        if self.is_idle:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(self._idle.remove)
+        self._idle.append(waiting)
+        return waiting
+
+    def _begin(self) -> None:
+        if self._is_beginning:  # one that took no time has ended within it
+            return
+        self._is_beginning = True
+        while self.current is None and self.waiting and not self._is_held:
+            self.current = self.waiting.popleft()
+            self._doing = Deferred.fromCoroutine(self._carry_out(self.current))
+            self._doing.addErrback(self._failed)
+            self._doing.addCallback(self._ended)
+        self._is_beginning = False
+        if self.current is None:
+            idle, self._idle = self._idle, []
+            for waiting in idle:
+                waiting.callback(None)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.value is not None and not failure.check(CancelledError):
+            self._report(failure.value)
+
+    def _ended(self, _: object) -> None:
+        self.current = self._doing = None
+        self._begin()
+
+
+class PromptPerformer:
+    """Carries out what a line asks for: most of it as on the command line, the rest here."""
+
+    def __init__(self, executor: Executor) -> None:
+        """Leave to `executor` what it knows."""
+        self._executor = executor
+        self._beside: Deferred[None] | None = None  # what is answered during a download
+
+    async def perform(self, job: Job) -> None:
+        """Carry it out. Raises a `ChatFileError` where that fails."""
+        executor = self._executor
+        match job.command:
+            case GetFiles() as command:
+                job.queue = job.queue or await executor.queue(command)
+                await job.queue.run()
+            case ShowRaw(command):
+                raw = View(as_json=executor.config.as_json, quiet=executor.config.is_quiet)
+                await Executor(executor.client, executor.config, raw).execute(command)
+            case ShowPromptHelp() if isinstance(executor.view, HumanView):
+                executor.view.prompt_help()
+            case ShowPromptHelp():
+                await executor.execute(ShowServerHelp())
+            case ChangeFolder(folder):
+                executor.config = replace(executor.config, downloads=_existing(os.path.expanduser(folder)))
+            case ShowFolder():
+                executor.view.lines([os.path.abspath(executor.config.downloads)])
+            case RunShell(command):
+                await self._run_shell(command)
+            case SendMessage(text) as message:
+                await executor.execute(message)
+                if hint := mistaken(text):
+                    executor.view.note(f"Sent as a message; {wire.printable(hint)}.")
+            case command:
+                await executor.execute(command)
+
+    async def _run_shell(self, command: str) -> None:
+        """Show what a shell says to `command`, which has no input: the keys are those of the prompt."""
+        process = subprocess.Popen(  # noqa: S602 -- the user's own words, meant for a shell
+            command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        try:
+            output, _ = await disk.in_thread(process.communicate)
+        finally:
+            process.kill()  # where nobody waits for it any more; else it has ended
+        self._executor.view.lines(output.decode(errors="replace").splitlines())
+        if process.returncode:
+            self._executor.view.note(f"The command ended with {process.returncode}.")
+
+    def answer_beside(self, job: Job, wait: Callable[[Job], None]) -> bool:
+        """Answer a job during a download, over a connection of its own; False where it has to wait for its turn.
+
+        Where there is no connection to be had, `wait(job)` is called.
+        """
+        if self._beside is not None or not isinstance(job.command, ShowStatus | ListFiles):
+            return False
+        self._beside = Deferred.fromCoroutine(self._answer_beside(job, job.command, wait))
+        return True
+
+    async def _answer_beside(self, job: Job, command: Command, wait: Callable[[Job], None]) -> None:
+        main = self._executor
+        try:
+            client = await connected(main.config, main.client.clock, main.view, wait=0)
+        except errors.ChatFileError as error:
+            what = "no seat is free" if isinstance(error, errors.Full) else "there is no second connection"
+            main.view.note(f'"{wire.printable(job.line)}" waits for the download: {what} for it.')
+            wait(job)
+        else:
+            beside = Executor(client, main.config, main.view)
+            await beside.attempt(command)
+            main.files = beside.files or main.files
+            await beside.leave()
+        finally:
+            self._beside = None
+
+
+def _existing(folder: str) -> str:
+    """Return `folder` if it is one. Raises `LocalFileError`."""
+    if not os.path.isdir(folder):
+        raise errors.LocalFileError(path=folder, why="there is no such folder")
+    return folder
