@@ -74,6 +74,7 @@ HOUSE = {
         "server",
         "signals",
         "tls",
+        "transports",
         "wire",
     },
     "cli": {
