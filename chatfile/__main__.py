@@ -30,7 +30,7 @@ def server() -> None:
 
         sys.exit(f'chatfile-server: {printable(str(error))}\n"chatfile-server --help" shows the options.')
     sys.argv[1:1] = ["--nodaemon", "--pidfile=", "chatfile"]
-    from twisted.scripts.twistd import run  # noqa: PLC0415 -- no other than the one who serves needs it
+    from twisted.scripts.twistd import run  # noqa: PLC0415 -- only serving needs it
 
     run()
 

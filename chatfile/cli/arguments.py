@@ -30,6 +30,7 @@ from chatfile.cli.intermixed import options_first
 LAST_PORT = 65535
 SHORTEST_INTERVAL = 0.1
 
+_DEFAULT_ADDRESS = f"{DEFAULT_SERVER}:{DEFAULT_PORT}"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _FROM_ENVIRONMENT = ("server", "downloads", "cafile", "cert", "key")
 """Options that CHATFILE_SERVER and the like stand for."""
@@ -250,18 +251,20 @@ def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> N
 
 
 def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _NOTHING) -> ClientConfig:
-    """Return what `arguments` ask for, with `environment` for what they leave open.
+    """Return what `arguments` ask for, with `environment` for what they leave open; an empty variable is none.
 
     Ends the process with status 2 and a message where they are wrong.
     """
     parser = command_line()
     parsed = parser.parse_args(options_first(parser, arguments))
     parser = vars(parsed).pop("parser", parser)  # that of the command knows best how it is used
+    found = {option: environment.get(f"CHATFILE_{option.upper()}") or None for option in _FROM_ENVIRONMENT}
+    _take_places(parser, parsed, found)
     _check_tls(parser, parsed)
-    _take_from_environment(parser, parsed, environment)
+    _take_certificates(parsed, found)
     return ClientConfig(
-        server=parsed.server or f"{DEFAULT_SERVER}:{DEFAULT_PORT}",
-        downloads=parsed.downloads or DEFAULT_DOWNLOADS,
+        server=parsed.server,
+        downloads=parsed.downloads,
         timeout=parsed.timeout,
         wait=parsed.wait,
         cafile=parsed.cafile,
@@ -274,21 +277,19 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _
     )
 
 
-def _take_from_environment(
-    parser: argparse.ArgumentParser, parsed: argparse.Namespace, environment: Mapping[str, str]
-) -> None:
-    """Fill in what the command line leaves open; an empty variable is none.
-
-    Certificates are for servers that speak TLS, and a key for the certificate beside it: else they are left out.
-    """
-    found = {option: environment.get(f"CHATFILE_{option.upper()}") or None for option in _FROM_ENVIRONMENT}
-    for option, check in (("server", _server), ("downloads", _folder)):
-        if getattr(parsed, option) is None and (text := found[option]) is not None:
+def _take_places(parser: argparse.ArgumentParser, parsed: argparse.Namespace, found: Mapping[str, str | None]) -> None:
+    """Fill in the server and the folder, where the command line leaves them open."""
+    for option, check, otherwise in (("server", _server, _DEFAULT_ADDRESS), ("downloads", _folder, DEFAULT_DOWNLOADS)):
+        if getattr(parsed, option) is None:
             try:
-                setattr(parsed, option, check(text))
+                setattr(parsed, option, check(found[option] or otherwise))
             except argparse.ArgumentTypeError as error:
                 parser.error(f"CHATFILE_{option.upper()}: {error}")
-    if tls.parse_address(parsed.server or DEFAULT_SERVER) is None:
+
+
+def _take_certificates(parsed: argparse.Namespace, found: Mapping[str, str | None]) -> None:
+    """Fill in certificates, for servers that speak TLS alone, and the key that belongs to one of them."""
+    if tls.parse_address(parsed.server) is None:
         return
     parsed.cafile = parsed.cafile or found["cafile"]
     if parsed.cert is None and found["cert"] is not None:

@@ -75,6 +75,11 @@ class Executor:
         """Tell whether nothing more can be asked over this connection after that `error`."""
         return not self.client.is_receiving or isinstance(error, CLOSING)
 
+    async def make_ready(self) -> None:
+        """Replace a connection on which the rest of a file still comes that could not be written."""
+        if self.client.is_receiving and self.client.is_dropping:
+            await self.replace()
+
     async def _replace(self) -> None:
         self.client.abort()
         if self.reconnect is not None:
@@ -98,6 +103,7 @@ class Executor:
 
         Raises a `ChatFileError` where the command as a whole fails.
         """
+        await self.make_ready()
         match command:
             case SendMessage(text):
                 self.view.ack(text, await self.client.send(text))
@@ -223,19 +229,19 @@ class Executor:
 
     async def queue(self, command: GetFiles) -> FileQueue:
         """Return the downloads that the command asks for. Raises a `ChatFileError`."""
+        await self.make_ready()
         wanted, output, force = command.wanted, command.output, command.force
         if isinstance(wanted, str) and not any(row.name == wanted for row in self.files):
             left, typed_output, typed_force = split_options(wanted)
             if left != wanted and not any(row.name == wanted for row in await self.listing()):
                 wanted, output, force = left, typed_output or output, typed_force or force
-        rows, violation = await self._rows(wanted, is_pattern_meant=output is None or isinstance(wanted, str))
+        rows, violation = await self._rows(wanted)
         if output is not None and len(rows) > 1:
-            raise errors.OutputForSeveral(wanted=wire.printable(str(wanted)), count=len(rows))
+            said = wanted if isinstance(wanted, str) else " ".join(wanted)
+            raise errors.OutputForSeveral(wanted=wire.printable(said), count=f"{len(rows)} files")
         return FileQueue(self, rows, output=output, force=force, violation=violation)
 
-    async def _rows(
-        self, wanted: Wanted, *, is_pattern_meant: bool
-    ) -> tuple[list[wire.FileRow], errors.ProtocolViolation | None]:
+    async def _rows(self, wanted: Wanted) -> tuple[list[wire.FileRow], errors.ProtocolViolation | None]:
         """Return the files that are wanted, and why nothing can be asked of a server that lies even in its listing.
 
         Names of a command line are asked for whatever becomes of the listing, which is only good to know.
@@ -243,7 +249,7 @@ class Executor:
         if isinstance(wanted, str):
             return await self._select(wanted), None
         try:
-            return (await self._select(wanted) if is_pattern_meant else select(wanted, ())), None
+            return await self._select(wanted), None
         except errors.ProtocolViolation as violation:
             return select(wanted, ()), violation
         except errors.ChatFileError:

@@ -169,6 +169,18 @@ def test_an_empty_variable_is_none() -> None:
     assert parse_arguments(["list"], dict.fromkeys(AT_HOME, "")) == ClientConfig(command=ListFiles())
 
 
+@pytest.mark.parametrize("environment", [{}, {"CHATFILE_SERVER": "a:1"}])
+def test_certificates_that_would_go_unheeded_are_complained_of(environment: dict[str, str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["--cafile", "x", "list"], environment)
+    assert ended.value.code == 2
+
+
+def test_typed_certificates_are_for_the_server_of_the_environment() -> None:
+    config = parse_arguments(["--cafile", "x", "list"], {"CHATFILE_SERVER": "tls:a:1"})
+    assert (config.server, config.cafile) == ("tls:a:1", "x")
+
+
 def test_a_variable_that_makes_no_sense_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse_arguments(["list"], {"CHATFILE_SERVER": "host:port"})

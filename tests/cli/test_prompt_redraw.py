@@ -14,7 +14,7 @@ from prompt_toolkit.history import DummyHistory
 from prompt_toolkit.output import DummyOutput
 from twisted.internet.task import Clock
 
-from chatfile.cli.prompt.reading import Reader
+from chatfile.cli.prompt.reader import Reader
 
 TURNS = 100
 """Of the loop, in which anything that is not put off is done."""

@@ -1,4 +1,4 @@
-"""chatfile as a library, as its users have it: the README's example word for word, beside asyncio, and typed."""
+"""chatfile as a library, as its users have it: the documented example word for word, beside asyncio, and typed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BESIDE_ASYNCIO = ROOT / "tests/examples/beside_asyncio.py"
 FILES = {"welcome.txt": b"welcome", "large": os.urandom(3_000_001)}
 
 
-def readme_example() -> str:
-    section = (ROOT / "README.md").read_text().partition("\n## As a library\n")[2]
-    found = re.search(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+def documented_example() -> str:
+    text = (ROOT / "docs" / "library.md").read_text()
+    found = re.search(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert found
     return found.group(1)
 
@@ -52,8 +52,8 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_readme_has_ten_lines_that_list_and_save(server: ServerProcess, tmp_path: Path) -> None:
-    example = readme_example()
+def test_the_documentation_has_ten_lines_that_list_and_save(server: ServerProcess, tmp_path: Path) -> None:
+    example = documented_example()
     assert sum(bool(line.strip()) for line in example.splitlines()) <= 10
     said = run(tmp_path, "-c", example.replace(":5000", f":{server.port}"))
     assert re.match(r"Client\d+ \['large', 'welcome.txt'\]\nDownload\(name='welcome.txt'.* verified=True", said)
@@ -83,7 +83,7 @@ def test_a_user_with_mypy_is_told_of_wrong_types_and_of_nothing_else(tmp_path: P
     if importlib.util.find_spec("mypy") is None:
         pytest.skip("there is no mypy here")
     assert (Path(chatfile.__file__).parent / "py.typed").exists()
-    (tmp_path / "right.py").write_text(readme_example())
+    (tmp_path / "right.py").write_text(documented_example())
     (tmp_path / "wrong.py").write_text(WRONG)
     strictly = ["--strict", "--allow-untyped-defs", "--allow-untyped-calls", "--follow-imports=silent"]
     done = subprocess.run(

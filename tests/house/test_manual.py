@@ -1,4 +1,4 @@
-"""The manual pages: what the README makes of them now, complete, and shown by groff as it was meant."""
+"""The manual pages: what `docs/` makes of them now, complete, and shown by groff as it was meant."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from chatfile import errors
 from chatfile.cli.exits import ExitCode
 from tests.manual import programs
 from tests.manual.blocks import CODE_WIDTH, Blocks, continued
+from tests.manual.docs import CanNotMake, Docs
 from tests.manual.making import ROOT, made, path
 from tests.manual.pages import CLIENT, PAGES, PROTOCOL, SERVER, Page
-from tests.manual.readme import CanNotMake, Readme
 from tests.support.processes import PATIENCE
 
-TEXT = (ROOT / "README.md").read_text()
+TEXTS = {path.name: path.read_text() for path in ROOT.glob("docs/*.md")}
 ANGLES = PROTOCOL.placeholders
 
 
@@ -46,9 +46,16 @@ def markdown(text: str) -> list[str]:
     return Blocks(lambda _anchor: "chatfile(7)", ANGLES, {"--to": "PLACE"}).markdown(text)
 
 
-def test_the_pages_are_those_that_the_readme_makes(page: Page) -> None:
-    assert written(page) == made(page, Readme(TEXT)), (
-        "README.md or a program's options have changed: python -m tests.manual writes the pages anew"
+def changed(file: str, old: str, new: str) -> Docs:
+    """All texts, of which one is another."""
+    text = re.sub(old, new, TEXTS[file], count=1, flags=re.MULTILINE)
+    assert text != TEXTS[file]
+    return Docs(TEXTS | {file: text})
+
+
+def test_the_pages_are_those_that_the_docs_make(page: Page) -> None:
+    assert written(page) == made(page, Docs(TEXTS)), (
+        "docs/ or a program's options have changed: python -m tests.manual writes the pages anew"
     )
 
 
@@ -86,29 +93,27 @@ def test_an_option_stands_once(page: Page) -> None:
     assert sorted(options) == sorted(set(options))
 
 
-def test_what_only_a_page_says_is_of_things_that_the_readme_names() -> None:
-    for text in (*CLIENT.own.values(), *SERVER.own.values()):
-        for name in re.findall(r"^\| `([^`]+)`", text, re.MULTILINE):
-            assert name in TEXT, name
-
-
 @pytest.mark.parametrize(
-    ("page", "heading"),
+    ("page", "file", "heading"),
     [
-        (CLIENT, "The client"),
-        (CLIENT, "TLS"),
-        (CLIENT, "Talk to it"),
-        (SERVER, "The server"),
-        (SERVER, "What is promised"),
-        (PROTOCOL, "The protocol"),
-        (PROTOCOL, "chatfile"),
+        (CLIENT, "tls.md", "The server"),
+        (CLIENT, "tls.md", "A private authority"),
+        (SERVER, "tls.md", "The client"),
+        (SERVER, "threats.md", "What is promised"),
     ],
     ids=str,
 )
-def test_a_heading_that_is_gone_is_named(page: Page, heading: str) -> None:
-    text = re.sub(rf"^(#+ ){heading}\b", r"\1Something else", TEXT, flags=re.MULTILINE)
-    with pytest.raises(CanNotMake, match=f'under a heading "{heading}"'):
-        made(page, Readme(text))
+def test_a_heading_that_is_gone_is_named(page: Page, file: str, heading: str) -> None:
+    with pytest.raises(CanNotMake, match=f'{file} has nothing under a heading "{heading}'):
+        made(page, changed(file, rf"^(#+ ){heading}", r"\1Something else"))
+
+
+@pytest.mark.parametrize("file", ["client.md", "tls.md", "server.md", "threats.md", "protocol.md"])
+def test_a_file_that_is_gone_is_named(file: str) -> None:
+    gone = Docs({name: text for name, text in TEXTS.items() if name != file})
+    page = next(page for page in PAGES if file in {part.file for part in page.parts})
+    with pytest.raises(CanNotMake, match=f"docs/{file}, of which manual pages are made, is missing"):
+        made(page, gone)
 
 
 def test_an_option_that_no_program_has_is_named() -> None:
@@ -116,18 +121,30 @@ def test_an_option_that_no_program_has_is_named() -> None:
         markdown("| option | |\n| --- | --- |\n| `--fro=` | whence |\n")
 
 
-@pytest.mark.parametrize("anchor", ["how-fast", "nowhere"])
-def test_a_link_to_what_no_page_has_is_named(anchor: str) -> None:
-    with pytest.raises(CanNotMake, match=f"links to #{anchor}"):
-        made(SERVER, Readme(TEXT.replace("(#tls)", f"(#{anchor})")))
+@pytest.mark.parametrize("target", ["benchmarks.md", "threats.md#what-it-cant-do", "client.md#nowhere", "#nowhere"])
+def test_a_link_to_what_no_page_has_is_named(target: str) -> None:
+    with pytest.raises(CanNotMake, match=f"(links|leads) to (docs/)?.*{target}"):
+        made(SERVER, changed("server.md", r"\(tls\.md\)", f"({target})"))
 
 
 @pytest.mark.parametrize(
-    ("passage", "line"), [("**The moon.** It shines.", "It shines."), ("**The moon** shines.", "The moon shines.")]
+    ("target", "shown"),
+    [
+        ("tls.md#the-server", "there."),
+        ("tls.md#the-client", r"there in \fBchatfile\-client\fR(1)."),
+        ("protocol.md", r"there in \fBchatfile\fR(7)."),
+        ("../deploy/chatfile.service", "there."),
+    ],
 )
-def test_a_new_passage_has_a_section_of_its_own(passage: str, line: str) -> None:
-    text = TEXT.replace("\n## As a library", f"\n{passage}\n\n## As a library")
-    assert f"\n.SH THE MOON\n{line}\n" in made(CLIENT, Readme(text))
+def test_a_link_leads_to_the_page_that_has_it(target: str, shown: str) -> None:
+    page = made(SERVER, changed("server.md", r"^There are two ways", f"Look [there]({target}).\n\nThere are two ways"))
+    assert f"\n.PP\nLook {shown}\n" in page
+
+
+def test_a_new_section_has_its_place() -> None:
+    text = "\n## The moon\n\nIt shines.\n\n## "
+    assert "\n.SH THE MOON\nIt shines.\n" in made(CLIENT, changed("client.md", "\n## ", text))
+    assert "\n.SS The moon\nIt shines.\n" in made(SERVER, changed("tls.md", "\n## ", text))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +160,6 @@ def test_a_new_passage_has_a_section_of_its_own(passage: str, line: str) -> None
         ("[there](https://a.b/c)", [r"there <https://a.b/\:c>"]),
         ("**Note:** all.", [r"\fBNote:\fR all."]),
         ("[there](#a)", ["there in chatfile(7)"]),
-        ("[`a`](tests/a)", [r"\fBa\fR"]),
         ("![a picture](a.svg) and words", ["and words"]),
     ],
 )

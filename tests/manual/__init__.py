@@ -1,1 +1,1 @@
-"""The manual pages, made from the README and the programs' own parsers; `python -m tests.manual` writes them."""
+"""The manual pages, made from `docs/` and the programs' own parsers; `python -m tests.manual` writes them."""

@@ -1,19 +1,19 @@
-"""`python -m tests.manual`: write the manual pages anew, from the README as it is."""
+"""`python -m tests.manual`: write the manual pages anew, from `docs/` as it is."""
 
 from __future__ import annotations
 
 import sys
 
+from tests.manual.docs import CanNotMake, read
 from tests.manual.making import FOLDER, ROOT, made, path
 from tests.manual.pages import PAGES
-from tests.manual.readme import CanNotMake, Readme
 
 
 def main() -> None:
-    """All pages, or none and why."""
+    """Write all pages, or none and say why."""
     try:
-        readme = Readme((ROOT / "README.md").read_text())
-        pages = {path(page): made(page, readme) for page in PAGES}
+        docs = read(ROOT / "docs")
+        pages = {path(page): made(page, docs) for page in PAGES}
     except CanNotMake as error:
         sys.exit(str(error))
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from markdown_it.tree import SyntaxTreeNode as Node
 
 from tests.manual import roff
-from tests.manual.readme import CanNotMake, columns, inlines, lead, parsed, plain
+from tests.manual.docs import CanNotMake, columns, inlines, parsed, plain
 
 Row = tuple[str, str]
 """A tag and what it means, in roff."""
-MoreRows = Callable[[set[str]], Sequence[Row]]
-"""Rows that follow those of a table; told which options that has."""
 CODE_WIDTH = 64
 """Columns of a command that fit an indented block in a window of 80."""
 _BEFORE_OPTION = re.compile(r" (?=-)")
@@ -59,42 +57,33 @@ def _meaning(text: str, others: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Blocks:
-    """What a page knows when it turns the README's blocks into its own."""
+    """What a page knows when it turns blocks of `docs/` into its own."""
 
-    place: Callable[[str], str]
-    """Where the section that a link names stands: "" on this page, or another one, as \"chatfile(7)\"."""
+    place: Callable[[str], str | None]
+    """Tells where a link leads: to another page, as \"chatfile(7)\"; to this one, ""; or to no page at all, None."""
     placeholders: re.Pattern[str]
     values: Mapping[str, str] = field(default_factory=dict)
-    more: Mapping[str, MoreRows] = field(default_factory=dict)
 
-    def render(self, blocks: Sequence[Node], *, led: bool = False) -> list[str]:
-        """The lines of `blocks`; where they are `led`, the bold words at the beginning have become a heading."""
-        return [
-            line for number, block in enumerate(blocks) for line in self._block(block, drop_lead=led and number == 0)
-        ]
+    def render(self, blocks: Sequence[Node]) -> list[str]:
+        """Return the lines of `blocks`."""
+        return [line for block in blocks for line in self._block(block)]
 
     def markdown(self, text: str) -> list[str]:
         return self.render(parsed(text))
 
-    def _block(self, block: Node, *, drop_lead: bool) -> Iterable[str]:
+    def _block(self, block: Node) -> Iterable[str]:
         if block.type == "paragraph":
-            return self._paragraph(block, drop_lead=drop_lead)
+            return self._paragraph(block)
         if block.type == "bullet_list":
             return (line for item in block.children for line in self._item(item))
         if block.type == "table":
-            return tagged([*self._rows(block), *self._more_rows(block)])
+            return tagged(self._rows(block))
         if block.type == "fence":
             return self._code(block)
-        if block.type == "html_block":
-            return ()  # a picture: nothing that a terminal shows
-        raise CanNotMake(f"a manual page has no way to show a {block.type} of the README: {plain(block)!r}")
+        raise CanNotMake(f"a manual page has no way to show a {block.type} of docs/: {plain(block)!r}")
 
-    def _paragraph(self, block: Node, *, drop_lead: bool) -> list[str]:
-        parts = inlines(block)
-        words = lead(block) if drop_lead else None
-        if words is not None:
-            parts = [*([] if plain(words).endswith(".") else words.children), *parts[1:]]
-        text = self.inline(parts)
+    def _paragraph(self, block: Node) -> list[str]:
+        text = self.inline(inlines(block))
         return [".PP", *roff.sentences(text)] if text else []
 
     def _item(self, item: Node) -> Iterator[str]:
@@ -108,16 +97,6 @@ class Blocks:
             tag, text, *others = (self.inline(inlines(cell), is_tag=cell is row.children[0]) for cell in row.children)
             if text:
                 yield tag, _meaning(text, dict(zip(titles, others, strict=True)))
-
-    def _more_rows(self, table: Node) -> Sequence[Row]:
-        more = self.more.get(plain(columns(table)[0]))
-        return () if more is None else more(set(self._options(table)))
-
-    def _options(self, table: Node) -> Iterator[str]:
-        """The options that have a row with something in it."""
-        for tag, text, *_ in (row.children for row in table.children[1].children):
-            if plain(text):
-                yield from (part.content.rstrip("=") for part in inlines(tag) if part.type == "code_inline")
 
     def _code(self, block: Node) -> list[str]:
         lines = block.content.splitlines()
@@ -142,7 +121,7 @@ class Blocks:
             return self.inline(part.children, font=font) + self._target(str(part.attrGet("href")))
         if part.type in ("image", "html_inline"):
             return ""
-        raise CanNotMake(f"a manual page has no way to show a {part.type} of the README: {plain(part)!r}")
+        raise CanNotMake(f"a manual page has no way to show a {part.type} of docs/: {plain(part)!r}")
 
     def _span(self, text: str, font: str) -> str:
         """Code in bold, and what stands for something else in it in italics."""
@@ -155,13 +134,11 @@ class Blocks:
         if not option.endswith("="):
             return ""
         if (name := option.rstrip("=")) not in self.values:
-            raise CanNotMake(f"README.md has a row for {option}, an option of which no program says what it takes")
+            raise CanNotMake(f"docs/ has a row for {option}, an option of which no program says what it takes")
         return roff.font("I", roff.prose(self.values[name]))
 
     def _target(self, target: str) -> str:
-        if target.startswith("#"):
-            place = self.place(target.removeprefix("#"))
-            return place and f" in {place}"
-        if ":" not in target:
-            return ""  # a file of the repository, which its name tells
-        return f" <{_SLASH.sub(_BREAK, roff.code(target))}>"
+        if ":" in target:
+            return f" <{_SLASH.sub(_BREAK, roff.code(target))}>"
+        place = self.place(target)
+        return f" in {place}" if place else ""  # a file of the repository is told by its name

@@ -1,4 +1,4 @@
-"""A page, made of the README."""
+"""A manual page, made of `docs/`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.manual import roff
 from tests.manual.blocks import Blocks
+from tests.manual.docs import CanNotMake, Docs, Section
 from tests.manual.pages import FIRST, LAST, MANUALS, PAGES, TITLES, Page, Part
-from tests.manual.readme import CanNotMake, Passage, Readme, passages
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "deploy" / "man"
@@ -30,11 +30,12 @@ def version() -> str:
     return found[1]
 
 
-def made(page: Page, readme: Readme) -> str:
-    """The page, as it is to be in its file."""
+def made(page: Page, docs: Docs) -> str:
+    """Return the page, as it is to be in its file."""
     title = f'.TH {roff.code(page.name.upper())} {page.section} "" "chatfile {version()}" "{MANUALS[page.section]}"'
-    lines = [r'.\" Made from README.md by "python -m tests.manual": change that one, not this one.', title, *_LAYOUT]
-    sections = _sections(page, readme)
+    origin = ", ".join(f"docs/{part.file}" for part in page.parts)
+    lines = [rf'.\" Made from {origin} by "python -m tests.manual": change these, not this.', title, *_LAYOUT]
+    sections = _sections(page, docs)
     for name in sorted(sections, key=_rank):
         lines += [roff.heading(".SH", name), *sections[name]]
     text = "\n".join(lines) + "\n"
@@ -47,54 +48,62 @@ def _rank(title: str) -> int:
     return LAST.index(title) + 1 if title in LAST else 0
 
 
-def _sections(page: Page, readme: Readme) -> dict[str, list[str]]:
-    blocks = Blocks(lambda anchor: _place(page, readme, anchor), page.placeholders, page.values, page.more)
+def _sections(page: Page, docs: Docs) -> dict[str, list[str]]:
     sections = {"NAME": [f"{roff.code(page.name)} \\- {roff.prose(page.purpose)}"]}
     if page.synopsis is not None:
         sections["SYNOPSIS"] = page.synopsis()
-    if page.is_introduced:
-        sections["DESCRIPTION"] = blocks.render(readme.section("chatfile"))
     for part in page.parts:
-        for title, lines in (_one if part.title else _each)(part, readme, blocks):
+        blocks = Blocks(_Places(page, part.file, docs).of, page.placeholders, page.values)
+        for title, lines in (_one if part.title else _each)(part, docs, blocks):
             sections.setdefault(title, []).extend(lines)
-    sections |= {title: blocks.markdown(text) for title, text in page.own.items()}
-    if page.examples:
-        sections["EXAMPLES"] = blocks.render(list(readme.examples("Talk to it", page.examples)))
     sections["SEE ALSO"] = [", ".join(_reference(other) for other in page.see_also)]
     return sections
 
 
-def _one(part: Part, readme: Readme, blocks: Blocks) -> Iterator[tuple[str, list[str]]]:
-    """A section of the README as one section of a page."""
-    for passage in _passages(part, readme):
-        heading = [roff.heading(".SS", passage.name)] if passage.name else []
-        yield part.title, [*heading, *_lines(passage, blocks)]
+def _one(part: Part, docs: Docs, blocks: Blocks) -> Iterator[tuple[str, list[str]]]:
+    """Yield what `part` takes as one section of a page."""
+    for section in _taken(part, docs):
+        heading = [roff.heading(".SS", section.name)] if section.name and not part.only else []
+        yield part.title, [*heading, *blocks.render(section.blocks)]
 
 
-def _each(part: Part, readme: Readme, blocks: Blocks) -> Iterator[tuple[str, list[str]]]:
-    """Each passage as a section; what stands before the first that has a name describes the whole."""
-    for passage in _passages(part, readme):
-        yield TITLES.get(passage.name, passage.name.upper() or "DESCRIPTION"), _lines(passage, blocks)
+def _each(part: Part, docs: Docs, blocks: Blocks) -> Iterator[tuple[str, list[str]]]:
+    """Yield each section as one of the page; what stands before the first heading describes the whole."""
+    for section in _taken(part, docs):
+        yield TITLES.get(section.name, section.name.upper()), blocks.render(section.blocks)
 
 
-def _passages(part: Part, readme: Readme) -> list[Passage]:
-    return [passage for passage in passages(readme.section(part.heading)) if passage.name not in part.without]
+def _taken(part: Part, docs: Docs) -> list[Section]:
+    if part.only:
+        return [docs.section(part.file, part.only)]
+    for name in ("", *part.without):
+        docs.section(part.file, name)
+    return [section for section in docs.sections(part.file) if part.has(section.name)]
 
 
-def _lines(passage: Passage, blocks: Blocks) -> list[str]:
-    return blocks.render(passage.blocks, led=bool(passage.name))
+class _Places:
+    """Tells where `page` sends the reader of `file` who follows a link."""
 
+    def __init__(self, page: Page, file: str, docs: Docs) -> None:
+        self._page, self._file, self._docs = page, file, docs
 
-def _place(page: Page, readme: Readme, anchor: str) -> str:
-    """Where `page` sends the reader who follows a link to `anchor`: "" where that is on the page itself."""
-    heading = readme.heading(anchor)
-    found = [other for other in (page, *PAGES) if heading in {part.heading for part in other.parts}]
-    if not found:
-        raise CanNotMake(
-            f"README.md links to #{anchor} in a text of which {page} is made, but no manual page has that section:"
-            " leave the link out, or give the section a page in tests/manual/pages.py"
-        )
-    return "" if found[0] is page else _reference(str(found[0]))
+    def of(self, target: str) -> str | None:
+        """Return another page, as "chatfile(7)"; "" where it is on the page itself; None for what is no page of docs.
+
+        Raises `CanNotMake` where no manual page has it.
+        """
+        file, _, anchor = target.partition("#")
+        if file and not re.fullmatch(r"[a-z]+\.md", file):
+            return None
+        file = file or self._file
+        name = self._docs.linked(file, anchor)
+        found = [other for other in (self._page, *PAGES) if other.has(file, name)]
+        if not found:
+            raise CanNotMake(
+                f"docs/{self._file} links to {target} in a text of which {self._page} is made, but no manual page has"
+                " that section: leave the link out, or give the section a page in tests/manual/pages.py"
+            )
+        return "" if found[0] is self._page else _reference(str(found[0]))
 
 
 def _reference(page: str) -> str:

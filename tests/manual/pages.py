@@ -1,4 +1,4 @@
-"""The three pages: which sections of the README each is made of, and what only a manual page says."""
+"""The three pages: which files and sections of `docs/` each is made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.manual import programs
-from tests.manual.blocks import MoreRows
 
 _IN_CAPITALS = re.compile(
     r"((?<=\[)(?:options|command)(?=\])|\b(?:ADDRESS|FILE|FOLDER|HOST|NAME|PATH|PORT|SECONDS|TEXT)\b)"
@@ -15,28 +14,34 @@ _IN_CAPITALS = re.compile(
 _IN_ANGLES = re.compile(r"<([a-z0-9 ]+)>")
 
 TITLES = {
-    "command": "COMMANDS",
-    "option": "OPTIONS",
-    "exit code": "EXIT STATUS",
-    "For programs": "JSON OUTPUT",
+    "": "DESCRIPTION",
+    "A conversation": "EXAMPLES",
+    "Exit codes": "EXIT STATUS",
     "As a service": "RUNNING AS A SERVICE",
+    "In a container": "RUNNING IN A CONTAINER",
 }
-"""What manual pages call the passages whose own names are not to be headings."""
+"""What manual pages call the sections whose own names are not to be headings."""
 FIRST = ("NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "EXIT STATUS")
 LAST = ("ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO")
-"""The conventional order; other sections stand between, as in the README."""
+"""The conventional order; other sections stand between, as in the docs."""
 MANUALS = {1: "User Commands", 7: "Protocols"}
 """What stands above the pages of a section."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the README: one of that title with its passages below, or, without, a section for each of them."""
+    """A file of `docs/`: one section of that title with its own below, or, without a title, each of them."""
 
-    heading: str
+    file: str
     title: str = ""
+    only: str = ""
+    """The one section that is taken; all are where this is empty."""
     without: frozenset[str] = frozenset()
-    """Passages that concern another page."""
+    """Sections that concern another page."""
+
+    def has(self, section: str) -> bool:
+        """Tell whether `section` is taken."""
+        return section == self.only if self.only else section not in self.without
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,10 @@ class Page:
     synopsis: Callable[[], list[str]] | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     """What its options take."""
-    more: Mapping[str, MoreRows] = field(default_factory=dict)
-    """Where the rows come from that a table of the README, named by its first column, has not."""
-    is_introduced: bool = False
-    """Whether it begins with what the README says of chatfile as a whole."""
-    examples: str = ""
-    """What stands in the examples that it takes; it takes none where this is empty."""
-    own: Mapping[str, str] = field(default_factory=dict)
-    """Sections in Markdown that the README has not in one place."""
+
+    def has(self, file: str, section: str) -> bool:
+        """Tell whether the page has `section` of `file`."""
+        return any(part.file == file and part.has(section) for part in self.parts)
 
     def __str__(self) -> str:
         return f"{self.name}({self.section})"
@@ -70,62 +71,32 @@ CLIENT = Page(
     "chatfile-client",
     1,
     programs.client_purpose(),
-    (Part("The client"), Part("TLS", "TLS", frozenset({"A private authority", "The server"}))),
+    (Part("client.md"), Part("tls.md", "TLS", without=frozenset({"A private authority", "The server"}))),
     ("chatfile-server(1)", "chatfile(7)", "sha256sum(1)", "jq(1)"),
     _IN_CAPITALS,
     programs.client_synopsis,
     programs.client_values(),
-    {"option": programs.client_rows},
-    examples="chatfile-client",
-    own={
-        "ENVIRONMENT": """
-| variable | |
-| --- | --- |
-| `NO_COLOR` | where it is set, and not empty, nothing is in colour |
-| `TERM` | on a terminal that is `dumb`, progress is one line for each file |
-| `XDG_STATE_HOME` | the folder of the prompt's history; `~/.local/state` where it is not set |
-""",
-        "FILES": """
-| file | |
-| --- | --- |
-| `client_downloads` | where files are saved unless `--downloads` says otherwise |
-| `.NAME.part`, `.NAME.note` | beside `NAME`: what came of a download that was interrupted, and of which source |
-| `$XDG_STATE_HOME/chatfile/history` | what was typed at the prompt |
-""",
-    },
 )
 SERVER = Page(
     "chatfile-server",
     1,
     programs.server_purpose(),
     (
-        Part("The server"),
-        Part("TLS", "TLS", frozenset({"The client"})),
-        Part("What is promised", "WHAT IS PROMISED, AND WHAT IS NOT"),
+        Part("server.md"),
+        Part("tls.md", "TLS", without=frozenset({"The client"})),
+        Part("threats.md", "WHAT IS PROMISED, AND WHAT IS NOT", only="What is promised, and what is not"),
     ),
     ("chatfile-client(1)", "chatfile(7)", "twistd(1)", "systemd.socket(5)", "openssl(1)"),
     _IN_CAPITALS,
     programs.server_synopsis,
     programs.server_values(),
-    {"option": programs.server_rows},
-    is_introduced=True,
-    own={
-        "FILES": """
-| file | |
-| --- | --- |
-| `server_files` | the folder that is served unless `--files` says otherwise |
-| `twistd.pid`, `twistd.log` | in the working directory of a daemon that `twistd` made |
-""",
-    },
 )
 PROTOCOL = Page(
     "chatfile",
     7,
     "chatfile/1, the line protocol of a file server you can talk to",
-    (Part("The protocol"),),
+    (Part("protocol.md"),),
     ("chatfile-client(1)", "chatfile-server(1)", "nc(1)", "sha256sum(1)"),
     _IN_ANGLES,
-    is_introduced=True,
-    examples="$ nc ",
 )
 PAGES = (CLIENT, SERVER, PROTOCOL)

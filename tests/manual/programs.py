@@ -1,17 +1,14 @@
-"""What the parsers of both programs say: the synopsis, what options take, and the options that tables leave out."""
+"""What the parsers of both programs say: the synopsis, and what options take."""
 
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from chatfile.cli.arguments import command_line
 from chatfile.options import Options
 from tests.manual import roff
-from tests.manual.blocks import Row
 
-_DEFAULT = re.compile(r" \[([^\]]+)\]$")
 _SERVER_VALUES = {
     "port": "PORT",
     "files": "FOLDER",
@@ -61,7 +58,8 @@ def _taken(action: argparse.Action) -> str:
 
 def _usage(action: argparse.Action) -> str:
     if not action.option_strings:
-        return _taken(action) + (" ..." if action.nargs == "+" else "")
+        several = _taken(action) + (" ..." if action.nargs in ("*", "+") else "")
+        return f"[{several}]" if action.nargs == "*" else several
     option = roff.font("B", roff.code(action.option_strings[0]))
     return f"[{option}]" if action.nargs == 0 else rf"[{option}\ {_taken(action)}]"
 
@@ -109,34 +107,6 @@ def server_values() -> dict[str, str]:
     shorts = {short: name for name, short, *_ in Options.optParameters if short}
     values = {f"--{name}": value for name, value in _SERVER_VALUES.items()}
     return values | {f"-{short}": _SERVER_VALUES[name] for short, name in shorts.items()}
-
-
-def client_rows(known: set[str]) -> list[Row]:
-    """Rows for the options that are not `known`, in the parser's own words."""
-    return [
-        _client_row(command, action)
-        for command, action in client_actions()
-        if not known.intersection(action.option_strings)
-    ]
-
-
-def _client_row(command: str, action: argparse.Action) -> Row:
-    value = "" if action.nargs == 0 else roff.font("B", "=") + _taken(action)
-    tag = ", ".join(roff.font("B", roff.code(option)) for option in action.option_strings) + value
-    text = _DEFAULT.sub("", str(action.help))
-    default = _DEFAULT.search(str(action.help))
-    of = f"With {roff.font('B', command)}: " if command else ""
-    return tag, roff.sentence(of + roff.prose(text)) + (f" Default: {roff.prose(default[1])}." if default else "")
-
-
-def server_rows(known: set[str]) -> Sequence[Row]:
-    """The same, of the server: those that every program has."""
-    texts = {"--help": Options.opt_help.__doc__, "--version": Options.opt_version.__doc__}
-    return [
-        (roff.font("B", roff.code(name)), roff.prose(str(text).strip()))
-        for name, text in texts.items()
-        if name not in known
-    ]
 
 
 def server_options() -> set[str]:

@@ -412,6 +412,7 @@ def test_several_names_and_patterns_end_with_one_line(shared_server: ServerProce
         (["hash", "0.bin"], 0, hashlib.sha256().hexdigest().encode() + b"  0.bin\n"),
         (["get", "0.bin", "-o", "-"], 0, b""),
         (["get", "0.bin", "-o", "."], 8, b""),
+        (["get", "*.bin", "-o", "x"], 2, b""),
         (["-s", "127.0.0.1:1", "list"], 3, b""),
         (["-s", "unix:nowhere", "list"], 3, b""),
     ],

@@ -1,4 +1,4 @@
-"""The figures of a run, for a terminal and for the README."""
+"""The figures of a run, for a terminal and for `docs/threats.md`."""
 
 from __future__ import annotations
 

@@ -29,8 +29,7 @@ from chatfile.cli.prompt.connection import Connection
 from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
 from chatfile.cli.prompt.history import kept_history
 from chatfile.cli.prompt.keyboard import Interrupted
-from chatfile.cli.prompt.plain import PlainReader
-from chatfile.cli.prompt.reading import Reader
+from chatfile.cli.prompt.reader import PlainReader, Reader
 from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.tables import cut

@@ -152,6 +152,7 @@ class PromptPerformer:
             case GetFiles() as command:
                 job.queue = job.queue or await executor.queue(command)
                 await job.queue.run()
+                await executor.make_ready()  # now, not when the next line is typed
             case ShowRaw(command):
                 raw = View(as_json=executor.config.as_json, quiet=executor.config.is_quiet)
                 await Executor(executor.client, executor.config, raw).execute(command)

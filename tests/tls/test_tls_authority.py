@@ -1,4 +1,4 @@
-"""The private authority of the README, made word for word."""
+"""The private authority of `docs/tls.md`, made word for word."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from chatfile.client import connect
 from tests.support import ROOT
 from tests.support.encrypted import EncryptedServer
 
-README = ROOT / "README.md"
-COMMANDS = re.findall(r"^openssl .*$", README.read_text(), re.MULTILINE)
+DOCUMENT = ROOT / "docs" / "tls.md"
+COMMANDS = re.findall(r"^openssl .*$", DOCUMENT.read_text(), re.MULTILINE)
 
 
 def openssl_version() -> int:
@@ -30,7 +30,7 @@ def openssl_version() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(openssl_version() < 3, reason="the README's commands are those of OpenSSL 3")
+@pytest.mark.skipif(openssl_version() < 3, reason="the commands are those of OpenSSL 3")
 @pytest_twisted.ensureDeferred
 async def test_four_commands_make_certificates_for_both_ends(tmp_path: Path) -> None:
     assert len(COMMANDS) == 4
