@@ -9,14 +9,16 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatfile import errors, wire
 from chatfile.cli import units
 from chatfile.cli.exits import ExitCode, error_word, exit_code
 from chatfile.cli.outlets import is_free
 from chatfile.cli.streams import is_unread
-from chatfile.downloads import Download
+
+if TYPE_CHECKING:  # Twisted is not loaded for what a view shows of --help
+    from chatfile.downloads import Download
 
 Row = TypeVar("Row")
 _WIDEST = 64
@@ -117,18 +119,14 @@ class View:
         for row in rows:
             self._show({"help": row}, self._shown(row))
 
-    def script(self, text: str) -> None:
-        """What a shell is to read."""
-        self._show({}, text.rstrip("\n"))
+    def text(self, text: str) -> None:
+        """Show `text` as it is, behind what others have shown. Raises BrokenPipeError, `LocalFileError`."""
+        self._show({}, text, end="")
 
     def lines(self, lines: Iterable[str]) -> None:
         """Lines of text from here."""
         for line in lines:
             self._show({"text": line}, self._shown(line))
-
-    def flush(self) -> None:
-        """See that what others have shown is written. Raises BrokenPipeError, `LocalFileError`."""
-        self._show({}, "", end="")
 
     def digest(self, digest: wire.Digest) -> None:
         """As `sha256sum` writes it, so that it can check it."""
