@@ -14,18 +14,24 @@ def server() -> None:
     """Run the service in the foreground; for tools such as pipx, which offer the scripts of chatfile, but no twistd."""
     block_ignored_signals()
     _name_sockets(os.environ)
-    from twisted.python.usage import UsageError  # noqa: PLC0415 -- the reactor is installed by what is imported here
-    from twisted.scripts.twistd import run  # noqa: PLC0415
+    from twisted.python.usage import UsageError  # noqa: PLC0415 -- it looks for the sockets
 
-    from chatfile.options import Options  # noqa: PLC0415
-    from chatfile.wire import printable  # noqa: PLC0415
+    from chatfile.options import Options, as_argparse  # noqa: PLC0415 -- likewise
 
+    if "_ARGCOMPLETE" in os.environ:
+        from chatfile.completion import complete  # noqa: PLC0415 -- serving needs none of it
+
+        complete(as_argparse(Options()))
     try:
         # twistd would call it an error of its own, and show every option.
         Options().parseOptions(sys.argv[1:])  # type: ignore[no-untyped-call]
     except UsageError as error:
+        from chatfile.wire import printable  # noqa: PLC0415 -- an error has the time
+
         sys.exit(f'chatfile-server: {printable(str(error))}\n"chatfile-server --help" shows the options.')
     sys.argv[1:1] = ["--nodaemon", "--pidfile=", "chatfile"]
+    from twisted.scripts.twistd import run  # noqa: PLC0415 -- only serving needs it
+
     run()
 
 

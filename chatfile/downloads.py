@@ -49,12 +49,6 @@ class Stage:
     size: int
 
 
-def check_name(name: str) -> None:
-    """Raise `BadName` for a name under which no server has a file."""
-    if not wire.is_servable(name):
-        raise errors.BadName(name=wire.printable(name))
-
-
 def _check_local(folder: str, name: str) -> None:
     """Raise `BadName` for a path, and `LocalFileError` for a name that only part files and their notes have."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
@@ -93,7 +87,7 @@ async def download(
     Raises `BadName`, a `LocalFileError`, a `Refusal`, `TransferBroken`, `DigestMismatch`. What has been received so
     far is kept for the next time, unless its digest is wrong.
     """
-    check_name(name)
+    wire.check_name(name)
     _check_local(folder, save_as or name)
     target = _Target(client, name, folder, save_as or name, in_thread, stage)
     if saved is not None and saved.has_like(folder, target.save_as):

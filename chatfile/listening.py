@@ -51,6 +51,8 @@ class TunedEndpoint:
         self._has_backlog = "backlog=" in description
         self._is_encrypted = is_encrypted
         self._is_inherited = _UNIX.fullmatch(description) is None
+        self.address: IAddress | None = None
+        """Where it listens, once it does."""
 
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IStreamServerEndpoint`."""
@@ -58,6 +60,7 @@ class TunedEndpoint:
         return listening.addCallback(self._wrap)
 
     def _wrap(self, port: IListeningPort) -> IListeningPort:
+        self.address = port.getHost()
         if isinstance(port, unix.Port):
             return UnixPort(self._tune(port), is_inherited=self._is_inherited)
         return self._tune(port)

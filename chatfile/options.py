@@ -9,16 +9,17 @@ import resource
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.python import usage
 
 from chatfile import errors, program_and_version, tls
-from chatfile.server import MAX_UNSEATED
 
 if TYPE_CHECKING:
-    from chatfile.completions import Program
+    import argparse
+
+    from twisted.internet.endpoints import AdoptedStreamServerEndpoint
+
     from chatfile.tls.files import ServerTLS
 
 DEFAULT_PORT = "5000"
@@ -66,7 +67,7 @@ def _show(text: str) -> NoReturn:
 
 
 def _complete_shells() -> usage.CompleteList:
-    from chatfile.completions import SHELLS  # noqa: PLC0415 -- serving needs none of it
+    from chatfile.completion import SHELLS  # noqa: PLC0415 -- serving needs none of it
 
     return usage.CompleteList(SHELLS)
 
@@ -131,11 +132,11 @@ class Options(usage.Options):
 
     def opt_completion(self, shell: str) -> NoReturn:
         """Show what completes this command line in a shell (bash, zsh, fish), and exit."""
-        from chatfile.completions import SHELLS, script  # noqa: PLC0415 -- serving needs none of it
+        from chatfile.completion import SHELLS, script  # noqa: PLC0415 -- serving needs none of it
 
         if shell not in SHELLS:
             raise usage.UsageError(f"--completion: {shell!r} is none of {', '.join(SHELLS)}")
-        _show(script(described(self), shell))
+        _show(script("chatfile-server", shell))
 
     def parseArgs(self, *rest: str) -> None:
         """Refuse all arguments that are not options. Raises UsageError."""
@@ -157,28 +158,24 @@ class Options(usage.Options):
         self["folder"] = _checked_folder(self["files"])  # last, for it may create it
 
 
-def described(options: Options) -> Program:
-    """Return the command line of `chatfile-server` as the completion of the shells needs it."""
-    from chatfile.completions import Kind, Option, Program, Value  # noqa: PLC0415 -- serving needs none of it
+def as_argparse(options: Options) -> argparse.ArgumentParser:
+    """Return the parser from which a shell's completion of `chatfile-server` is made; nothing else is parsed by it."""
+    import argparse  # noqa: PLC0415 -- serving needs none of it
 
-    kinds = {usage.CompleteDirs: Kind.FOLDER, usage.CompleteFiles: Kind.FILE, usage.CompleteList: Kind.WORD}
-
-    def value(name: str) -> Value:
-        action = options.compData.optActions.get(name)
-        action = action() if callable(action) else action
-        return Value(kinds.get(type(action), Kind.ANYTHING), name, tuple(getattr(action, "_items", ())))
-
-    def option(declared: str) -> Option:
+    metavars = {usage.CompleteDirs: "FOLDER", usage.CompleteFiles: "FILE", usage.CompleteList: "SHELL"}
+    parser = argparse.ArgumentParser("chatfile-server", add_help=False)
+    for declared in options.longOpt:
         name = declared.rstrip("=")
         synonyms = sorted((each for each, long in options.synonyms.items() if long == name), key=len)
-        return Option(
-            tuple(f"{'-' if len(each) == 1 else '--'}{each}" for each in synonyms),
-            " ".join((options.docs[name] or "").split()),  # there are none under `python -OO`
-            value(name) if declared != name else None,
-            may_repeat=name in options.compData.multiUse,
-        )
-
-    return Program("chatfile-server", tuple(option(declared) for declared in options.longOpt))
+        what: dict[str, Any] = {"action": "store_true"}
+        if declared != name:
+            completing = options.compData.optActions.get(name)
+            completing = completing() if callable(completing) else completing
+            action = "append" if name in options.compData.multiUse else "store"
+            what = {"action": action, "metavar": metavars.get(type(completing), name)}
+        meaning = " ".join((options.docs[name] or "").split()).replace("%", "%%")  # under `python -OO` there is none
+        parser.add_argument(*(f"{'-' if len(each) == 1 else '--'}{each}" for each in synonyms), help=meaning, **what)
+    return parser
 
 
 def endpoint_description(port: str) -> str:
@@ -195,6 +192,10 @@ def endpoint_description(port: str) -> str:
 
 def _check_endpoint(description: str) -> None:
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
+    from twisted.internet.endpoints import (  # noqa: PLC0415 -- nor does --help need what takes so long to load
+        AdoptedStreamServerEndpoint,
+        serverFromString,
+    )
 
     try:
         endpoint = serverFromString(reactor, description)
@@ -287,6 +288,8 @@ def _max_unseated(max_clients: int) -> int:
 
     Raises UsageError if the limit of descriptors is too low for `max_clients` alone.
     """
+    from chatfile.server import MAX_UNSEATED  # noqa: PLC0415 -- --help does not need it
+
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return MAX_UNSEATED

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from chatfile.server import ChatFileFactory, Listings, Timeouts
 from chatfile.server.events import sum_up_unknown_names
 from chatfile.signals import ignore_signals, on_next_termination
 from chatfile.timeouts import use_monotonic_clock
+from chatfile.transports import describe_address
 from chatfile.wire import printable
 
 if TYPE_CHECKING:
@@ -68,17 +70,19 @@ class ChatFileService(service.MultiService):
         folder: str,
         endpoints: list[str],
         drain_timeout: float,
+        clients: int,
         encrypted: ServerTLS | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
-        `folder` is named in the log. `drain_timeout` is in seconds, 0 means for ever. With `encrypted`, the ports that
-        the network can reach speak TLS.
+        `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
+        for ever. With `encrypted`, the ports that the network can reach speak TLS.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
         self._folder = folder
         self._drain_timeout = drain_timeout
+        self._clients = clients
         self._encrypted = encrypted
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
@@ -112,7 +116,17 @@ class ChatFileService(service.MultiService):
         super().startService()  # type: ignore[no-untyped-call]
         if self._encrypted is not None and self._encrypted.warning:
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
-        self.log.info("Serving {folder}", folder=self._folder, event="serving")
+        self.log.info(
+            "Serving {folder} at {places}, to at most {clients} {what} at once",
+            folder=self._folder, places=", ".join(self._places()), clients=self._clients,
+            what="client" if self._clients == 1 else "clients", event="serving",
+        )  # fmt: skip
+
+    def _places(self) -> Iterator[str]:
+        """Return where clients connect to, each place once."""
+        for description, listener in self._listeners:
+            address = listener.endpoint.address
+            yield printable(description) if address is None else describe_address(address)
 
     def stopService(self) -> Deferred[None]:
         """Accept no new clients, and drain; return when the last client has left.
@@ -203,4 +217,11 @@ def makeService(options: Options) -> ChatFileService:
         ),
         max_unseated=options["max-unseated"],
     )
-    return ChatFileService(factory, options["folder"], options["endpoints"], options["drain-timeout"], options["tls"])
+    return ChatFileService(
+        factory,
+        options["folder"],
+        options["endpoints"],
+        options["drain-timeout"],
+        options["max-clients"],
+        options["tls"],
+    )

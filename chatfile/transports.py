@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
+import os
 import socket
 import struct
 import sys
@@ -12,6 +13,7 @@ import termios
 from twisted.internet import abstract, tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
+    IAddress,
     IConsumer,
     IHalfCloseableDescriptor,
     IPushProducer,
@@ -44,15 +46,22 @@ def is_tcp(transport: ILineTransport) -> bool:
 def describe_peer(transport: ILineTransport) -> tuple[str, str]:
     """Return the peer's address as `status` shows it, and the host that it counts for.
 
-    For IPv6, the host is a network of 64 bits: a client that has one address has all 2^64 of it (RFC 4291, section
+    Of IPv6 that is the network that one host can be in: whoever has one address has 2^64 of them (RFC 4291, section
     2.5.4).
     """
     address = transport.getPeer()
     if isinstance(address, IPv6Address):
-        return f"[{address.host}]:{address.port}", _network(address.host)
+        return describe_address(address), _network(address.host)
+    return (describe_address(address), address.host) if isinstance(address, IPv4Address) else ("unix", "unix")
+
+
+def describe_address(address: IAddress) -> str:
+    """Return an address as people write it: `HOST:PORT`, `[::1]:PORT`, or `unix:PATH`."""
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
     if isinstance(address, IPv4Address):
-        return f"{address.host}:{address.port}", address.host
-    return "unix", "unix"
+        return f"{address.host}:{address.port}"
+    return f"unix:{os.fsdecode(getattr(address, 'name', None) or b'')}"
 
 
 def _network(host: str) -> str:

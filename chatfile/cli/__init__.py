@@ -1,27 +1,63 @@
-"""`chatfile-client`: the command line."""
+"""`chatfile-client`: the command line.
+
+Everything is imported when it is needed: each Tab of a shell starts the program, and no one waits for Twisted in vain.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from collections.abc import Iterable, Mapping
 
 
 def main() -> None:
     """Run the command that the arguments make, and exit with its code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is more to interrupt: no traceback of an import
-    from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
-    from chatfile.cli.exits import ExitCode  # noqa: PLC0415
-    from chatfile.cli.outlets import installed  # noqa: PLC0415
-    from chatfile.cli.run import asked_for, run  # noqa: PLC0415
+    from chatfile.cli.arguments import command_line, parse_arguments  # noqa: PLC0415 -- see above
     from chatfile.cli.streams import prepare  # noqa: PLC0415
 
+    if "_ARGCOMPLETE" in os.environ:
+        from chatfile.completion import complete  # noqa: PLC0415
+
+        complete(command_line(), _remote_names)
     prepare()
     try:
         config = parse_arguments(sys.argv[1:], os.environ)
     except SystemExit as end:
-        sys.exit(end.code or asked_for())
+        sys.exit(end.code or _show(""))
+    if config.completion is not None:
+        from chatfile.completion import script  # noqa: PLC0415
+
+        sys.exit(_show(script("chatfile-client", config.completion)))
+    from chatfile.cli.outlets import installed  # noqa: PLC0415
+    from chatfile.cli.run import run  # noqa: PLC0415
+
     with installed():
         code = run(config)
-    sys.exit(code or ExitCode.DONE)
+    sys.exit(code)
+
+
+def _remote_names(options: Mapping[str, str]) -> Iterable[str]:
+    from chatfile.cli.remote_names import remote_names  # noqa: PLC0415
+
+    return remote_names(options)
+
+
+def _show(text: str) -> int:
+    """Show `text` behind what was shown instead of doing anything, such as the help; return the exit code."""
+    from chatfile import errors  # noqa: PLC0415
+    from chatfile.cli.exits import ExitCode, exit_code  # noqa: PLC0415
+    from chatfile.cli.streams import concluded  # noqa: PLC0415
+    from chatfile.cli.view import View  # noqa: PLC0415
+
+    view, code = View(as_json=False, quiet=False), ExitCode.DONE
+    try:
+        view.text(text)
+    except BrokenPipeError:
+        code = ExitCode.UNREAD
+    except errors.LocalFileError as error:
+        view.error(error)
+        code = exit_code(error)
+    return concluded(code)

@@ -26,7 +26,6 @@ from chatfile.cli.commands import (
 )
 from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, DEFAULT_TIMEOUT, ClientConfig
 from chatfile.cli.intermixed import options_first
-from chatfile.downloads import check_name
 
 LAST_PORT = 65535
 SHORTEST_INTERVAL = 0.1
@@ -118,7 +117,7 @@ def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
 
 
 def _check_requested(name: str) -> None:
-    check_name(name)
+    wire.check_name(name)
     wire.format_request(wire.Get(name))
 
 
@@ -240,7 +239,7 @@ class _ShowVersion(argparse.Action):
 
 
 def _shell(text: str) -> str:
-    from chatfile.completions import SHELLS  # noqa: PLC0415 -- no command needs it
+    from chatfile.completion import SHELLS  # noqa: PLC0415 -- no command needs it
 
     if text not in SHELLS:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SHELLS)}")

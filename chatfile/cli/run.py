@@ -10,7 +10,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from chatfile import errors
-from chatfile.cli.arguments import command_line
 from chatfile.cli.commands import WatchClients
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, connected
@@ -20,8 +19,8 @@ from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import drain
 from chatfile.cli.progress import Bars, Display, Progress, ProgressEvents
 from chatfile.cli.resolving import Resolver
-from chatfile.cli.streams import A_MOMENT, forget_output, is_unread
-from chatfile.cli.terminal import is_drawable, stopped_by_q
+from chatfile.cli.streams import concluded, forget_output
+from chatfile.cli.terminal import is_drawable
 from chatfile.cli.view import KEPT, View
 from chatfile.client import ChatFileClient
 from chatfile.timeouts import use_monotonic_clock
@@ -34,45 +33,12 @@ _WATCH_PATIENCE = 60.0
 
 def run(config: ClientConfig) -> ExitCode:
     """Do what `config` asks for, and return the exit code."""
-    if config.completion is not None:
-        return _show_completion(config.completion)
     if config.command is not None or not _is_at_a_terminal():
         return _Run(config, is_interactive=False).to_the_end()
     from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
 
     with prepared():
         return _Run(config, is_interactive=True).to_the_end()
-
-
-def _show_completion(shell: str) -> ExitCode:
-    from chatfile.cli.described import described  # noqa: PLC0415 -- no command needs it
-    from chatfile.completions import script  # noqa: PLC0415
-
-    return _shown(lambda view: view.script(script(described(command_line()), shell)))
-
-
-def asked_for() -> ExitCode:
-    """Return the exit code behind what was shown instead of doing anything, such as the help."""
-    return _shown(View.flush)
-
-
-def _shown(show: Any) -> ExitCode:
-    view = View(as_json=False, quiet=False)
-    outcome: ExitCode | Failure = ExitCode.DONE
-    try:
-        show(view)
-    except (BrokenPipeError, errors.LocalFileError):
-        outcome = Failure()
-    return _concluded(_exit_of(outcome, view))
-
-
-def _concluded(code: ExitCode) -> ExitCode:
-    """Return the exit code where something was to be read: the same however late its reader went."""
-    if is_unread(sys.stdout, A_MOMENT):
-        code = ExitCode.UNREAD
-    if code in (ExitCode.UNREAD, ExitCode.LOCAL_FILE):
-        forget_output()
-    return code
 
 
 def _is_at_a_terminal() -> bool:
@@ -124,7 +90,7 @@ class _Run:
         if code is ExitCode.LOCAL_FILE:
             forget_output()
         is_meant_for_others = code is ExitCode.DONE if self._config.writes_to_stdout else self._view.has_written
-        return _concluded(code) if is_meant_for_others or code is ExitCode.UNREAD else code
+        return concluded(code) if is_meant_for_others or code is ExitCode.UNREAD else code
 
     def _begin(self) -> None:
         running: Deferred[Any] = Deferred.fromCoroutine(self._main())
@@ -202,7 +168,8 @@ class _Run:
         return await PromptApp(executor, self._reactor, self._interrupts, self._reconnect).run()
 
     async def _watch(self, executor: Executor, interval: float) -> None:
-        from chatfile.cli.watch import PlainWatch, WatchTable, watch  # noqa: PLC0415 -- nothing else needs it
+        from chatfile.cli.keys import stopped_by_q  # noqa: PLC0415 -- nothing else needs it
+        from chatfile.cli.watch import PlainWatch, WatchTable, watch  # noqa: PLC0415
 
         reactor, interrupts = self._reactor, self._interrupts
         if self._view.as_json or not is_drawable(sys.stdout):

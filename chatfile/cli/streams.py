@@ -9,8 +9,10 @@ import stat
 import sys
 from typing import TextIO
 
+from chatfile.cli.exits import ExitCode
+
 _STANDARD = (0, 1, 2)
-A_MOMENT = 0.05
+_A_MOMENT = 0.05
 """Seconds in which a program that has read all it wants, as `head -1`, is gone."""
 
 
@@ -47,3 +49,15 @@ def forget_output() -> None:
     """Let what could not be written not be tried again by the interpreter on its way out, which would complain."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def concluded(code: ExitCode) -> ExitCode:
+    """Return the exit code of a run that ends with `code`, where something was to be read from standard output.
+
+    It is the same however late a reader went that did not read everything.
+    """
+    if is_unread(sys.stdout, _A_MOMENT):
+        code = ExitCode.UNREAD
+    if code in (ExitCode.UNREAD, ExitCode.LOCAL_FILE):
+        forget_output()
+    return code

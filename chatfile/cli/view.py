@@ -12,7 +12,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatfile import errors, wire
 from chatfile.cli.exits import ExitCode, error_word, exit_code
@@ -32,7 +32,9 @@ from chatfile.cli.format import (
 from chatfile.cli.outlets import is_free
 from chatfile.cli.streams import is_unread
 from chatfile.cli.terminal import is_coloured
-from chatfile.downloads import Download
+
+if TYPE_CHECKING:  # Twisted is not loaded for what a view shows of --help
+    from chatfile.downloads import Download
 
 Row = TypeVar("Row")
 KEPT = "What came is kept; get it again to go on."
@@ -157,9 +159,9 @@ class View:
         for row in rows:
             self._show({"help": row}, self._shown(row))
 
-    def script(self, text: str) -> None:
-        """Show what a shell is to read."""
-        self._show({}, text.rstrip("\n"))
+    def text(self, text: str) -> None:
+        """Show `text` as it is, behind what others have shown. Raises BrokenPipeError, `LocalFileError`."""
+        self._show({}, text, end="")
 
     def lines(self, lines: Iterable[str]) -> None:
         """Show lines of text from here."""
@@ -205,10 +207,6 @@ class View:
         """Raise BrokenPipeError where nobody would read what there is nothing of just now."""
         if is_unread(sys.stdout):
             raise BrokenPipeError
-
-    def flush(self) -> None:
-        """See that what others have shown is written. Raises BrokenPipeError, `LocalFileError`."""
-        self._show({}, "", end="")
 
     # --- how it is written ---
 

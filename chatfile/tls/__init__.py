@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IStreamClientEndpoint
-
 from chatfile import errors
 from chatfile.tls.addresses import DEFAULT_PORT, Address, parse_address
 from chatfile.tls.failures import why_broken, why_none, why_refused
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command line is read before Twisted is loaded
+    from twisted.internet.interfaces import IStreamClientEndpoint
+
     from chatfile.tls.files import ServerTLS
 
 __all__ = (

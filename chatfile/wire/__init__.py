@@ -40,6 +40,7 @@ from chatfile.wire.requests import (
     Request,
     Resume,
     Status,
+    check_name,
     format_request,
     is_command,
     parse_request,
@@ -51,6 +52,6 @@ __all__ = [
     "GRAMMAR", "HELP", "MAX_NUMBER", "MAX_REPLY", "MAX_REQUEST", "MAX_ROWS", "MAX_ROWS_BYTES", "VERSION",
     "Ack", "Bye", "ClientRow", "Digest", "End", "Error", "Exit", "FileHeader", "FileRow", "Get", "Hash", "Help",
     "HelpHeader", "List", "ListHeader", "Message", "Reply", "Request", "Resume", "Rows", "Status", "StatusHeader",
-    "Welcome", "acknowledge", "check_servable", "exact", "format_reply", "format_request", "format_time",
+    "Welcome", "acknowledge", "check_name", "check_servable", "exact", "format_reply", "format_request", "format_time",
     "is_command", "is_servable", "parse_listed", "parse_reply", "parse_request", "parse_time", "printable",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatfile import errors
-from chatfile.wire.text import printable
+from chatfile.wire.text import is_servable, printable
 
 MAX_REQUEST = 4096
 """Bytes of a request, without its end."""
@@ -168,6 +168,12 @@ def format_request(request: Request) -> bytes:
         raise errors.IsCommand(text=printable(line))
     parse_request(encoded)
     return encoded
+
+
+def check_name(name: str) -> None:
+    """Raise `BadName` for a name under which no server has a file, before it is asked for."""
+    if not is_servable(name):
+        raise errors.BadName(name=printable(name))
 
 
 def is_command(line: bytes) -> bool:

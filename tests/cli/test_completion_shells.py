@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from chatfile.completions import script
+from chatfile.completion import script
 from tests.support.completing import (
     AWKWARD,
     CLIENT,
-    LISTING,
     ODD,
     SERVER,
     Typing,
@@ -22,7 +21,6 @@ from tests.support.completing import (
     needs_shell,
     put_stand_in,
     typed_in_each,
-    words,
 )
 from tests.support.processes import PATIENCE, ServerProcess
 from tests.support.started import program as path_of
@@ -54,10 +52,10 @@ NAMES = {
 
 @typed_in_each
 def test_the_name_on_the_line_is_the_name_of_the_file(shell: str, tmp_path: Path) -> None:
-    path = put_stand_in(tmp_path, LISTING.name, [*NAMES.values()])
-    with Typing(shell, script(LISTING, shell), tmp_path, path) as typing:
+    path = put_stand_in(tmp_path, CLIENT, [*NAMES.values()])
+    with Typing(shell, script(CLIENT, shell), tmp_path, path) as typing:
         for typed, name in NAMES.items():
-            assert typing.run(f"listing-one get {typed}{TAB}")[-1] == name, typed
+            assert typing.run(f"chatfile-client get {typed}{TAB}")[-1] == name, typed
 
 
 @typed_in_each
@@ -65,16 +63,16 @@ def test_the_name_on_the_line_is_the_name_of_the_file(shell: str, tmp_path: Path
 def test_the_server_of_the_line_is_asked_and_only_real_names_are_offered(
     shell: str, typed: str, tmp_path: Path
 ) -> None:
-    path = put_stand_in(tmp_path, LISTING.name, ["-dash", "shown\\u202eescaped", "one\\xad", "plain"])
-    with Typing(shell, script(LISTING, shell), tmp_path, path) as typing:
-        assert typing.run(f"listing-one {typed} get {TAB}")[-2:] == ["get", "plain"]
+    path = put_stand_in(tmp_path, CLIENT, ["-dash", "shown\u202eescaped", "one\xad", "plain"])
+    with Typing(shell, script(CLIENT, shell), tmp_path, path) as typing:
+        assert typing.run(f"chatfile-client {typed} get {TAB}")[-2:] == ["get", "plain"]
         assert "noise" not in typing.terminal.raw
-    assert words(tmp_path / "asked") == [*shlex.split(typed), "list"]
+    assert json.loads((tmp_path / "asked").read_text()) == {"server": "a b"}
 
 
 @typed_in_each
 def test_files_folders_and_options_are_completed(shell: str, tmp_path: Path) -> None:
-    path = put_stand_in(tmp_path, CLIENT.name, ["far"])
+    path = put_stand_in(tmp_path, CLIENT, ["far"])
     (tmp_path / "key.pem").touch()
     (tmp_path / "my folder").mkdir()
     (tmp_path / "my file").touch()
@@ -89,7 +87,7 @@ def test_files_folders_and_options_are_completed(shell: str, tmp_path: Path) -> 
 
 @typed_in_each
 def test_meanings_and_choices_are_inert(shell: str, tmp_path: Path) -> None:
-    path = put_stand_in(tmp_path, ODD.name, [])
+    path = put_stand_in(tmp_path, ODD, [])
     with Typing(shell, script(ODD, shell), tmp_path, path) as typing:
         assert typing.run(f"odd-one -c it{TAB}") == ["-c", AWKWARD]
         assert typing.run(f"odd-one do it{TAB}") == ["do", AWKWARD]
@@ -103,7 +101,7 @@ def test_meanings_and_choices_are_inert(shell: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @needs_shell["zsh"]
 def test_zsh_finds_it_in_its_function_path_and_may_be_set_in_any_way(tmp_path: Path) -> None:
-    path = put_stand_in(tmp_path, CLIENT.name, ["far away"])
+    path = put_stand_in(tmp_path, CLIENT, ["far away"])
     (tmp_path / "_chatfile-client").write_text(script(CLIENT, "zsh"))
     loading = "autoload -U compinit && compinit -D -u && setopt nounset shwordsplit shglob ksharrays && IFS=fah"
     with Typing("zsh", "", tmp_path, path, before=f"fpath=($PWD $fpath); {loading}") as typing:

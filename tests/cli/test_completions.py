@@ -1,66 +1,51 @@
-"""Shell completion: what the scripts hold, and what bash is answered."""
+"""Shell completion: what the programs answer to a Tab, as bash is given it, and how little that costs."""
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shlex
+import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from chatfile.cli.arguments import parse_arguments
-from chatfile.cli.exits import ExitCode
-from chatfile.cli.run import run
-from chatfile.completions import SHELLS, Kind, Program, script
+from chatfile.completion import SHELLS, script
 from chatfile.options import Options
-from tests.support.completing import AWKWARD, CLIENT, LISTING, ODD, PLAIN, SERVER, put_stand_in, replies, words
-from tests.support.processes import PATIENCE
+from tests.support.completing import AWKWARD, CLIENT, ODD, PLAIN, SERVER, put_stand_in, replies
+from tests.support.processes import PATIENCE, unmeasured
 from tests.support.started import program as path_of
 
 ALL = ["get", "hash", "help", "list", "send", "status", "watch"]
-NO_FILES = "compopt +o default"
+HERE = ["bin/", "rows", "script"]
+"""The files that the tests put there."""
+
+
+def options(program: str) -> list[str]:
+    """Return the words with a dash in what --help shows of a program."""
+    shown = subprocess.check_output([path_of(program), "--help"], text=True, timeout=PATIENCE)
+    named = (word.strip(",=[]").partition("=")[0] for line in shown.splitlines() for word in line.split()[:3])
+    return [word for word in named if word.startswith("--") and word != "--"]
+
+
+@pytest.mark.parametrize("program", [CLIENT, SERVER])
+def test_every_option_is_offered(program: str, tmp_path: Path) -> None:
+    path = put_stand_in(tmp_path, program, [])
+    assert {*options(program)} <= {*replies(program, tmp_path, f"{program} -", path=path)}
+    assert len(options(program)) > 9
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("program", [CLIENT, SERVER], ids=lambda program: program.name)
-def test_every_option_and_command_stands_in_every_script(program: Program, shell: str) -> None:
-    text = script(program, shell)
-    names = {name for _, option in program.every_option() for name in option.names}
-    for name in names | {command.name for command in program.commands}:
-        bare = name.lstrip("-") if shell == "fish" else name
-        assert re.search(rf"(?<![\w-]){re.escape(bare)}(?![\w-])", text), name
-
-
-def test_the_description_knows_what_the_parsers_take() -> None:
-    kinds = {name: option.value and option.value.kind for _, option in CLIENT.every_option() for name in option.names}
-    assert {name for name, kind in kinds.items() if kind is Kind.FILE} == {
-        "--cafile", "--cert", "--key", "-o", "--output",
-    }  # fmt: skip
-    assert {name for name, kind in kinds.items() if kind is Kind.FOLDER} == {"-d", "--downloads"}
-    assert (kinds["--completion"], kinds["--timeout"], kinds["-q"]) == (Kind.WORD, Kind.ANYTHING, None)
-    remote = {each.name for each in CLIENT.commands for one in each.arguments if one.value.kind is Kind.REMOTE}
-    assert remote == {"get", "hash", "list"}
-
-
-def test_the_description_knows_what_the_server_takes() -> None:
-    options = {option.names[-1]: option for option in SERVER.anywhere}
-    kinds = {name: option.value.kind for name, option in options.items() if option.value}
-    assert {name for name, kind in kinds.items() if kind is Kind.FILE} == {"--certificate", "--key", "--client-ca"}
-    assert [name for name, kind in kinds.items() if kind is Kind.FOLDER] == ["--files"]
-    assert options["--port"].names == ("-p", "--port")
-    assert [name for name, option in options.items() if option.may_repeat] == ["--port"]
-    assert options["--no-digest"].value is None
-
-
-@pytest.mark.parametrize("shell", SHELLS)
-def test_the_programs_show_their_own_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(parse_arguments(["--completion", shell])) == ExitCode.DONE
-    assert capsys.readouterr().out == script(CLIENT, shell)
-    with pytest.raises(SystemExit) as ended:
-        Options().parseOptions([f"--completion={shell}"])
-    assert (ended.value.code, capsys.readouterr().out) == (0, script(SERVER, shell))
+@pytest.mark.parametrize("program", [CLIENT, SERVER])
+def test_the_programs_show_their_own_script(program: str, shell: str) -> None:
+    command = [path_of(program), "--completion", shell]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert (shown.stdout, shown.stderr) == (script(program, shell), "")
+    assert program in shown.stdout
 
 
 def test_another_shell_is_usage_and_those_that_there_are_are_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,42 +78,68 @@ def test_a_script_that_can_not_be_written_is_told_in_words(name: str, told: tupl
         ("--ver", ["--version"]),
         ("list --ver", []),
         ("get --o", ["--output"]),
+        ("get x --o", ["--output"]),
         ("--o", []),
         ("-q --qu", []),
+        ("-q list --qu", []),
+        ("-qsx --ser", []),
         ("--server=x --ser", []),
         ("-sx --ser", []),
         ("-s list li", ["list"]),
         ("--timeout ", []),
+        ("--timeout x --qu", ["--quiet"]),
         ("send ", []),
+        ("status ", []),
         ("nonsense ", []),
+        ("nonsense --qu", []),
         ("send -- --qu", []),
+        ("get --nonsense=", []),
         ("--cafile 'my file' 2>out st", ["status"]),
-        ("> st", None),
-        ("--cafile ", None),
-        ("get --cert=", None),
-        ("get x -o ", None),
+        ("> s", ["script"]),
+        (">s", ["script"]),
+        ("> nowhere/", []),
+        ("--cafile ", HERE),
+        ("get --cert=", HERE),
+        ("get x -o ", HERE),
+        ("--key bin/", [f"bin/{CLIENT}"]),
+        ("--key $'", []),
+        ("-d ", ["bin/"]),
     ],
 )
-def test_what_bash_is_answered(line: str, expected: list[str] | None, tmp_path: Path) -> None:
-    came = replies(CLIENT, script(CLIENT, "bash"), f"chatfile-client {line}", tmp_path)
-    assert (came[:1], sorted(came[1:])) == (([NO_FILES], sorted(expected)) if expected is not None else ([], []))
+def test_what_bash_is_answered(line: str, expected: list[str], tmp_path: Path) -> None:
+    path = put_stand_in(tmp_path, CLIENT, [])
+    assert sorted(replies(CLIENT, tmp_path, f"{CLIENT} {line}", path=path)) == sorted(expected)
+    assert not (tmp_path / "asked").exists()
 
 
-def test_bash_looks_for_folders_itself(tmp_path: Path) -> None:
-    for program, option in ((CLIENT, "-d"), (SERVER, "--files")):
-        line = f"{program.name} {option} "
-        assert replies(program, script(program, "bash"), line, tmp_path) == [NO_FILES, "compopt -o dirnames"]
+def test_what_the_server_takes(tmp_path: Path) -> None:
+    path = put_stand_in(tmp_path, SERVER, [])
+    for line, expected in (
+        ("", []),
+        ("--files ", ["bin/"]),
+        ("--key ", HERE),
+        ("--client-ca=s", ["script"]),
+        ("--completion f", ["fish"]),
+        ("-p 1 -p 2 --po", ["--port"]),
+        ("--no-digest --no", []),
+        ("--history ", []),
+    ):
+        assert sorted(replies(SERVER, tmp_path, f"{SERVER} {line}", path=path)) == expected, line
+
+
+def test_bash_offers_no_files_of_its_own() -> None:
+    (registered,) = (line for line in script(CLIENT, "bash").splitlines() if line.lstrip().startswith("complete "))
+    assert registered.split() == ["complete", "-o", "nospace", "-F", "_python_argcomplete", CLIENT]
 
 
 def test_what_may_be_repeated_is_offered_again(tmp_path: Path) -> None:
-    assert replies(PLAIN, script(PLAIN, "bash"), "plain-one --more --flag --", tmp_path) == [NO_FILES, "--more"]
+    path = put_stand_in(tmp_path, PLAIN, [])
+    assert replies(PLAIN, tmp_path, "plain-one --more x --flag --", path=path) == ["--help", "--more"]
 
 
 def listed(line: str, folder: Path, *names: str, behind: str = "", before: str = "") -> list[str]:
-    path = put_stand_in(folder, "listing-one", [*names])
-    text = script(LISTING, "bash")
-    came = replies(LISTING, text, line, folder, behind=behind, before=before, path=str(path))
-    return [reply for reply in came if reply != NO_FILES]
+    path = put_stand_in(folder, CLIENT, [*names])
+    return replies(CLIENT, folder, f"{CLIENT} {line}", behind=behind, before=before, path=path)
 
 
 @pytest.mark.parametrize(
@@ -139,39 +150,62 @@ def listed(line: str, folder: Path, *names: str, behind: str = "", before: str =
         ('"a', 'a"$b`\\!', 'a\\"\\$b\\`\\\\"\\!"'),
         ("'i", "it's", "it'\\''s"),
         ("a:b=", "a:b=c d", "c\\ d"),
+        ("a:b=c@", "a:b=c@d e", "@d\\ e"),
         ('"a:b', "a:b=c d", "a:b=c d"),
+        ('a:"b', "a:b=c d", "b=c d"),
+        ('"a\\"', 'a"b c', 'a\\"b c'),
         ('a" "', "a b", "a\\ b"),
         ("x\\", "x y", "x\\ y"),
         ("-- -", "-dash", "-dash"),
         ("\\ ", "  lead", "\\ \\ lead"),
+        ("a#", "a#b c", "a\\#b\\ c"),
+        ("x#y a", "a b", "a\\ b"),
+        ("\\~", "~tilde", "\\~tilde"),
+        ("'*", "* b", "* b"),
+        ("g", "grüße 🎉.txt", "grüße\\ 🎉.txt"),
     ],
 )
 def test_a_name_is_quoted_as_the_word_is(typed: str, name: str, reply: str, tmp_path: Path) -> None:
-    assert listed(f"listing-one get {typed}", tmp_path, name, "other") == [reply]
+    (tmp_path / "a b").touch()
+    assert listed(f"get {typed}", tmp_path, name, "other") == [reply]
 
 
 @pytest.mark.parametrize(
     ("line", "behind", "asked"),
     [
-        ("-s a:1 get ", "", ["-s", "a:1"]),
-        ("get --server=a:1 ", "", ["--server=a:1"]),
-        ("get -sa:1 ", "", ["-sa:1"]),
-        ("--server 'a b' get ", "", ["--server", "a b"]),
-        ("--server ~/x get ", "", ["--server", "/home/me/x"]),
-        ("get ", " --server a:1", ["--server", "a:1"]),
-        ("get 'x", " y' --server a:1", ["--server", "a:1"]),
-        ("get -- ", " --server a:1", []),
+        ("-s a:1 get ", "", {"server": "a:1"}),
+        ("get --server=a:1 ", "", {"server": "a:1"}),
+        ("get -sa:1 ", "", {"server": "a:1"}),
+        ("get -qsa:1 ", "", {"server": "a:1"}),
+        ("--server 'a b' get ", "", {"server": "a b"}),
+        ("--cafile ~/x --wait 9 get ", "", {"cafile": "/home/me/x", "wait": "9"}),
+        ("-d . --json --force hash ", " -o y", {"downloads": ".", "output": "y"}),
+        ("get ", " --server a:1", {"server": "a:1"}),
+        ("get 'x", " y' --server a:1", {"server": "a:1"}),
+        ("get -- ", " --server a:1", {}),
+        ("get > out ", " 2>err", {}),
     ],
 )
 def test_the_listing_is_that_of_the_server_of_the_line(
-    line: str, behind: str, asked: list[str], tmp_path: Path
+    line: str, behind: str, asked: dict[str, str], tmp_path: Path
 ) -> None:
-    listed(f"listing-one {line}", tmp_path, "x", behind=behind)
-    assert words(tmp_path / "asked") == [*asked, "list"]
+    assert listed(line, tmp_path, "x", behind=behind) == ["x"]
+    assert json.loads((tmp_path / "asked").read_text()) == asked
 
 
 def test_what_would_be_taken_for_something_else_is_not_offered(tmp_path: Path) -> None:
-    assert listed("listing-one get ", tmp_path, "-dash", "shown\\u202eescaped", "one\\xad", "plain") == ["plain"]
+    names = ("-dash", "shown\u202eescaped", "one\xad", "two\nlines", "bell\a", "plain\\u202e")
+    assert listed("get ", tmp_path, *names) == ["plain\\\\u202e"]
+    (tmp_path / "two\nlines").touch()
+    (tmp_path / "a\x1b[31mb").touch()
+    came = replies(CLIENT, tmp_path, f"{CLIENT} --key ", path=tmp_path / "bin")
+    assert came == ["asked", "bin/", "rows", "script"]
+
+
+def test_a_name_is_taken_by_one_that_wants_a_name_and_no_more_than_it_wants(tmp_path: Path) -> None:
+    assert listed("hash ", tmp_path, "a", "b") == ["a", "b"]
+    for line, expected in (("get a --force b -q ", ["a", "b"]), ("hash a b", ["b"]), ("send a ", []), ("status ", [])):
+        assert replies(CLIENT, tmp_path, f"{CLIENT} {line}", path=tmp_path / "bin") == expected, line
 
 
 @pytest.mark.parametrize(
@@ -180,24 +214,114 @@ def test_what_would_be_taken_for_something_else_is_not_offered(tmp_path: Path) -
         "set -euf; set -o posix",
         "IFS=ist",
         "COMP_WORDBREAKS=' '",
-        "shopt -s failglob",
+        "shopt -s failglob nullglob",
         "compopt() { not-there; }",
     ],
 )
 def test_bash_may_be_set_in_any_way_and_have_no_compopt(before: str, tmp_path: Path) -> None:
-    assert listed("listing-one get ", tmp_path, "its *", before=before) == ["its\\ \\*"]
-    assert "--server" in replies(LISTING, script(LISTING, "bash"), "listing-one --ser", tmp_path, before=before)
+    assert [reply.rstrip() for reply in listed("get ", tmp_path, "its *", before=before)] == ["its\\ \\*"]
+    came = replies(CLIENT, tmp_path, f"{CLIENT} --serv", before=before, path=tmp_path / "bin")
+    assert [reply.rstrip() for reply in came] == ["--server"]
 
 
 def test_bash_is_left_as_it_was(tmp_path: Path) -> None:
-    state = "{ compgen -v | grep -v -e ^COMP -e ^BASH_ARG -e ^BASH_TRAP -e PIPESTATUS -e ^_$; echo $- $BASHOPTS; }"
-    text = f"{state} > before\n{script(CLIENT, 'bash')}"
-    replies(CLIENT, text, "chatfile-client 2> a --cafile=a get -", tmp_path, before=f"trap '{state} > after' EXIT")
+    own = "-e ^COMP -e ^BASH_ARG -e ^BASH_TRAP -e ^BASH_REMATCH -e PIPESTATUS -e ^_$"
+    state = f"{{ compgen -v | grep -v {own}; echo $- $BASHOPTS; }}"
+    before = f"{state} > before; trap '{state} > after' EXIT"
+    listed("2> a --cafile=a get -", tmp_path, before=before)
     assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
 
 
 def test_meanings_and_choices_are_inert_in_bash(tmp_path: Path) -> None:
-    for line in ("odd-one --choose ", "odd-one do "):
-        quoted = replies(ODD, script(ODD, "bash"), line, tmp_path)[1]
+    path = put_stand_in(tmp_path, ODD, [])
+    for line in ("odd-one --choose it", "odd-one do "):
+        (quoted,) = replies(ODD, tmp_path, line, path=path)
         assert shlex.split(quoted) == [AWKWARD]
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "wrong").exists()
+
+
+def answer(line: str, **environment: str) -> tuple[float, str]:
+    """Return how many seconds the real client takes for a Tab at the end of `line`, and what it answers."""
+    about = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    began = time.monotonic()
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" 8>&1 9>&2 1>/dev/null 2>&1', path_of(CLIENT)],
+        capture_output=True, text=True, env={**os.environ, **about, **environment}, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert not done.stderr
+    return time.monotonic() - began, done.stdout
+
+
+@pytest.mark.slow
+def test_a_server_that_is_silent_costs_two_seconds_and_one_that_is_not_there_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "{}:{}".format(*silent.getsockname())
+        seconds, said = answer(f"{CLIENT} -s {address} get ")
+    assert (1.9 < seconds < 5, said) == (True, "")
+    assert answer(f"{CLIENT} --timeout 60 --wait 60 -s {address} get ")[1] == ""
+    assert answer(f"{CLIENT} -s unix:/nowhere --key x get ")[1] == ""
+    assert answer(f"{CLIENT} -s ::: get ")[1] == ""
+
+
+def test_a_tab_says_nothing_whatever_the_line_is() -> None:
+    for line in (
+        "",
+        CLIENT,
+        f"{CLIENT} '",
+        f"{CLIENT} get \\",
+        f"{CLIENT} -",
+        f"{CLIENT} --=",
+        f"{CLIENT} \ue023 --x=y",
+    ):
+        answer(line)
+    assert answer(f"{CLIENT} st", LC_ALL="C")[1].strip() == "status"
+    assert answer(f"{CLIENT} st", COMP_POINT="x")[1] == ""
+
+
+RUN = """
+import os, sys
+def tell(*_):
+    with open("loaded", "w") as file:
+        file.write(" ".join(sys.modules))
+    end(0)
+end, os._exit = os._exit, tell
+os.dup2(1, 8)
+from {module} import {main}
+sys.argv[1:] = {arguments}
+try:
+    {main}()
+finally:
+    tell()
+"""
+SLOW = ("twisted", "OpenSSL", "prompt_toolkit", "rich", "zope", "asyncio", "argcomplete")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["get", "--help"], ["--nonsense"]])
+def test_the_client_loads_no_more_than_it_takes_to_say_what_it_is(arguments: list[str], tmp_path: Path) -> None:
+    assert loaded(tmp_path, "chatfile.cli", "main", arguments).isdisjoint(SLOW)
+
+
+def test_the_client_completes_and_shows_its_script_without_twisted(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "chatfile.cli", "main", ["--completion", "bash"]) & {*SLOW} == {"argcomplete"}
+    line = f"{CLIENT} get --o"
+    about = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    assert loaded(tmp_path, "chatfile.cli", "main", [], **about) & {*SLOW} == {"argcomplete"}
+
+
+@pytest.mark.parametrize("option", ["--version", "--help", "--completion=zsh"])
+def test_the_server_loads_no_reactor_to_say_what_it_is(option: str, tmp_path: Path) -> None:
+    there = loaded(tmp_path, "chatfile.__main__", "server", [option])
+    assert "twisted.python.usage" in there
+    assert not [
+        name for name in there if name.startswith(("twisted.internet", "twisted.application", "twisted.logger"))
+    ]
+
+
+def loaded(folder: Path, module: str, main: str, arguments: list[str], **environment: str) -> set[str]:
+    """Return the names of all that is loaded when a program ends."""
+    code = RUN.format(module=module, main=main, arguments=arguments)
+    around = {**unmeasured(), **environment}
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=around, capture_output=True, timeout=PATIENCE, check=True
+    )
+    return {*(folder / "loaded").read_text().split()}

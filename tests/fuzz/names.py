@@ -7,7 +7,6 @@ import os
 from unicodedata import category
 
 from chatfile import errors, wire
-from chatfile.downloads import check_name
 from chatfile.partfile.names import beside
 from chatfile.wire import is_servable
 
@@ -36,7 +35,7 @@ def _check_served(name: str) -> None:
 
 def _check_saved(name: str) -> None:
     try:
-        check_name(name)
+        wire.check_name(name)
     except errors.BadName:
         return
     for local in (name, beside(name, ".part")):

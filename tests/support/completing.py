@@ -1,45 +1,59 @@
-"""Shells with our scripts in them, and a program that says what it was given."""
+"""Shells that complete, and programs that say what they were given."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from chatfile.cli.arguments import command_line
-from chatfile.cli.described import described
-from chatfile.completions import SHELLS, Argument, Command, Kind, Option, Program, RemoteNames, Value
-from chatfile.options import Options
-from chatfile.options import described as described_server
+from chatfile.completion import SHELLS, script
 from tests.support.processes import PATIENCE
 from tests.support.terminals import ENTER, Terminal
 
-CLIENT = described(command_line())
-SERVER = described_server(Options())
-
+CLIENT, SERVER, ODD, PLAIN = "chatfile-client", "chatfile-server", "odd-one", "plain-one"
 AWKWARD = """it's "so" $HOME `touch wrong` $(touch wrong) \\ \\x [y] :z: {a,b} *? ~ #&;<>|! %NAME% _program"""
 """As a meaning, a title, or a word to choose."""
-ODD = Program(
-    "odd-one",
-    (Option(("-c", "--choose"), AWKWARD, Value(Kind.WORD, AWKWARD, (AWKWARD, "x:y\\:z"))),),
-    commands=(Command("do", AWKWARD, arguments=(Argument(Value(Kind.WORD, AWKWARD, (AWKWARD,))),)),),
-)
-PLAIN = Program("plain-one", (Option(("--flag",), AWKWARD), Option(("-m", "--more"), "", may_repeat=True)))
-LISTING = Program(
-    "listing-one",
-    (Option(("-s", "--server"), "", Value(Kind.ANYTHING, "")),),
-    commands=(Command("get", "", arguments=(Argument(Value(Kind.REMOTE, "NAME"), may_repeat=True),)),),
-    listing=RemoteNames(("list",), ("-s", "--server")),
-)
+_PARSERS = {
+    CLIENT: "from chatfile.cli.arguments import command_line; parser = command_line()",
+    SERVER: "from chatfile.options import Options, as_argparse; parser = as_argparse(Options())",
+    ODD: f"""
+    text = {AWKWARD!r}
+    parser = argparse.ArgumentParser()
+    help = text.replace("%", "%%")
+    parser.add_argument("-c", "--choose", metavar=text, choices=[text, "x:y\\\\:z"], help=help)
+    commands = parser.add_subparsers()
+    commands.add_parser("do", help=help, description=text).add_argument("what", choices=[text])
+    """,
+    PLAIN: """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--flag", action="store_true")
+    parser.add_argument("-m", "--more", action="append")
+    """,
+}
+"""Programs, and how their parsers are made."""
 
-_STAND_IN = """#!/bin/sh
-case "$*" in
-*list) printf '%s\\0' "$@" > asked; cat rows; echo noise >&2 ;;
-*) printf '%s\\0' "$@" > .ran; mv .ran ran; echo 'Do''ne' ;;
-esac
+_STAND_IN = """#!{python}
+import os, sys
+if "_ARGCOMPLETE" in os.environ:
+    import argparse, json
+    from chatfile.completion import complete
+    {parser}
+    def remote_names(options):
+        print("noise", file=sys.stderr)
+        with open("asked", "w") as file:
+            json.dump(options, file)
+        with open("rows") as file:
+            return json.load(file)
+    complete(parser, remote_names)
+with open(".ran", "w") as file:
+    file.write("".join(word + chr(0) for word in sys.argv[1:]))
+os.rename(".ran", "ran")
+print("Do" + "ne")
 """
 _STARTS = {
     "bash": ("bash --norc --noprofile -i", "source ./script"),
@@ -56,11 +70,10 @@ typed_in_each = pytest.mark.parametrize(
 
 
 def put_stand_in(folder: Path, name: str, names: list[str]) -> Path:
-    """A program that lists these files, and otherwise keeps what it was given; the result is where it is."""
-    rows = (f"{size:>3}  2026-11-22T13:26:00Z  {each}\n" for size, each in enumerate(names))
-    (folder / "rows").write_text("".join(rows))
+    """Put a program there that completes, lists these files, and keeps what it was given; return where it is."""
+    (folder / "rows").write_text(json.dumps(names))
     (folder / "bin").mkdir()
-    (folder / "bin" / name).write_text(_STAND_IN)
+    (folder / "bin" / name).write_text(_STAND_IN.format(python=sys.executable, parser=_PARSERS[name].strip()))
     (folder / "bin" / name).chmod(0o755)
     return folder / "bin"
 
@@ -71,10 +84,10 @@ def words(path: Path) -> list[str]:
 
 
 class Typing:
-    """An interactive shell in `folder` that has read a script and finds the programs of `path` first."""
+    """An interactive shell in `folder` that has read a text and finds the programs of `path` first."""
 
-    def __init__(self, shell: str, script: str, folder: Path, path: Path, before: str = "true") -> None:
-        (folder / "script").write_text(script)
+    def __init__(self, shell: str, text: str, folder: Path, path: Path, before: str = "true") -> None:
+        (folder / "script").write_text(text)
         start, reading = _STARTS[shell]
         self._folder = folder
         self.terminal = Terminal(
@@ -98,24 +111,23 @@ class Typing:
 
 
 _REPLIES = """
-compopt() { printf 'compopt %s\\0' "$*"; }
-eval "$5"
-COMP_WORDBREAKS=$' \\t\\n"\\'><=;|&(:'
+compopt() { :; }
+COMP_WORDBREAKS=$' \\t\\n"\\'@><=;|&(:'
+source ./script
 eval "$2"
-COMP_LINE=$3 COMP_POINT=$4 COMP_WORDS=() COMP_CWORD=0
-"$1"
+COMP_LINE=$3 COMP_POINT=$4 COMP_TYPE=9 COMP_WORDS=() COMP_CWORD=0
+_python_argcomplete "$1"
 if [[ ${COMPREPLY[@]+x} ]]; then
     printf '%s\\0' "${COMPREPLY[@]}"
 fi
 """
 
 
-def replies(
-    program: Program, script: str, line: str, folder: Path, *, before: str = "", behind: str = "", path: str = ""
-) -> list[str]:
-    """What bash is told to do, and the replies, where the cursor is at the end of `line`."""
-    command = ["bash", "--norc", "-c", _REPLIES, "bash", program.prefix, before, line + behind, str(len(line)), script]
-    around = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": "/home/me", "PATH": f"{path}:{os.environ['PATH']}"}
+def replies(program: str, folder: Path, line: str, *, before: str = "", behind: str = "", path: Path) -> list[str]:
+    """Return what bash is told where the cursor is at the end of `line`, and `behind` comes after it."""
+    (folder / "script").write_text(script(program, "bash"))
+    command = ["bash", "--norc", "-c", _REPLIES, "bash", program, before, line + behind, str(len(line))]
+    around = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": "/home/me", "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         command, cwd=folder, env=around, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=True
     )

@@ -1,0 +1,54 @@
+"""The names of the files on a server, for the completion of a shell's command line: silent, and soon or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from chatfile.cli.arguments import parse_arguments
+from chatfile.cli.config import ClientConfig
+from chatfile.cli.connecting import connected
+from chatfile.cli.resolving import Resolver
+from chatfile.cli.view import View
+from chatfile.timeouts import use_monotonic_clock
+
+_ABOUT_SERVERS = ("server", "cafile", "cert", "key")
+_PATIENCE = 2.0
+"""Seconds for which a Tab waits."""
+
+
+def remote_names(options: Mapping[str, str]) -> list[str]:
+    """Return the names of the files on the server that `options` and the environment mean.
+
+    There are none where it does not list them within two seconds. Raises SystemExit where `options` are wrong.
+    """
+    arguments = [f"--{name}={options[name]}" for name in _ABOUT_SERVERS if name in options]
+    config = parse_arguments([*arguments, f"--timeout={_PATIENCE:g}", "list"], os.environ)
+    from twisted.internet import reactor as installed  # noqa: PLC0415 -- importing it installs it
+
+    reactor: Any = installed  # it has more than one interface, and `run` takes more than they say
+    use_monotonic_clock(reactor)
+    reactor.installNameResolver(Resolver())
+    names: list[str] = []
+
+    def begin() -> None:
+        listing = Deferred.fromCoroutine(_names(reactor, config)).addTimeout(_PATIENCE, reactor)
+        listing.addCallbacks(names.extend, lambda _: None)
+        listing.addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run(installSignalHandlers=False)
+    return names
+
+
+async def _names(reactor: Any, config: ClientConfig) -> list[str]:
+    client = await connected(config, reactor, View(as_json=False, quiet=True), wait=0)
+    try:
+        names = [row.name for row in await client.listing()]
+        await client.exit()  # its seat is free before the line that is being typed wants one
+    finally:
+        client.abort()
+    return names

@@ -1,0 +1,287 @@
+"""Shell completion of both programs by argcomplete: Tab starts the program itself, with `_ARGCOMPLETE` set."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NoReturn
+
+from argcomplete.finders import CompletionFinder
+from argcomplete.lexers import split_line
+from argcomplete.shell_integration import shellcode
+
+from chatfile.wire import printable
+
+SHELLS = ("bash", "zsh", "fish")
+RemoteNames = Callable[[Mapping[str, str]], Iterable[str]]
+"""Returns the names of the files on the server that the options, with their values, mean; SystemExit is for none."""
+_CHANGES = {
+    # Bash would take a name for a pattern of the files that are here.
+    "bash": (
+        ("local SUPPRESS_SPACE=0", "local flags=$-\n        set -f\n        local SUPPRESS_SPACE=0"),
+        ("        if [[ $? != 0 ]]", "        [[ $flags == *f* ]] || set +f\n        if [[ $? != 0 ]]"),
+        ("${script:-$1}", r"${1/#\~\//$HOME/}"),
+    ),
+    # The command in which the cursor is, instead of everything on the line.
+    "zsh": (
+        ('"$BUFFER"', '"${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX ${(j: :)words[CURRENT+1,-1]}"'),
+        ('"$CURSOR"', '"$(( ${#${(j: :)words[1,CURRENT-1]}} + 1 + ${#QIPREFIX} + ${#PREFIX} ))"'),
+        ("${script:-${words[1]}}", "${~words[1]}"),
+        ("        _describe", '        completions=("${(@)completions%:}")\n        _describe'),
+    ),
+}
+"""What argcomplete's own text for a shell has, and what stands there in ours."""
+_SPECIAL = {
+    "": re.compile(r"[][\\ \t\n\"'!#$&()*;<>?`{|}~^]"),
+    "'": re.compile("'"),
+    '"': re.compile(r'[\\"$`!]'),
+}
+"""What means something to bash where this quote is open."""
+_ESCAPED = {"''": r"'\''", '"!': r'"\!"'}
+"""A quote and what has to be escaped outside of it."""
+_NUMBER_SIGN = "\ue023"
+"""Stands for a # on the line, behind which argcomplete would see a comment."""
+_REDIRECTION = re.compile(r"([0-9&]*[<>]+[&|]?)(.*)", re.DOTALL)
+_IN_REDIRECTION = re.compile(r"\s[0-9&]*[<>]+[&|]?\s*\S*$")
+
+
+def script(program: str, shell: str) -> str:
+    """Return what `shell`, one of `SHELLS`, has to read so that it completes the command line of `program`."""
+    text = shellcode([program], shell=shell, complete_arguments=["-o", "nospace"])
+    for theirs, ours in _CHANGES.get(shell, ()):
+        text = text.replace(theirs, ours)
+    return text
+
+
+def complete(parser: argparse.ArgumentParser, remote_names: RemoteNames = lambda _: ()) -> NoReturn:
+    """Write to descriptor 8 what may stand at the cursor, and end the process. Nothing is said of a failure."""
+    finder = _Finder()
+    finder.remote_names = remote_names
+    os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace("#", _NUMBER_SIGN)
+    try:
+        with os.fdopen(8, "w", encoding="utf-8", errors="surrogateescape") as output:
+            finder(parser, output_stream=output, exit_method=lambda _: None)
+    finally:
+        os._exit(0)  # in any case: `set -e` ends a shell in which a command fails
+
+
+class _Finder(CompletionFinder):
+    """Finds the words for the cursor, and quotes them as the shell wants it."""
+
+    remote_names: RemoteNames
+
+    def collect_completions(
+        self,
+        active_parsers: list[argparse.ArgumentParser],
+        parsed_args: argparse.Namespace,  # noqa: ARG002 -- options may stand where argparse does not look for them
+        cword_prefix: str,
+    ) -> list[str]:
+        """Return the words that may stand at the cursor and begin with `cword_prefix`."""
+        line, point = os.environ["COMP_LINE"], int(os.environ["COMP_POINT"])
+        prefix = cword_prefix.replace(_NUMBER_SIGN, "#")
+        found = _Candidates(active_parsers[0], line, self.remote_names).at(point)
+        self._display_completions = {word: text for word, text in found.items() if word.startswith(prefix)}
+        return list(self._display_completions)
+
+    def quote_completions(
+        self, completions: list[str], cword_prequote: str, last_wordbreak_pos: int | None
+    ) -> list[str]:
+        """Return the words as the shell reads them, from where it replaces what is there."""
+        shell = os.environ.get("_ARGCOMPLETE_SHELL")
+        if shell == "fish":
+            return completions
+        if shell == "zsh":  # which quotes them itself; a colon begins the description
+            quoted = [re.sub(r"[\\:]", r"\\\g<0>", word) for word in completions]
+        else:
+            at = _place_of_quote(cword_prequote) if cword_prequote else last_wordbreak_pos
+            quoted = [_quoted(word, 0 if at is None else at + 1, cword_prequote) for word in completions]
+            if (
+                self.append_space
+                and len(quoted) == 1
+                and not cword_prequote
+                and not quoted[0].endswith(("=", "/", ":"))
+            ):
+                quoted[0] += " "
+        meanings = [self._display_completions[word].replace("\\", r"\\") for word in completions]
+        self._display_completions = dict(zip(quoted, meanings, strict=True))
+        return quoted
+
+
+def _quoted(word: str, begin: int, quote: str) -> str:
+    """Return `word` from `begin` on as bash reads it where `quote` is open."""
+    if not quote and word[begin - 1 : begin] == "@":  # a break that counts to what follows it
+        begin -= 1
+    home = "~/" if word.startswith("~/") and not begin and not quote else ""
+    return home + _SPECIAL[quote].sub(
+        lambda special: _ESCAPED.get(quote + special[0], f"\\{special[0]}"), word[begin + len(home) :]
+    )
+
+
+def _place_of_quote(quote: str) -> int:
+    """Return how many characters of the word at the cursor stand before `quote`, which is still open, less one."""
+    line = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])]
+    places = (at for at in range(len(line) - 1, -1, -1) if line[at] == quote and not line[:at].endswith("\\"))
+    begin = next(at for at in places if split_line(line[: at + 1])[0] and not split_line(line[:at])[0])
+    return len(split_line(line[:begin])[1]) - 1
+
+
+def _words(line: str) -> tuple[list[str], str]:
+    """Return the words of `line` behind the program's name, and the unfinished one at its end."""
+    _, prefix, _, words, _ = split_line(line)
+    return [word.replace(_NUMBER_SIGN, "#") for word in words[1:]], prefix.replace(_NUMBER_SIGN, "#")
+
+
+class _Typed:
+    """What stands on a command line whose options may stand anywhere up to a `--`."""
+
+    def __init__(self, parser: argparse.ArgumentParser, words: Iterable[str]) -> None:
+        """Read `words`, those behind the name of the program."""
+        self.program = parser
+        """The parser of everything."""
+        self.commands = _commands(parser)
+        self._known = {name: action for each in (*self.commands.values(), parser) for name, action in _options(each)}
+        self.names: list[str] = []
+        self.given: list[tuple[argparse.Action, str]] = []
+        """The options so far, and their values."""
+        self.wanting: argparse.Action | None = None
+        """The option whose value comes next."""
+        self.is_ended = False
+        """Whether there was a `--`."""
+        for word in _without_redirections(words):
+            self._read(word)
+
+    def option(self, name: str) -> argparse.Action | None:
+        """Return the option that is called `name`, with its dashes."""
+        return self._known.get(name)
+
+    def options_left(self) -> Iterator[tuple[str, str]]:
+        """Yield the names of the options that may still come, each with its meaning."""
+        given = {option.dest for option, _ in self.given if not isinstance(option, argparse._AppendAction)}
+        for name, option in _options(self._command) if self._command else ():
+            if option.dest not in given:
+                yield name, self.program._get_formatter()._expand_help(option) if option.help else ""
+
+    def argument(self) -> argparse.Action | None:
+        """Return the argument that comes next, which is no option; None where there is no more."""
+        count = len(self.names) - bool(self.commands)
+        arguments = [each for each in self._command._actions if not each.option_strings] if self._command else []
+        if arguments and count >= len(arguments) and arguments[-1].nargs in ("+", "*"):
+            return arguments[-1]
+        return arguments[count] if count < len(arguments) else None
+
+    @property
+    def _command(self) -> argparse.ArgumentParser | None:
+        """Return the parser of what was typed; None where there is no such command."""
+        return self.commands.get(self.names[0]) if self.commands and self.names else self.program
+
+    def _read(self, word: str) -> None:
+        if self.wanting is not None:
+            self.given.append((self.wanting, os.path.expanduser(word) if word.startswith("~/") else word))
+            self.wanting = None
+        elif self.is_ended or not word.startswith("-") or word == "-":
+            self.names.append(word)
+        elif word == "--":
+            self.is_ended = True
+        elif word.startswith("--"):
+            name, equals, value = word.partition("=")
+            self._take(name, value if equals else None)
+        else:
+            self._read_letters(word[1:])
+
+    def _read_letters(self, letters: str) -> None:
+        action = self.option(f"-{letters[0]}")
+        self._take(f"-{letters[0]}", letters[1:] or None)
+        if action is not None and action.nargs == 0 and letters[1:]:
+            self._read_letters(letters[1:])
+
+    def _take(self, name: str, value: str | None) -> None:
+        action = self.option(name)
+        if action is None:
+            return
+        if action.nargs == 0 or value is not None:
+            self.given.append((action, value or ""))
+        else:
+            self.wanting = action
+
+
+def _commands(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    choices = (action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return next(choices, {})
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
+    return ((name, action) for action in parser._actions for name in action.option_strings)
+
+
+def _without_redirections(words: Iterable[str]) -> Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        redirection = _REDIRECTION.fullmatch(word)
+        if redirection is None:
+            yield word
+        elif not redirection[2]:  # what it leads to is the next word
+            next(rest, None)
+
+
+class _Candidates:
+    """What may stand on a command line, each with its meaning, whatever the word at the cursor begins with."""
+
+    def __init__(self, parser: argparse.ArgumentParser, line: str, remote_names: RemoteNames) -> None:
+        """Look at the whole `line`: options behind the cursor count as well."""
+        self._parser = parser
+        self._line = line
+        self._remote_names = remote_names
+
+    def at(self, point: int) -> Mapping[str, str]:
+        """Return those for the word that ends at `point`."""
+        words, prefix = _words(self._line[:point])
+        if _IN_REDIRECTION.search(self._line[:point]):
+            into = _REDIRECTION.fullmatch(prefix)
+            operator, path = into.groups() if into else ("", prefix)
+            return {f"{operator}{each}": "" for each in _files(path)}
+        typed = _Typed(self._parser, words)
+        if typed.wanting is not None:
+            return self._values(typed.wanting, prefix)
+        if not typed.is_ended and prefix.startswith("-"):
+            return self._options(typed, prefix)
+        if typed.commands and not typed.names:
+            return {name: str(command.description) for name, command in typed.commands.items()}
+        values = self._values(typed.argument(), prefix)
+        return values if typed.is_ended else {each: text for each, text in values.items() if not each.startswith("-")}
+
+    def _options(self, typed: _Typed, prefix: str) -> Mapping[str, str]:
+        name, equals, value = prefix.partition("=")
+        option = typed.option(name) if equals else None
+        if option is None:
+            return dict(typed.options_left())
+        return {f"{name}={each}": text for each, text in self._values(option, value).items()}
+
+    def _values(self, action: argparse.Action | None, prefix: str) -> Mapping[str, str]:
+        """Return what may be the value of `action`: the word that --help shows for it tells what it is."""
+        match action and action.metavar:
+            case "FILE":
+                found: Iterable[str] = _files(prefix)
+            case "FOLDER":
+                found = (path for path in _files(prefix) if path.endswith("/"))
+            case "NAME":
+                words, last = _words(self._line)
+                given = _Typed(self._parser, [*words, last]).given
+                found = self._remote_names({option.dest: value for option, value in given if option.nargs != 0})
+            case "SHELL":
+                found = SHELLS
+            case _:
+                found = map(str, (action and action.choices) or ())
+        return dict.fromkeys((word for word in found if printable(word) == word), "")
+
+
+def _files(prefix: str) -> list[str]:
+    """Return the paths of the files and folders here that begin with `prefix`, those of folders with a slash."""
+    folder, beginning = prefix[: prefix.rfind("/") + 1], prefix.rpartition("/")[2]
+    try:
+        with os.scandir(os.path.expanduser(folder) or ".") as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries if entry.name.startswith(beginning)]
+    except OSError:
+        return []
+    return sorted(f"{folder}{name}{'/' * is_folder}" for name, is_folder in found if beginning or name[0] != ".")
