@@ -72,6 +72,31 @@ def _complete_shells() -> usage.CompleteList:
     return usage.CompleteList(SHELLS)
 
 
+_GROUPS = {
+    "what is served": ("port", "files", "max-clients", "no-digest"),
+    "limits": (
+        "max-per-address", "history", "idle-timeout", "line-timeout", "stall-timeout", "flush-timeout", "disk-timeout",
+        "drain-timeout",
+    ),
+    "TLS": ("certificate", "key", "client-ca"),
+    "other": ("completion", "help", "version"),
+}  # fmt: skip
+"""The options as the help shows them."""
+_METAVARS = {
+    "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "history": "N",
+    "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
+}  # fmt: skip
+_EXAMPLES = """\
+examples:
+  twistd -n chatfile                             serve server_files on port 5000 of this machine
+  chatfile-server -p 6000 -f music -n 10         another port and folder, ten clients
+  chatfile-server -p tcp:5000                    on every interface: read "Beyond loopback" in the README first
+  chatfile-server -p unix:/run/chatfile/socket   a socket in the file system
+
+"man chatfile-server" says more.
+"""
+
+
 class Options(usage.Options):
     """The command line of `twistd chatfile`; once it is parsed, a dict of checked values."""
 
@@ -116,8 +141,12 @@ class Options(usage.Options):
             return str(super().getSynopsis())
         return "Usage: chatfile-server [options]"
 
+    def getUsage(self, width: int | None = None) -> str:  # noqa: ARG002 -- the window tells
+        """Return the help: the options in groups, those that people use first, and examples."""
+        return f"\n{self.longdesc}\n\n{as_argparse(self).format_help()}\n{_EXAMPLES}"
+
     def opt_port(self, port: str) -> None:
-        """Port on 127.0.0.1, or any endpoint description; may be repeated. [default: 5000]"""  # noqa: D415 -- as help
+        """Port on 127.0.0.1, or any endpoint description; may be repeated. [5000]"""  # noqa: D415 -- as help
         self["ports"].append(port)
 
     opt_p = opt_port
@@ -125,6 +154,8 @@ class Options(usage.Options):
     def opt_help(self) -> NoReturn:
         """Show this help and exit."""
         _show(f"{self}\n")
+
+    opt_h = opt_help
 
     def opt_version(self) -> NoReturn:
         """Show the version and exit."""
@@ -159,22 +190,25 @@ class Options(usage.Options):
 
 
 def as_argparse(options: Options) -> argparse.ArgumentParser:
-    """Return the parser from which a shell's completion of `chatfile-server` is made; nothing else is parsed by it."""
+    """Return a parser of the same options, which shows the help and is completed by shells; nothing is parsed by it."""
     import argparse  # noqa: PLC0415 -- serving needs none of it
 
-    metavars = {usage.CompleteDirs: "FOLDER", usage.CompleteFiles: "FILE", usage.CompleteList: "SHELL"}
-    parser = argparse.ArgumentParser("chatfile-server", add_help=False)
-    for declared in options.longOpt:
-        name = declared.rstrip("=")
-        synonyms = sorted((each for each, long in options.synonyms.items() if long == name), key=len)
-        what: dict[str, Any] = {"action": "store_true"}
-        if declared != name:
-            completing = options.compData.optActions.get(name)
-            completing = completing() if callable(completing) else completing
-            action = "append" if name in options.compData.multiUse else "store"
-            what = {"action": action, "metavar": metavars.get(type(completing), name)}
-        meaning = " ".join((options.docs[name] or "").split()).replace("%", "%%")  # under `python -OO` there is none
-        parser.add_argument(*(f"{'-' if len(each) == 1 else '--'}{each}" for each in synonyms), help=meaning, **what)
+    declared: list[Any] = options.optParameters
+    defaults = {each[0]: each[2] for each in declared}
+    parser = argparse.ArgumentParser("chatfile-server", add_help=False, usage=argparse.SUPPRESS)
+    for title, names in _GROUPS.items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            synonyms = sorted((each for each, long in options.synonyms.items() if long == name), key=len)
+            what: dict[str, Any] = {"action": "store_true"}
+            if f"{name}=" in options.longOpt:
+                action = "append" if name in options.compData.multiUse else "store"
+                what = {"action": action, "metavar": _METAVARS.get(name, "SECONDS")}
+            meaning = " ".join((options.docs[name] or "").split())  # under `python -OO` there is none
+            default = defaults.get(name)
+            shown = f"{meaning} [{default}]" if default is not None else meaning
+            flags = (f"{'-' if len(each) == 1 else '--'}{each}" for each in synonyms)
+            group.add_argument(*flags, help=shown.replace("%", "%%"), **what)
     return parser
 
 
