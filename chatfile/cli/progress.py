@@ -34,7 +34,7 @@ class Progress:
     """Measures the download under way, and the several of which it is one, and has them shown."""
 
     def __init__(self, clock: IReactorTime, display: Display | None = None) -> None:
-        """Without a `display` nothing is shown, but `current` and `total` can be looked at."""
+        """Have a `display` show them, where there is one; `current` and `total` can be looked at in any case."""
         self.current: TransferMeter | None = None
         self.total: TotalMeter | None = None
         self.unfinished: TransferMeter | None = None

@@ -196,7 +196,7 @@ class View:
         """Show who is connected, and what they are sent; the `lines` are those of a table."""
         self._show({"event": "look", "time": at, "clients": clients}, "\n".join(lines))
 
-    # --- whoever reads it ---
+    # --- the reader ---
 
     @property
     def is_free(self) -> bool:

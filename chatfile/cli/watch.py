@@ -67,7 +67,7 @@ class Rates:
         return seen
 
     def _ages(self, rows: Sequence[wire.ClientRow]) -> dict[str, float]:
-        """Return how long clients had been there at the first look: as much as they came before us, who just came."""
+        """Return how long clients had been there at the first look: as much as they came before us."""
         ours = {row.name: row.connected for row in rows}.get(self._us)
         return {} if self._came or ours is None else {row.name: max(ours - row.connected, 0) for row in rows}
 
@@ -116,7 +116,7 @@ class WatchView(Protocol):
         """Show it; it was seen `at` so many seconds since 1970."""
 
     def leave(self) -> None:
-        """Nothing more comes."""
+        """Leave what was shown: nothing more comes."""
 
 
 class PlainWatch:
