@@ -50,7 +50,7 @@ def _show(text: str) -> int:
     from chatfile import errors  # noqa: PLC0415
     from chatfile.cli.exits import ExitCode, exit_code  # noqa: PLC0415
     from chatfile.cli.streams import concluded  # noqa: PLC0415
-    from chatfile.cli.views import View  # noqa: PLC0415
+    from chatfile.cli.view import View  # noqa: PLC0415
 
     view, code = View(as_json=False, quiet=False), ExitCode.DONE
     try:

@@ -207,9 +207,14 @@ def command_line() -> argparse.ArgumentParser:
 
     send = command("send", "send a message and show what comes back", " TEXT...")
     send.add_argument("words", metavar="TEXT", nargs="+")
-    command("status", "show who is connected and who was")
+    status = command("status", "show who is connected and who was")
+    status.add_argument("--all", action="store_true", help="on a terminal everyone who left, not the latest ten")
     listing = command("list", "show the files that there are, or those that are named or match", " [NAME...]")
     listing.add_argument("names", metavar="NAME", nargs="*", type=_checked(_check_requested), help=_NAME_HELP)
+    listing.add_argument(
+        "--sort", choices=("name", "size", "time"), metavar="ORDER",
+        help="by name, size (the largest first) or time (the latest first)",
+    )  # fmt: skip
     command("help", "show what the server says of its commands")
     digest = command("hash", "show the SHA-256 of files, computed by the server", " NAME...")
     digest.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
@@ -217,7 +222,7 @@ def command_line() -> argparse.ArgumentParser:
     get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
     get.add_argument("-o", "--output", type=_file, metavar="FILE", help="save under this name; - for standard output")
     get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
-    watch = command("watch", "show who is connected and how fast they are sent files, again and again until Ctrl-C")
+    watch = command("watch", "show who is connected and how fast they are sent files, until q or Ctrl-C")
     watch.add_argument(
         "--interval", type=_interval, metavar="SECONDS", default=DEFAULT_INTERVAL,
         help=f"between two looks, at least {SHORTEST_INTERVAL:g} [{DEFAULT_INTERVAL:g}]",
@@ -304,11 +309,12 @@ def _command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Com
             if parsed.output is not None and len(parsed.names) > 1:
                 parser.error("-o goes with a single name")
             return GetFiles(tuple(parsed.names), parsed.output, parsed.force)
-        case "list" | "hash":
-            return (ListFiles if parsed.command == "list" else HashFiles)(tuple(parsed.names))
+        case "list" | "hash" as name:
+            names = tuple(parsed.names)
+            return ListFiles(names, sort=parsed.sort) if name == "list" else HashFiles(names)
         case "watch":
             return WatchClients(parsed.interval)
-    return ShowStatus() if parsed.command == "status" else ShowServerHelp() if parsed.command == "help" else None
+    return ShowStatus(parsed.all) if parsed.command == "status" else ShowServerHelp() if parsed.command else None
 
 
 def _checked_message(parser: argparse.ArgumentParser, words: str) -> str:

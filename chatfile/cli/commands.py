@@ -27,18 +27,22 @@ class SendMessage:
 
 @dataclass(frozen=True, slots=True)
 class ShowStatus:
-    """`status`."""
+    """`status`, or `status --all`: those who are here and the latest who left, or everyone."""
+
+    everyone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ListFiles:
     """`list`, or `list NAME...`: all files, or those that are named or match.
 
-    Where there is none of them, `message` is sent instead, if there is one: the line may have been talk.
+    Where there is none of them, `message` is sent instead, if there is one: the line may have been talk. `sort` is by
+    name, size or time; None as it suits the reader.
     """
 
     wanted: Wanted = ()
     message: str | None = None
+    sort: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ _ALIASES = {"ls": "list", "dir": "list", "quit": "exit", "bye": "exit", "q": "ex
 """Words of other clients, and ours that is meant by them."""
 _OPTION = r"""(?:--(?P<{0}force>force)|(?:-o|--output)[ =]\s*(?P<{0}output>"[^"]*"|'[^']*'|\S+))"""
 _FIRST = re.compile(rf"{_OPTION.format('first_')}\s+")
+_SORT = re.compile(r"(?:^|\s)--sort[ =](name|size|time)(?=\s|$)")
 _LAST = re.compile(rf"\s+{_OPTION.format('last_')}\s*\Z")
 
 
@@ -104,7 +109,7 @@ def _parse_command(line: str) -> Command | None:
     word, _, rest = line.partition(" ")
     word = word.lower()
     if (meant := _ALIASES.get(word)) is not None:
-        word, rest = meant, re.sub(r"(?:^|\s+)-\S+", "", rest)  # `ls -l`
+        word, rest = meant, re.sub(r"(?:^|\s+)-(?!-sort\b)\S+", "", rest)  # `ls -l`
     if not rest.strip():
         return _parse_bare(word.strip())
     parse = _WITH_ARGUMENTS.get(word)
@@ -135,9 +140,16 @@ def _checked(text: str) -> str:
     return text
 
 
-_WITH_ARGUMENTS: dict[str, Callable[[str, str], Command]] = {
+def _parse_list(rest: str, line: str) -> Command:
+    sorts = _SORT.search(rest)
+    wanted = f"{rest[: sorts.start()]} {rest[sorts.end() :]}".strip() if sorts else rest
+    return ListFiles(wanted or (), line if wanted else None, sorts and sorts[1])
+
+
+_WITH_ARGUMENTS: dict[str, Callable[[str, str], Command | None]] = {
     "send": lambda rest, _: SendMessage(_checked(rest)),
-    "list": ListFiles,
+    "list": _parse_list,
+    "status": lambda rest, _: ShowStatus(everyone=True) if rest.strip() == "--all" else None,
     "get": lambda rest, _: GetFiles(_checked_name(rest)),
     "get!": lambda rest, _: GetFiles(_checked_name(rest), force=True),
     "hash": lambda rest, _: HashFiles(_checked_name(rest)),

@@ -12,11 +12,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 
-from chatfile import errors, tls, wire
+from chatfile import errors, tls
 from chatfile.cli.arguments import endpoint_description
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.exits import error_word
-from chatfile.cli.views import View
+from chatfile.cli.view import View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.endpoints import CheckingReactor
 
@@ -91,7 +91,7 @@ def _server(config: ClientConfig) -> str | IStreamClientEndpoint:
 def _tell_of_silence(config: ClientConfig, view: View) -> None:
     longest = f" for {config.timeout:g} s" if config.timeout else ""
     hint = "" if config.server.startswith(("tls:", "unix:")) else f" {TLS_HINT}"
-    view.note(f"No greeting from {wire.printable(config.server)} yet; waiting{longest}.{hint}")
+    view.note(f"No greeting from {config.server} yet; waiting{longest}.{hint}")
 
 
 def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:

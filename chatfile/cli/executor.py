@@ -28,7 +28,7 @@ from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.get import FileQueue
 from chatfile.cli.patterns import UNKNOWN, closest, needs_listing, select
 from chatfile.cli.progress import Progress
-from chatfile.cli.views import View
+from chatfile.cli.view import View
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.partfile import Saved
 
@@ -107,10 +107,10 @@ class Executor:
         match command:
             case SendMessage(text):
                 self.view.ack(text, await self.client.send(text))
-            case ShowStatus():
-                self.view.clients(await self.client.status())
-            case ListFiles(wanted, message):
-                await self._list(wanted, message)
+            case ShowStatus(everyone):
+                self.view.clients(await self.client.status(), me=self.client.name, everyone=everyone)
+            case ListFiles(wanted, message, sort):
+                await self._list(wanted, message, sort)
             case ShowServerHelp():
                 self.view.help(await self.client.help())
             case HashFiles(wanted):
@@ -171,10 +171,10 @@ class Executor:
             return known
         return select(wanted, await self.listing() if needs_listing(wanted) else self.files)
 
-    async def _list(self, wanted: Wanted, message: str | None) -> None:
+    async def _list(self, wanted: Wanted, message: str | None, sort: str | None) -> None:
         rows = await self.listing()
         if not wanted:
-            self.view.files(rows)
+            self.view.files(rows, sort=sort)
             return
         try:
             found = select(wanted, rows)
@@ -184,7 +184,7 @@ class Executor:
             found = []
         listed = [row for row in found if row.size != UNKNOWN]
         if listed:
-            self.view.files(listed)
+            self.view.files(listed, sort=sort)
         if message is None:
             for row in found:
                 if row.size == UNKNOWN:
@@ -203,7 +203,7 @@ class Executor:
             except errors.ChatFileError:
                 return  # it was only for that
         if meant := closest(name, self.files):
-            self.view.note(f'Did you mean "{wire.printable(meant)}"?')
+            self.view.note(f'Did you mean "{meant}"?')
 
     # --- hash, get ---
 

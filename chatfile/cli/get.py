@@ -13,14 +13,14 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, succeed
 
 from chatfile import errors, wire
-from chatfile.cli import units
 from chatfile.cli.commands import STDOUT
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.connecting import BREAKS, Reconnect
 from chatfile.cli.exits import ExitCode, exit_code
-from chatfile.cli.gauges import Gauge
+from chatfile.cli.format import elapsed, format_rate, format_size, percentage
+from chatfile.cli.meter import TransferMeter
 from chatfile.cli.progress import Progress
-from chatfile.cli.views import KEPT, View
+from chatfile.cli.view import KEPT, View
 from chatfile.client import ChatFileClient
 from chatfile.downloads import Download, Stage, Step, download
 from chatfile.partfile import Saved
@@ -100,7 +100,7 @@ class FileQueue:
             if len(self.rows) == 1:
                 await self._next()
             else:
-                with self._downloader.progress.several([max(row.size, 0) for row in self.rows]):
+                with self._downloader.progress.several([row.size for row in self.rows]):
                     while self.left:
                         await self._next()
         finally:
@@ -111,7 +111,7 @@ class FileQueue:
     async def _next(self) -> None:
         row = self.left[0]
         if not await self._has_connection():
-            await self._fail(row, errors.ServerClosed(f'"{wire.printable(row.name)}" was not asked for.'))
+            await self._fail(row, errors.ServerClosed(f'"{row.name}" was not asked for.'))
             return
         try:
             await self._fetch(row)
@@ -126,7 +126,7 @@ class FileQueue:
         if self._downloader.reconnect is None and self._downloader.is_lost(error):
             raise error
         if isinstance(error, BREAKS) and self._output != STDOUT:
-            self._downloader.view.note(f"{wire.printable(row.name)}: interrupted, connecting again.")
+            self._downloader.view.note(f"{row.name}: interrupted, connecting again.")
             if await self._connect_again():
                 try:
                     await self._fetch(row)
@@ -185,13 +185,13 @@ class FileQueue:
 
     async def _fetch(self, row: wire.FileRow) -> None:
         number = len(self.rows) - len(self.left)
-        with self._downloader.progress.of(row.name, number) as gauge:
+        with self._downloader.progress.of(row.name, number) as meter:
             if self._output == STDOUT:
-                await self._copy_to_stdout(row.name, gauge)
+                await self._copy_to_stdout(row.name, meter)
             else:
-                await self._save(row, gauge)
+                await self._save(row, meter)
 
-    async def _save(self, row: wire.FileRow, gauge: Gauge) -> None:
+    async def _save(self, row: wire.FileRow, meter: TransferMeter) -> None:
         """Save a file under its own name, the same bytes in every locale, or the one that was asked for."""
         downloader, output = self._downloader, self._output
         if output is None:
@@ -205,26 +205,24 @@ class FileQueue:
         saved = await download(
             downloader.client, row.name, folder or ".", save_as=save_as, force=self._force,
             create_folder=output is None, listed_size=row.size if row.size >= 0 else None, saved=downloader.saved,
-            progress=gauge.came, stage=lambda stage: self._tell_of(gauge, stage),
+            progress=meter.advance, stage=lambda stage: self._tell_of(meter, stage),
         )  # fmt: skip
         self.received += 0 if saved.already else saved.size - saved.resumed_from
         shown = saved if output is None else replace(saved, path=output)  # as it was typed, without "./"
         if len(self.rows) <= _MOST_SHOWN or not downloader.is_prompt:
-            downloader.view.download(shown, clock.seconds() - began)
+            downloader.view.download(shown, clock.seconds() - began, meter.average_rate)
 
-    def _tell_of(self, gauge: Gauge, stage: Stage) -> None:
-        gauge.stage(stage)
+    def _tell_of(self, meter: TransferMeter, stage: Stage) -> None:
+        meter.stage(stage)
         if stage.step is Step.RECEIVING and stage.at and not self._downloader.is_prompt:
-            self._downloader.view.note(
-                f"{wire.printable(gauge.name)}: resumed at {units.percentage(stage.at, stage.size)} %"
-            )
+            self._downloader.view.note(f"{meter.name}: resumed at {percentage(stage.at, stage.size)} %")
 
-    async def _copy_to_stdout(self, name: str, gauge: Gauge) -> None:
+    async def _copy_to_stdout(self, name: str, meter: TransferMeter) -> None:
         """Write a file to standard output: what has gone out can't be called back, the exit code tells of it."""
         client = self._downloader.client
         began = client.clock.seconds()
         try:
-            received = await client.get(name, _standard_output(gauge), progress=gauge.came)
+            received = await client.get(name, _standard_output(meter), progress=meter.advance)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -242,16 +240,16 @@ class FileQueue:
         if len(self.rows) <= 1:
             return
         saved = len(self.rows) - self.failed
-        rate = f" ({units.rate(self.received / self._seconds)})" if self.received and self._seconds >= 1 else ""
-        came = f"{saved} of {len(self.rows)} files, {units.size(self.received)} in {self._seconds:.1f} s{rate}"
+        rate = f" ({format_rate(self.received / self._seconds)})" if self.received and self._seconds >= 1 else ""
+        came = f"{saved} of {len(self.rows)} files, {format_size(self.received)} in {elapsed(self._seconds)}{rate}"
         failed = f"; {self.failed} could not be saved" if self.failed else ""
         differ = f", of {self._differ} another one is here: --force replaces it" if self._differ else ""
         self._downloader.view.note(f"{came}{failed}{differ}.")
 
 
-def _standard_output(gauge: Gauge) -> Callable[[wire.FileHeader], Deferred[int | None]]:
+def _standard_output(meter: TransferMeter) -> Callable[[wire.FileHeader], Deferred[int | None]]:
     def accept(header: wire.FileHeader) -> Deferred[int | None]:
-        gauge.stage(Stage(Step.RECEIVING, 0, header.size))
+        meter.stage(Stage(Step.RECEIVING, 0, header.size))
         return succeed(_open_output())
 
     return accept

@@ -1,39 +1,43 @@
-"""What is to be seen of downloads under way: the gauges, and when they are shown."""
+"""What is to be seen of downloads under way: the meters, and when they are shown."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from chatfile.cli.gauges import Gauge, Overall
+from chatfile.cli.meter import TotalMeter, TransferMeter
+from chatfile.cli.view import View
+from chatfile.downloads import Step
+
+if TYPE_CHECKING:
+    from chatfile.cli.live import LiveRegion
 
 
 class Display(Protocol):
-    """Shows gauges again and again."""
+    """Shows meters again and again."""
 
     interval: float
     """Seconds between two times."""
 
-    def draw(self, current: Gauge | None, overall: Overall | None) -> None:
-        """As they are now. Raises OSError."""
+    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
+        """Show them as they are now. Raises OSError."""
 
     def clear(self) -> None:
         """Leave the place to something else, until the next time. Raises OSError."""
 
 
 class Progress:
-    """The download under way, and the several of which it is one."""
+    """Measures the download under way, and the several of which it is one, and has them shown."""
 
     def __init__(self, clock: IReactorTime, display: Display | None = None) -> None:
-        """Without a `display` nothing is shown, but `current` and `overall` can be looked at."""
-        self.current: Gauge | None = None
-        self.overall: Overall | None = None
-        self.unfinished: Gauge | None = None
+        """Have a `display` show them, where there is one; `current` and `total` can be looked at in any case."""
+        self.current: TransferMeter | None = None
+        self.total: TotalMeter | None = None
+        self.unfinished: TransferMeter | None = None
         """The latest download, where it did not end well."""
         self._clock = clock
         self._display = display
@@ -43,20 +47,20 @@ class Progress:
 
     @contextmanager
     def several(self, sizes: Sequence[int]) -> Iterator[None]:
-        """Around downloads of files of these sizes."""
-        self.overall = Overall(sizes, self._clock.seconds)
+        """Measure downloads of files of these sizes; it is around them all."""
+        self.total = TotalMeter(sizes, self._clock.seconds)
         try:
             with self._shown():
                 yield
         finally:
-            self.overall = None
+            self.total = None
 
     @contextmanager
-    def of(self, name: str, number: int = 0) -> Iterator[Gauge]:
-        """Around one download; of several, that with this number, from 0 on."""
-        if self.overall is not None:
-            self.overall.begin(number)
-        self.current = self.unfinished = Gauge(name, self._clock.seconds, part_of=self.overall)
+    def of(self, name: str, number: int = 0) -> Iterator[TransferMeter]:
+        """Measure one download; of several, that with this number, from 0 on."""
+        if self.total is not None:
+            self.total.begin(number)
+        self.current = self.unfinished = TransferMeter(name, self._clock.seconds, self.total)
         try:
             with self._shown():
                 yield self.current
@@ -66,7 +70,7 @@ class Progress:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Around something else that is written where the display is."""
+        """Make room for something else that is written where the display is."""
         was_shown = self._is_shown
         self.clear()
         yield
@@ -81,7 +85,7 @@ class Progress:
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
-        """The display is up from a moment after the beginning to the end; the outermost counts."""
+        """Have the display up from a moment after the beginning to the end; the outermost counts."""
         is_outermost = self._display is not None and not self._ticking.running
         if is_outermost and self._display is not None:
             self._ticking.start(self._display.interval, now=False)
@@ -93,54 +97,82 @@ class Progress:
                 self.clear()
 
     def _tick(self) -> None:
-        for gauge in (self.current, self.overall):
-            if gauge is not None:
-                gauge.measure()
+        for meter in (self.current, self.total):
+            if meter is not None:
+                meter.measure()
         self._draw()
 
     def _draw(self) -> None:
-        if self.overall is not None:
-            self.overall.follow(self.current)
         if self._display is not None:
             self._is_shown = True
-            self._attempt(self._display.draw, self.current, self.overall)
+            self._attempt(self._display.draw, self.current, self.total)
 
-    def _attempt(self, show: Callable[..., None], *gauges: Gauge | None) -> None:
+    def _attempt(self, show: Callable[..., None], *meters: TransferMeter | TotalMeter | None) -> None:
         try:
-            show(*gauges)
+            show(*meters)
         except OSError:
             self._display = None  # nobody looks any more; the download goes on
 
 
 class Bars:
-    """Bars on a terminal, loaded when there is something to draw: most downloads are over by then."""
+    """Draws a line for the download under way, and one for all of several, in their place on a terminal."""
 
     interval = 0.1
 
     def __init__(self, stream: TextIO) -> None:
-        """On the terminal `stream`."""
+        """Draw on the terminal `stream`."""
         self._stream = stream
-        self._display: Display | None = None
+        self._region: LiveRegion | None = None
 
-    def draw(self, current: Gauge | None, overall: Overall | None) -> None:
-        """See `Display`."""
-        if self._display is None:
-            from chatfile.cli.bars import Lines  # noqa: PLC0415 -- rich takes longer to load than all the rest
+    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
+        """See `Display`. The first time loads rich: most downloads are over by then."""
+        from chatfile.cli import live  # noqa: PLC0415 -- see above
 
-            self._display = Lines(self._stream)
-        self._display.draw(current, overall)
+        self._region = self._region or live.LiveRegion(self._stream)
+        meters = [meter for meter in (current, total) if meter is not None]
+        self._region.draw(live.bars(meters, self._region.width))
 
     def clear(self) -> None:
         """See `Display`."""
-        if self._display is not None:
-            self._display.clear()
+        if self._region is not None:
+            self._region.clear()
 
 
-def is_drawable(stream: TextIO | None) -> bool:
-    """Whether what is on `stream` can be drawn anew: it is a terminal that can move its cursor."""
-    return stream is not None and stream.isatty() and not is_dumb()
+class ProgressEvents:
+    """Shows programs a `progress` event for the download under way, twice a second."""
+
+    interval = 0.5
+
+    def __init__(self, view: View) -> None:
+        """Let `view` show them."""
+        self._view = view
+
+    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
+        """See `Display`."""
+        if current is not None and self._view.is_free:
+            several = {} if total is None else {"overall": _total_object(total)}
+            self._view.event("progress", **_transfer_object(current), **several)
+
+    def clear(self) -> None:
+        """Do nothing: what is written stays."""
 
 
-def is_dumb() -> bool:
-    """Whether nobody knows of a terminal that it could draw."""
-    return os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
+def _transfer_object(meter: TransferMeter) -> dict[str, object]:
+    rate = meter.rate if meter.step is Step.RECEIVING else None
+    return {
+        "name": meter.name,
+        "step": "waiting" if meter.step is None else meter.step.value,
+        "bytes": meter.at,
+        "size": meter.size,
+        "rate": _rounded(rate),
+        "seconds_left": _rounded(meter.seconds_left if rate else None),
+        "resumed_from": meter.resumed_from,
+    }
+
+
+def _total_object(total: TotalMeter) -> dict[str, object]:
+    return {"files_done": total.done, "files": total.files, "bytes": total.at, "size": total.size}
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 1)

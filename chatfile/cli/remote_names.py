@@ -12,7 +12,7 @@ from chatfile.cli.arguments import parse_arguments
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.connecting import connected
 from chatfile.cli.resolving import Resolver
-from chatfile.cli.views import View
+from chatfile.cli.view import View
 from chatfile.timeouts import use_monotonic_clock
 
 _ABOUT_SERVERS = ("server", "cafile", "cert", "key")

@@ -13,15 +13,15 @@ from chatfile import errors
 from chatfile.cli.commands import WatchClients
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, connected
-from chatfile.cli.events import ProgressEvents
 from chatfile.cli.executor import Executor
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import drain
-from chatfile.cli.progress import Bars, Display, Progress, is_drawable
+from chatfile.cli.progress import Bars, Display, Progress, ProgressEvents
 from chatfile.cli.resolving import Resolver
 from chatfile.cli.streams import concluded, forget_output
-from chatfile.cli.views import KEPT, View
+from chatfile.cli.terminal import is_drawable
+from chatfile.cli.view import KEPT, View
 from chatfile.client import ChatFileClient
 from chatfile.timeouts import use_monotonic_clock
 
@@ -68,7 +68,12 @@ class _Run:
         self._reactor = reactor  # it has more than one interface, and `run` takes more than they say
         self._config = config
         self._is_interactive = is_interactive
-        self._view = View(as_json=config.as_json, quiet=config.is_quiet, output_is_taken=config.writes_to_stdout)
+        self._view = View(
+            as_json=config.as_json,
+            quiet=config.is_quiet,
+            output_is_taken=config.writes_to_stdout,
+            as_tables=sys.stdout is not None and sys.stdout.isatty(),
+        )
         self._progress = Progress(reactor, self._display())
         if not config.as_json:
             self._view.aside = self._progress.aside
@@ -163,11 +168,13 @@ class _Run:
         return await PromptApp(executor, self._reactor, self._interrupts, self._reconnect).run()
 
     async def _watch(self, executor: Executor, interval: float) -> None:
-        from chatfile.cli.watching import Blocks, Picture, watch  # noqa: PLC0415 -- nothing else needs it
+        from chatfile.cli.keys import stopped_by_q  # noqa: PLC0415 -- nothing else needs it
+        from chatfile.cli.watch import PlainWatch, WatchTable, watch  # noqa: PLC0415
 
-        picture: Picture = Blocks(self._view)
-        if not self._view.as_json and is_drawable(sys.stdout):
-            from chatfile.cli.screen import Screen  # noqa: PLC0415 -- rich takes longer to load than all the rest
-
-            picture = Screen(sys.stdout)
-        await watch(executor, self._reactor, self._interrupts, picture, interval, self._reconnect)
+        reactor, interrupts = self._reactor, self._interrupts
+        if self._view.as_json or not is_drawable(sys.stdout):
+            await watch(executor, reactor, interrupts, PlainWatch(self._view), interval, self._reconnect)
+            return
+        with stopped_by_q(reactor, interrupts) as has_keys:
+            stops = "q or Ctrl-C" if has_keys else "Ctrl-C"
+            await watch(executor, reactor, interrupts, WatchTable(sys.stdout), interval, self._reconnect, stops)

@@ -6,7 +6,7 @@ import pytest
 
 from chatfile import program_and_version
 from chatfile.cli.arguments import endpoint_description, parse_arguments
-from chatfile.cli.commands import GetFiles, ListFiles, SendMessage
+from chatfile.cli.commands import GetFiles, ListFiles, SendMessage, ShowStatus
 from chatfile.cli.config import ClientConfig
 
 
@@ -163,6 +163,11 @@ def test_what_is_typed_counts_and_takes_nothing_else_with_it() -> None:
 def test_certificates_of_the_environment_are_for_servers_that_speak_tls() -> None:
     config = parse_arguments(["-s", "a:1", "list"], AT_HOME)
     assert (config.cafile, config.cert, config.key) == (None, None, None)
+
+
+def test_what_is_shown_and_in_which_order_can_be_chosen() -> None:
+    assert parse_arguments(["list", "--sort", "size", "a"]).command == ListFiles(("a",), sort="size")
+    assert parse_arguments(["status", "--all"]).command == ShowStatus(everyone=True)
 
 
 def test_an_empty_variable_is_none() -> None:

@@ -11,11 +11,9 @@ from rich.console import Console, RenderableType
 from twisted.internet.task import Clock
 
 from chatfile import wire
-from chatfile.cli.bars import table, what_is_next
-from chatfile.cli.gauges import Gauge, Overall
-from chatfile.cli.redrawing import MARGIN, Redrawn
-from chatfile.cli.screen import Screen
-from chatfile.cli.watching import Rates
+from chatfile.cli.live import MARGIN, LiveRegion, bars, what_is_next
+from chatfile.cli.meter import TotalMeter, TransferMeter
+from chatfile.cli.watch import Rates, WatchTable
 from chatfile.downloads import Stage, Step
 
 NAMES = [
@@ -37,28 +35,27 @@ def drawn(what: RenderableType, width: int, **options: object) -> str:
     return stream.getvalue()
 
 
-def gauge(name: str = "big.iso", step: Step = Step.RECEIVING) -> Gauge:
+def meter(name: str = "big.iso", step: Step = Step.RECEIVING) -> TransferMeter:
     clock = Clock()
-    gauge = Gauge(name, clock.seconds)
-    gauge.stage(Stage(Step.RECEIVING, 0, 400_000_000))
+    meter = TransferMeter(name, clock.seconds)
+    meter.stage(Stage(Step.RECEIVING, 0, 400_000_000))
     clock.advance(1)
-    gauge.came(100_000_000)
-    gauge.measure()
-    gauge.step = step
-    return gauge
+    meter.advance(100_000_000)
+    meter.measure()
+    meter.step = step
+    return meter
 
 
-def overall() -> Overall:
-    overall = Overall([400_000_000] * 3, Clock().seconds)
-    overall.begin(1)
-    overall.follow(None)
-    return overall
+def total() -> TotalMeter:
+    total = TotalMeter([400_000_000] * 3, Clock().seconds)
+    total.begin(1)
+    return total
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bar_is_one_line_that_fits(name: str, width: int) -> None:
-    lines = drawn(table([gauge(name), overall()], width), width).splitlines()
+    lines = drawn(bars([meter(name), total()], width), width).splitlines()
     assert len(lines) == 2
     assert max(map(cell_len, lines)) <= width
     assert "\x1b" not in "".join(lines)
@@ -74,7 +71,7 @@ def test_a_bar_is_one_line_that_fits(name: str, width: int) -> None:
     ],
 )
 def test_the_wider_the_more_is_said(width: int, said: list[str]) -> None:
-    line = drawn(table([gauge()], width), width)
+    line = drawn(bars([meter()], width), width)
     for part in said:
         assert part in line
     assert cell_len(line.rstrip()) <= width - MARGIN
@@ -82,23 +79,23 @@ def test_the_wider_the_more_is_said(width: int, said: list[str]) -> None:
 
 @pytest.mark.parametrize("step", [Step.CHECKING, Step.VERIFYING])
 def test_what_is_done_instead_of_receiving_is_said(step: Step) -> None:
-    assert what_is_next(gauge(step=step)) == step.value
-    assert step.value in drawn(table([gauge(step=step)], 60), 60)
+    assert what_is_next(meter(step=step)) == step.value
+    assert step.value in drawn(bars([meter(step=step)], 60), 60)
 
 
 def test_a_transfer_that_has_not_begun_or_stands_still_waits() -> None:
     clock = Clock()
-    gauge = Gauge("a", clock.seconds)
-    assert what_is_next(gauge) == "waiting"
-    gauge.stage(Stage(Step.RECEIVING, 0, 100))
+    meter = TransferMeter("a", clock.seconds)
+    assert what_is_next(meter) == "waiting"
+    meter.stage(Stage(Step.RECEIVING, 0, 100))
     clock.advance(1)
-    gauge.measure()
-    assert what_is_next(gauge) == "waiting"
+    meter.measure()
+    assert what_is_next(meter) == "waiting"
 
 
 def test_the_cursor_is_never_hidden() -> None:
     stream = io.StringIO()
-    place = Redrawn(stream)
+    place = LiveRegion(stream)
     for text in ("one", "two"):
         place.draw(text)
     place.clear()
@@ -111,7 +108,7 @@ def test_the_cursor_is_never_hidden() -> None:
 def test_without_colour_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     stream = io.StringIO()
-    Redrawn(stream).draw(table([gauge()], 80))
+    LiveRegion(stream).draw(bars([meter()], 80))
     assert re.findall(r"\x1b\[(?:3[0-7]|9[0-7])m", stream.getvalue()) == []
 
 
@@ -120,7 +117,7 @@ def test_the_picture_of_who_is_connected_fits(width: int, monkeypatch: pytest.Mo
     rows = [wire.ClientRow(f"Client{number:02}", "[2001:db8::1]:50914", 0, None, 3, 10**9) for number in range(3)]
     monkeypatch.setenv("COLUMNS", str(width))
     stream = io.StringIO()
-    Screen(stream).show(Rates("Client01").look(rows, 0.0), 100.0)
+    WatchTable(stream).show(Rates("Client01").look(rows, 0.0), 100.0)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).splitlines()
     assert max(map(cell_len, lines)) <= width
     assert width < 60 or [line.split()[0] for line in lines[2:]] == ["Client00", "Client01", "Client02"]

@@ -15,11 +15,11 @@ from twisted.internet.task import Clock
 from chatfile import errors
 from chatfile.cli.commands import HashFiles
 from chatfile.cli.config import ClientConfig
-from chatfile.cli.events import ProgressEvents
 from chatfile.cli.executor import Executor
 from chatfile.cli.exits import ExitCode, error_word
-from chatfile.cli.gauges import Gauge, Overall
-from chatfile.cli.views import View
+from chatfile.cli.meter import TotalMeter, TransferMeter
+from chatfile.cli.progress import ProgressEvents
+from chatfile.cli.view import View
 from chatfile.downloads import Stage, Step
 from tests.support.clients_at_once import Ended, Job, run_all
 from tests.support.processes import PATIENCE, ServerProcess, client_command
@@ -151,15 +151,14 @@ def test_every_error_has_a_word(error: errors.ChatFileError, word: str) -> None:
 
 def test_progress_is_an_event(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    overall = Overall([600, 1000], clock.seconds)
-    overall.begin(1)
-    gauge = Gauge("b", clock.seconds, part_of=overall)
-    gauge.stage(Stage(Step.RECEIVING, 100, 1000))
+    total = TotalMeter([600, 1000], clock.seconds)
+    total.begin(1)
+    meter = TransferMeter("b", clock.seconds, total)
+    meter.stage(Stage(Step.RECEIVING, 100, 1000))
     clock.advance(2)
-    gauge.came(300)
-    gauge.measure()
-    overall.follow(gauge)
-    ProgressEvents(View(as_json=True, quiet=False)).draw(gauge, overall)
+    meter.advance(300)
+    meter.measure()
+    ProgressEvents(View(as_json=True, quiet=False)).draw(meter, total)
     (event,) = objects(capsys.readouterr().out)
     assert event == {
         "event": "progress", "name": "b", "step": "receiving", "bytes": 400, "size": 1000, "rate": 150.0,
@@ -170,8 +169,8 @@ def test_progress_is_an_event(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_before_anything_came_there_is_little_to_tell(capsys: pytest.CaptureFixture[str]) -> None:
     events = ProgressEvents(View(as_json=True, quiet=False))
-    events.draw(None, Overall([1], Clock().seconds))
-    events.draw(Gauge("a", Clock().seconds), None)
+    events.draw(None, TotalMeter([1], Clock().seconds))
+    events.draw(TransferMeter("a", Clock().seconds), None)
     (event,) = objects(capsys.readouterr().out)
     assert (event["step"], event["rate"], event["seconds_left"]) == ("waiting", None, None)
 

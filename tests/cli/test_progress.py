@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
-from chatfile.cli.gauges import Gauge, Overall
-from chatfile.cli.progress import Progress, is_drawable
+from chatfile.cli.meter import TotalMeter, TransferMeter
+from chatfile.cli.progress import Progress
+from chatfile.cli.terminal import is_drawable
 
 
 class Shown:
@@ -18,10 +19,10 @@ class Shown:
         self.log: list[str] = []
         self.is_broken = False
 
-    def draw(self, current: Gauge | None, overall: Overall | None) -> None:
+    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
         if self.is_broken:
             raise OSError
-        self.log.append(" + ".join(gauge.name for gauge in (current, overall) if gauge is not None))
+        self.log.append(" + ".join(meter.name for meter in (current, total) if meter is not None))
 
     def clear(self) -> None:
         self.log.append("clear")
@@ -67,7 +68,7 @@ def test_a_failure_leaves_nothing_on_the_display() -> None:
     with pytest.raises(KeyError):
         fail()
     assert shown.log[-1] == "clear"
-    assert (progress.current, progress.overall, clock.getDelayedCalls()) == (None, None, [])
+    assert (progress.current, progress.total, clock.getDelayedCalls()) == (None, None, [])
 
 
 def test_the_display_makes_room_for_what_is_written() -> None:
@@ -85,17 +86,17 @@ def test_the_display_makes_room_for_what_is_written() -> None:
 def test_a_display_that_breaks_does_not_end_the_download() -> None:
     clock, shown = Clock(), Shown()
     shown.is_broken = True
-    with Progress(clock, shown).of("a") as gauge:
+    with Progress(clock, shown).of("a") as meter:
         clock.pump([0.1, 0.1])
-        gauge.came(5)
-    assert (shown.log, gauge.at, clock.getDelayedCalls()) == ([], 5, [])
+        meter.advance(5)
+    assert (shown.log, meter.at, clock.getDelayedCalls()) == ([], 5, [])
 
 
 def test_without_a_display_it_can_still_be_looked_at() -> None:
     clock = Clock()
     progress = Progress(clock)
-    with progress.several([10]), progress.of("a") as gauge:
-        assert (progress.current, clock.getDelayedCalls()) == (gauge, [])
+    with progress.several([10]), progress.of("a") as meter:
+        assert (progress.current, clock.getDelayedCalls()) == (meter, [])
 
 
 @pytest.mark.parametrize(

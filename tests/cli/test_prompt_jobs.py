@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile.cli.commands import SendMessage
-from chatfile.cli.gauges import Gauge, Overall
+from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.progress import Progress
 from chatfile.cli.prompt.executor import Job, JobQueue
 from chatfile.cli.prompt.toolbar import toolbar
@@ -99,20 +99,20 @@ def moving(
     """A download that is so far, with a second of that rate behind it."""
     clock = Clock()
     progress = Progress(clock)
-    gauge = progress.current = Gauge(name, clock.seconds)
-    gauge.stage(Stage(Step.RECEIVING, resumed, size))
-    gauge.came(int(rate))
+    meter = progress.current = TransferMeter(name, clock.seconds)
+    meter.stage(Stage(Step.RECEIVING, resumed, size))
+    meter.advance(int(rate))
     if rate:
         clock.advance(1)
-        gauge.measure()
-    gauge.step, gauge.at = step, at
+        meter.measure()
+    meter.step, meter.at = step, at
     return progress
 
 
 def of_several(progress: Progress, done: int, sizes: list[int], at: int) -> Progress:
-    progress.overall = Overall(sizes, Clock().seconds)
-    progress.overall.begin(done)
-    progress.overall.at = at
+    progress.total = TotalMeter(sizes, Clock().seconds)
+    progress.total.begin(done)
+    progress.total.at = at
     return progress
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chatfile.cli.exits import ExitCode
-from chatfile.cli.views import View
+from chatfile.cli.view import View
 from chatfile.wire import Digest, FileRow, exact
 from tests.support.processes import PATIENCE, ServerProcess, client_command, run_client, wait_until
 from tests.support.started import program

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import re
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,7 @@ async def test_a_bar_stands_in_its_place_and_goes(hostile: Hostile, tmp_path: Pa
         await deferToThread(terminal.see, r"При\S*.* 50 % ")
         assert ("━" in terminal.raw, "1.0 kB " in terminal.raw) == (True, columns > 60)
         step_on(server)
-        await deferToThread(terminal.see, rf"client_downloads/{NAME}\r\n")
-        await deferToThread(terminal.see, "SHA-256 verified\r\n")
+        await deferToThread(terminal.see, rf"client_downloads/{NAME}: 1\.0 kB in .*SHA-256 verified\r\n")
         assert await deferToThread(terminal.ended) == 0
     assert "\x1b[2K" in terminal.raw
     assert "\x1b[?25" not in terminal.raw
@@ -112,3 +113,68 @@ def test_who_is_connected_is_seen_live_and_left_cleanly(tmp_path: Path) -> None:
             terminal.type(CTRL_C)
             assert terminal.ended() == 0
         server.log_until("Client01 left: it said exit|Client01 left")
+
+
+@pytest.mark.parametrize(
+    ("stop", "status"),
+    [("q", 0), (CTRL_C, 0), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGHUP)],
+)
+def test_a_watch_gives_the_terminal_back_as_it_was(tmp_path: Path, stop: str | signal.Signals, status: int) -> None:
+    (tmp_path / "served").mkdir()
+    with ServerProcess(tmp_path / "served") as server:
+        command = client_command("-s", f"127.0.0.1:{server.port}", "watch", "--interval", "0.1")
+        with Terminal(*command, folder=tmp_path) as terminal:
+            usual = terminal.settings()
+            terminal.see(r"\(uses one seat\)\. q or Ctrl-C stops\.[\s\S]*you")
+            assert terminal.settings() != usual
+            if isinstance(stop, str):
+                terminal.type(stop)
+            else:
+                terminal.process.send_signal(stop)
+            assert terminal.ended() == status
+            assert terminal.settings() == usual
+
+
+def test_keys_are_left_alone_where_there_are_none(tmp_path: Path) -> None:
+    (tmp_path / "served").mkdir()
+    with ServerProcess(tmp_path / "served") as server:
+        watching = client_command("-s", f"127.0.0.1:{server.port}", "watch", "--interval", "0.1")
+        with Terminal("sh", "-c", 'exec "$@" </dev/null', "sh", *watching, folder=tmp_path) as terminal:
+            terminal.see(r"\(uses one seat\)\. Ctrl-C stops\.[\s\S]*you")
+            terminal.type(CTRL_C)
+            assert terminal.ended() == 0
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    served = tmp_path_factory.mktemp("work") / "served"
+    served.mkdir()
+    for name, size in (("data-10", 3), ("data-2", 10), ("\u202eliv", 1)):
+        (served / name).write_bytes(bytes(size))
+    with ServerProcess(served) as server:
+        for _ in range(13):
+            with server.greeted() as client:
+                client.send(b"exit\n")
+                client.line()
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("command", "seen"),
+    [
+        ("list", r"SIZE  CHANGED +NAME\r\n *10 B .*data-2\r\n *3 B .*data-10\r\n.*\\u202eliv\r\n3 files, 14 B\r\n"),
+        ("list --sort size", r"data-2\r\n.*data-10\r\n.*\\u202eliv\r\n"),
+        (
+            "status",
+            r"NAME +ADDRESS .*(\r\nClient.*){11}\(you\).*\r\n\d+ more left earlier: status --all",
+        ),
+        ("status --all", r"NAME +ADDRESS .*\r\nClient01 (.*\r\nClient.*){13,}\(you\).*\r\n$"),
+        ("get data-2", r"client_downloads/data-2: 10 B in \d\.\d s, SHA-256 verified\r\n$"),
+    ],
+)
+def test_results_on_a_terminal_are_for_people(results: ServerProcess, tmp_path: Path, command: str, seen: str) -> None:
+    address = f"127.0.0.1:{results.port}"
+    with Terminal(*client_command("-s", address, *command.split()), folder=tmp_path) as terminal:
+        assert terminal.ended() == 0
+        assert re.search(seen, terminal.screen), terminal.screen
+        assert "\u202e" not in terminal.raw

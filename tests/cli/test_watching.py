@@ -13,8 +13,8 @@ from chatfile import errors, wire
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.executor import Executor
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.views import View
-from chatfile.cli.watching import Blocks, Rates, Seen, watch
+from chatfile.cli.view import View
+from chatfile.cli.watch import PlainWatch, Rates, Seen, table_of, watch
 from chatfile.client import ChatFileClient
 from tests.support.talking import Talk, result_of
 
@@ -85,7 +85,7 @@ SEEN = [Seen(row("Client01", 12_345), 100.0, False, 60.0), Seen(row("Client02", 
 
 
 def test_a_block_of_lines_is_shown_where_something_has_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = Blocks(View(as_json=False, quiet=False))
+    blocks = PlainWatch(View(as_json=False, quiet=False))
     blocks.show(SEEN, 60.0)
     blocks.show(list(SEEN), 62.0)
     first, _, *lines = capsys.readouterr().out.splitlines()
@@ -100,7 +100,7 @@ def test_a_block_of_lines_is_shown_where_something_has_changed(capsys: pytest.Ca
 
 
 def test_programs_get_an_object_for_every_look(capsys: pytest.CaptureFixture[str]) -> None:
-    objects = Blocks(View(as_json=True, quiet=False))
+    objects = PlainWatch(View(as_json=True, quiet=False))
     for _ in range(2):
         objects.show(SEEN[:1], 60.5)
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -118,8 +118,20 @@ def test_programs_get_an_object_for_every_look(capsys: pytest.CaptureFixture[str
     )
 
 
+def test_columns_stand_still() -> None:
+    least: dict[str, int] = {}
+    looks = [
+        [Seen(row("Client01", 999), 0.0, True, 5.0)],
+        [Seen(row("Client01", 999), 0.0, True, 65.0), Seen(row("Client1000", 10**7), 99.9e6, False, 3700.0)],
+        [Seen(row("Client01", 999), 0.0, True, 65.0)],
+    ]
+    titles = [table_of(seen, 77, least)[0] for seen in looks]
+    assert titles[1] == titles[2]
+    assert table_of(looks[1], None)[0].split() == titles[0].split()
+
+
 class Looks:
-    """A picture that is only remembered."""
+    """A view that is only remembered."""
 
     def __init__(self) -> None:
         self.seen: list[list[str]] = []

@@ -15,7 +15,7 @@ from twisted.internet.testing import MemoryReactorClock
 from chatfile import errors
 from chatfile.cli.arguments import parse_arguments
 from chatfile.cli.connecting import connected
-from chatfile.cli.views import View
+from chatfile.cli.view import View
 from chatfile.client import ChatFileClient, connect
 from tests.support.hostile import Do, HostileServer, Send
 from tests.support.talking import result_of

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from chatfile import errors, wire
-from chatfile.cli.views import View
+from chatfile.cli.view import View
 from chatfile.wire import FileRow, Rows, parse_listed
 from tests.support.talking import Talk, result_of
 

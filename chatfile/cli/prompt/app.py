@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
@@ -19,9 +18,9 @@ from chatfile import errors, wire
 from chatfile.cli.connecting import Reconnect
 from chatfile.cli.executor import Executor
 from chatfile.cli.exits import ExitCode, exit_code
+from chatfile.cli.format import pluralize, truncate
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import is_free
-from chatfile.cli.progress import is_dumb
 from chatfile.cli.prompt.above import streams_above
 from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
@@ -30,9 +29,9 @@ from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
 from chatfile.cli.prompt.history import kept_history
 from chatfile.cli.prompt.keyboard import Interrupted
 from chatfile.cli.prompt.reader import PlainReader, Reader
-from chatfile.cli.prompt.showing import HumanView, counted
 from chatfile.cli.prompt.toolbar import toolbar
-from chatfile.cli.tables import cut
+from chatfile.cli.terminal import is_dumb
+from chatfile.cli.view import PromptView
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
@@ -62,14 +61,10 @@ class PromptApp:
         self._output = get_app_session().output
         self._terminal = sys.stdout
         self._is_dumb = is_dumb()
-        self._server = wire.printable(cut(executor.config.server, _LONGEST_SERVER))
+        self._server = wire.printable(truncate(executor.config.server, _LONGEST_SERVER))
         if not executor.config.as_json:
-            executor.view = HumanView(
-                quiet=executor.config.is_quiet,
-                me=lambda: executor.client.name,
-                width=lambda: self._output.get_size().columns,
-                is_coloured=not (self._is_dumb or os.environ.get("NO_COLOR")),
-            )
+            quiet = executor.config.is_quiet
+            executor.view = PromptView(quiet=quiet, width=lambda: self._output.get_size().columns)
         self._performer = PromptPerformer(executor)
         executor.is_prompt = True
         executor.replace = self._replace_connection
@@ -140,8 +135,8 @@ class PromptApp:
             await self._settled(_A_MOMENT)
         waiting = min(len(lines), len(self._jobs.waiting))
         if self._jobs.current is not None and waiting and not self._is_dumb:
-            first = f'"{wire.printable(lines[-1])}" waits' if waiting == 1 else f"{waiting} lines wait"
-            self._executor.view.note(f'{first} until "{wire.printable(self._jobs.current.line)}" is done.')
+            first = f'"{lines[-1]}" waits' if waiting == 1 else f"{waiting} lines wait"
+            self._executor.view.note(f'{first} until "{self._jobs.current.line}" is done.')
 
     def _add(self, line: str, *, is_alone: bool) -> bool:
         """Whether it will be carried out."""
@@ -149,11 +144,11 @@ class PromptApp:
             command = parse(line)
         except errors.ChatFileError as error:
             if not is_alone:
-                self._executor.view.note(f'"{wire.printable(cut(line, _LONGEST_SERVER))}" is not carried out:')
+                self._executor.view.note(f'"{truncate(line, _LONGEST_SERVER)}" is not carried out:')
             self._executor.view.error(error)
             return False
         if self._jobs.are_ending:
-            self._executor.view.note(f'"{wire.printable(line)}" is not carried out: "exit" was typed before it.')
+            self._executor.view.note(f'"{line}" is not carried out: "exit" was typed before it.')
             return False
         job = Job(line, command)
         if self._jobs.is_downloading and self._performer.answer_beside(job, self._jobs.add):
@@ -195,7 +190,7 @@ class PromptApp:
             self._jobs.keep(job)
         else:
             self._jobs.hold()
-            self._executor.view.note(f'There is no answer to "{wire.printable(job.line)}".')
+            self._executor.view.note(f'There is no answer to "{job.line}".')
         self._executor.client.abort()
 
     def _refresh_listing(self) -> None:
@@ -209,7 +204,7 @@ class PromptApp:
         width = self._output.get_size().columns
         if job.queue is not None and self._executor.progress.current is not None:
             return toolbar(self._executor.progress, waiting, width)
-        return cut(f"{wire.printable(job.line)}: waiting for the server", width)
+        return truncate(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
         if is_free(self._terminal):  # one that stands still shows it later on, as it is then
@@ -337,11 +332,11 @@ def _what_waits(waiting: Sequence[Job]) -> str | None:
     """For another connection, if anything does."""
     if not waiting:
         return None
-    more = f" and {counted(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
-    return f'"{wire.printable(waiting[0].line)}"{more} for the next connection.'
+    more = f" and {pluralize(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
+    return f'"{waiting[0].line}"{more} for the next connection.'
 
 
 def _what_is_dropped(waiting: Sequence[Job]) -> str | None:
     """By leaving, if anything is."""
     dropped = [job for job in waiting if not job.is_last]
-    return f"Not carried out: {counted(len(dropped), 'line')} that waited." if dropped else None
+    return f"Not carried out: {pluralize(len(dropped), 'line')} that waited." if dropped else None

@@ -38,7 +38,9 @@ _LONGEST_MISTAKE = 2
 HELP = (
     ("list", "the files that there are"),
     ("list *.csv", "those that match: * any text, ? any character"),
-    ("status", "who is connected and who was"),
+    ("list --sort size", "the largest first; or by name, or time"),
+    ("status", "who is connected, and the latest who left"),
+    ("status --all", "everyone who left, too"),
     ("get NAME", "save a file, or go on where it stopped"),
     ('get *.csv "a b"', "all that match, and others, in a row"),
     ("get! NAME", "the same, and replace what is here already"),

@@ -12,7 +12,7 @@ from prompt_toolkit.filters import is_searching
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from chatfile import wire
-from chatfile.cli import tables, units
+from chatfile.cli.format import format_size, truncate
 from chatfile.cli.patterns import escaped, last_word
 from chatfile.cli.prompt.commands import DESCRIPTIONS, TAKES_A_NAME
 
@@ -111,5 +111,5 @@ def _offered(found: Sequence[wire.FileRow], replaced: int, written: Callable[[st
     # The last one stands for all that are left out: what it has in common with the first is what they all have.
     for row in found if len(found) <= MOST else [*found[: MOST - 1], found[-1]]:
         if wire.printable(row.name) == row.name:  # it stands in the line as it is: nothing there may steer the terminal
-            display, size = tables.cut(row.name, _WIDEST), tables.padded(units.size(row.size), _SIZE, right=True)
+            display, size = truncate(row.name, _WIDEST), f"{format_size(row.size):>{_SIZE}}"
             yield Completion(written(row.name), -replaced, display=display, display_meta=size)

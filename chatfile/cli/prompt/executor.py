@@ -12,12 +12,14 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
-from chatfile import disk, errors, wire
+from chatfile import disk, errors
 from chatfile.cli.commands import Command, GetFiles, LeaveServer, ListFiles, SendMessage, ShowServerHelp, ShowStatus
 from chatfile.cli.connecting import connected
 from chatfile.cli.executor import Executor
 from chatfile.cli.get import FileQueue
 from chatfile.cli.prompt.commands import (
+    HELP,
+    HELP_BELOW,
     ChangeFolder,
     PromptCommand,
     RunShell,
@@ -26,8 +28,7 @@ from chatfile.cli.prompt.commands import (
     ShowRaw,
     mistaken,
 )
-from chatfile.cli.prompt.showing import HumanView
-from chatfile.cli.views import View
+from chatfile.cli.view import PromptView, View
 
 
 class Job:
@@ -156,8 +157,8 @@ class PromptPerformer:
             case ShowRaw(command):
                 raw = View(as_json=executor.config.as_json, quiet=executor.config.is_quiet)
                 await Executor(executor.client, executor.config, raw).execute(command)
-            case ShowPromptHelp() if isinstance(executor.view, HumanView):
-                executor.view.prompt_help()
+            case ShowPromptHelp() if isinstance(executor.view, PromptView):
+                executor.view.prompt_help(HELP, HELP_BELOW)
             case ShowPromptHelp():
                 await executor.execute(ShowServerHelp())
             case ChangeFolder(folder):
@@ -169,7 +170,7 @@ class PromptPerformer:
             case SendMessage(text) as message:
                 await executor.execute(message)
                 if hint := mistaken(text):
-                    executor.view.note(f"Sent as a message; {wire.printable(hint)}.")
+                    executor.view.note(f"Sent as a message; {hint}.")
             case command:
                 await executor.execute(command)
 
@@ -202,7 +203,7 @@ class PromptPerformer:
             client = await connected(main.config, main.client.clock, main.view, wait=0)
         except errors.ChatFileError as error:
             what = "no seat is free" if isinstance(error, errors.Full) else "there is no second connection"
-            main.view.note(f'"{wire.printable(job.line)}" waits for the download: {what} for it.')
+            main.view.note(f'"{job.line}" waits for the download: {what} for it.')
             wait(job)
         else:
             beside = Executor(client, main.config, main.view)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prompt_toolkit.utils import get_cwidth
 
 from chatfile import wire
-from chatfile.cli import tables, units
-from chatfile.cli.gauges import Gauge, Overall
+from chatfile.cli.format import format_duration, format_rate, format_size, percentage, truncate
+from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.progress import Progress
 from chatfile.downloads import Step
 
@@ -22,7 +22,7 @@ class Unseen:
 
     interval = 0.25
 
-    def draw(self, current: Gauge | None, overall: Overall | None) -> None:
+    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
         """See `Display`."""
 
     def clear(self) -> None:
@@ -30,51 +30,50 @@ class Unseen:
 
 
 def toolbar(progress: Progress, waiting: int, width: int) -> str:
-    """Name and progress, and how many lines wait behind it, as much of it as fits."""
-    gauge = progress.current
-    if gauge is None:
+    """Return name and progress, and how many lines wait behind it, as much of it as fits."""
+    meter = progress.current
+    if meter is None:
         return ""
-    name = wire.printable(gauge.name)
-    parts = [(weight, text) for weight, text in _parts(gauge, progress.overall, waiting) if text]
+    name = wire.printable(meter.name)
+    parts = [(weight, text) for weight, text in _parts(meter, progress.total, waiting) if text]
     room = min(get_cwidth(name), _SHORTEST_NAME)
     while parts and room + _columns(parts) > width:
         parts.remove(max(parts))
-    return tables.cut(name, width - _columns(parts)) + "".join(_GAP + text for _, text in parts)
+    return truncate(name, width - _columns(parts), get_cwidth) + "".join(_GAP + text for _, text in parts)
 
 
 def _columns(parts: list[tuple[int, str]]) -> int:
     return sum(len(_GAP) + get_cwidth(text) for _, text in parts)
 
 
-def _parts(gauge: Gauge, overall: Overall | None, waiting: int) -> list[tuple[int, str]]:
-    """Each with a weight: the heaviest goes first where there is no room."""
-    step = gauge.step or Step.CHECKING
-    moving = step is Step.RECEIVING
+def _parts(meter: TransferMeter, total: TotalMeter | None, waiting: int) -> list[tuple[int, str]]:
+    """Return what there is to tell, each with a weight: the heaviest goes first where there is no room."""
+    step, rate = meter.step or Step.CHECKING, meter.rate
+    is_moving = step is Step.RECEIVING
+    percent = f"{percentage(meter.at, meter.size)} %"
+    resumed = f"resumed at {percentage(meter.resumed_from, meter.size)} %"
     return [
-        (0, "" if moving else step.value),
-        (0, _percent(gauge) if step is not Step.VERIFYING and (moving or gauge.at) else ""),
-        (4, f"{units.size(gauge.at)} of {units.size(gauge.size)}" if moving else ""),
-        (2, units.rate(gauge.rate) if moving and gauge.rate is not None else ""),
-        (1, _left(gauge) if moving else ""),
-        (3, _of_all(overall)),
-        (5, f"resumed at {units.percentage(gauge.resumed_from, gauge.size)} %" if gauge.resumed_from else ""),
+        (0, "" if is_moving else step.value),
+        (0, percent if is_moving or (meter.at and step is not Step.VERIFYING) else ""),
+        (4, f"{format_size(meter.at)} of {format_size(meter.size)}" if is_moving else ""),
+        (2, format_rate(rate) if is_moving and rate is not None else ""),
+        (1, _left(meter) if is_moving else ""),
+        (3, _of_all(total)),
+        (5, resumed if meter.resumed_from else ""),
         (6, f"{waiting} waiting" if waiting else ""),
         (7, "Ctrl-C stops it"),
     ]
 
 
-def _percent(gauge: Gauge) -> str:
-    return f"{units.percentage(gauge.at, gauge.size)} %"
-
-
-def _left(gauge: Gauge) -> str:
-    if gauge.seconds_left is None:
+def _left(meter: TransferMeter) -> str:
+    seconds = meter.seconds_left
+    if seconds is None:
         return ""
-    return f"{units.duration(gauge.seconds_left)} left" if gauge.seconds_left < _LONGEST else "hardly moving"
+    return f"{format_duration(seconds)} left" if seconds < _LONGEST else "hardly moving"
 
 
-def _of_all(overall: Overall | None) -> str:
-    if overall is None:
+def _of_all(total: TotalMeter | None) -> str:
+    if total is None:
         return ""
-    share = f", {units.percentage(overall.at, overall.size)} % of all" if overall.size else ""
-    return f"file {overall.done + 1} of {overall.files}{share}"
+    share = f", {percentage(total.at, total.size)} % of all" if total.size and total.is_exact else ""
+    return f"file {total.done + 1} of {total.files}{share}"

@@ -1,0 +1,234 @@
+"""Sizes, times and counts in words, and tables that fit the window. Pure: the clock and the width are given."""
+
+from __future__ import annotations
+
+import heapq
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from chatfile import wire
+
+_STEP = 1000
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_GAP = "  "
+_ROOMY = 32
+"""Columns of the screen that nearly every name fits in: a longer one is cut rather than a column left out."""
+_NARROWEST = 8
+"""Columns of the screen under which a cell is not cut: it would say nothing any more."""
+_LATEST = 10
+"""Clients that have left and are shown all the same."""
+WIDEST = 64
+"""Columns to which a table grows for one cell where it need not fit: an endless one lengthens no other row."""
+
+
+def format_size(count: float) -> str:
+    """Return bytes with three digits or so: `624 B`, `12.3 MB`."""
+    units = ["TB", "GB", "MB", "kB", "B"]
+    unit = units.pop()
+    while units and count >= _STEP - 0.5:
+        count, unit = count / _STEP, units.pop()
+    digits = 0 if unit == "B" or count >= _STEP / 10 else 1
+    return f"{count:.{digits}f} {unit}"
+
+
+def format_rate(count: float) -> str:
+    """Return bytes a second in words: `12.3 MB/s`."""
+    return f"{format_size(count)}/s"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as a stopwatch has it: `0:07`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def elapsed(seconds: float) -> str:
+    """Return how long something took: `0.3 s`, `1:02 min`."""
+    return f"{seconds:.1f} s" if seconds < _MINUTE else f"{format_duration(seconds)} min"
+
+
+def percentage(part: int, whole: int) -> int:
+    """Return whole percents, 100 only for all of it; nothing is all of nothing."""
+    return part * 100 // whole if whole else 100
+
+
+def pluralize(count: int, what: str) -> str:
+    """Return `1 file`, `2 files`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def relative_time(then: int, now: float) -> str:
+    """Return when it was, both in seconds since 1970: `2 min ago` on the same day, else the local date and time."""
+    age = now - then
+    if -_MINUTE < age < _MINUTE:
+        return "just now" if age < _MINUTE // 6 else f"{age:.0f} s ago"
+    if 0 < age < _HOUR:
+        return f"{age // _MINUTE:.0f} min ago"
+    if 0 < age < _DAY:
+        return f"{age // _HOUR:.0f} h ago"
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(then))
+    except (OSError, OverflowError, ValueError):
+        return wire.format_time(then)  # a year that the system's calendar does not have
+
+
+def natural_order(name: str) -> tuple[object, ...]:
+    """Return what names are sorted by so that people find them: data-2 before data-10, whatever the case."""
+    parts = re.split("([0-9]+)", name.casefold())
+    for at in range(1, len(parts), 2):
+        parts[at - 1] += "0"  # what stands in place of a number comes before or behind it as before or behind a digit
+        parts[at] = parts[at].lstrip("0")
+    return (*((len(part), part) if at % 2 else part for at, part in enumerate(parts)), name)
+
+
+# --- columns of the screen ---
+
+
+def cell_width(text: str) -> int:
+    """Return how many columns of the screen `text` takes, which holds no control characters."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 -- it takes a while to load, and few names need it
+
+    return cell_len(text)
+
+
+def truncate(text: str, columns: int, measure: Callable[[str], int] = cell_width) -> str:
+    """Return `text`, or as much of it as fits with an ellipsis behind."""
+    if measure(text) <= columns:
+        return text
+    kept, used = "", 0
+    for character in text:
+        used += measure(character)
+        if used > columns - 1:
+            break
+        kept += character
+    while kept and measure(kept) > columns - 1:  # together they may be wider than one by one
+        kept = kept[:-1]
+    return f"{kept}…" if columns > 0 else ""
+
+
+def join_row(
+    cells: Iterable[str],
+    widths: Sequence[int],
+    right: Collection[int],
+    measure: Callable[[str], int] = cell_width,
+) -> str:
+    """Return a row of a table: cells padded to these widths, those with the numbers in `right` flush right.
+
+    The last one, and what is too wide, is as long as it is.
+    """
+    row, last = [], len(widths) - 1
+    for at, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        spaces = " " * (width - measure(cell))
+        row.append(spaces + cell if at in right else cell if at == last else cell + spaces)
+    return _GAP.join(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table. `drop`: the higher, the sooner it goes where there is no room; 0 stays, but may be cut.
+
+    `roomy`: it may be cut to so many columns of the screen before another one goes. `least`: it is so wide at least.
+    """
+
+    title: str
+    cells: Sequence[str]
+    right: bool = False
+    drop: int = 0
+    roomy: int | None = None
+    least: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Return how wide it is on the screen."""
+        return max(self.least, *map(cell_width, (self.title, *self.cells)))
+
+    @property
+    def wanted(self) -> int:
+        """Return how wide it has to be while there is another one that can go."""
+        return self.columns if self.roomy is None else min(self.columns, self.roomy)
+
+
+def table(columns: Iterable[Column], width: int | None) -> list[str]:
+    """Return the lines of the table, titles first, none longer than `width` where that can be; all text is escaped."""
+    fitting = [replace(column, cells=[wire.printable(cell) for cell in column.cells]) for column in columns]
+    if width is not None:
+        fitting = _cut(_dropped(fitting, width), width)
+    widths = [column.columns if width is not None else min(column.columns, WIDEST) for column in fitting]
+    right = [at for at, column in enumerate(fitting) if column.right]
+    rows = zip(*((column.title, *column.cells) for column in fitting), strict=True)
+    return [join_row(row, widths, right) for row in rows]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _dropped(columns: list[Column], width: int) -> list[Column]:
+    while _total([column.wanted for column in columns]) > width and (
+        loose := [column for column in columns if column.drop]
+    ):
+        columns.remove(max(loose, key=lambda column: column.drop))
+    return columns
+
+
+def _cut(columns: list[Column], width: int) -> list[Column]:
+    """Let the widest column give what is missing."""
+    missing = _total([column.columns for column in columns]) - width
+    if missing <= 0:
+        return columns
+    widest = max(columns, key=lambda column: column.columns)
+    left = max(widest.columns - missing, _NARROWEST)
+    cells = [truncate(cell, left) for cell in widest.cells]
+    narrower = replace(widest, title=truncate(widest.title, left), cells=cells, least=0)
+    return [narrower if column is widest else column for column in columns]
+
+
+# --- the tables of results ---
+
+
+def latest_clients(rows: Sequence[wire.ClientRow]) -> Sequence[wire.ClientRow]:
+    """Return those who are here and the latest who left, in their order."""
+    left = [(row.disconnected, at) for at, row in enumerate(rows) if row.disconnected is not None]
+    latest = {at for _, at in heapq.nlargest(_LATEST, left)}
+    return [row for at, row in enumerate(rows) if row.disconnected is None or at in latest]
+
+
+def sorted_files(rows: Sequence[wire.FileRow], by: str | None) -> Sequence[wire.FileRow]:
+    """Return the rows sorted; files of one size or time by their names."""
+    if by is None:
+        return rows
+    named = sorted(rows, key=lambda row: natural_order(row.name))
+    if by == "size":
+        named.sort(key=lambda row: row.size, reverse=True)
+    elif by == "time":
+        named.sort(key=lambda row: row.mtime, reverse=True)
+    return named
+
+
+def files_table(rows: Sequence[wire.FileRow], now: float, width: int) -> list[str]:
+    """Return the lines of a listing."""
+    columns = (
+        Column("SIZE", [format_size(row.size) for row in rows], right=True),
+        Column("CHANGED", [relative_time(row.mtime, now) for row in rows], drop=1),
+        Column("NAME", [row.name for row in rows], roomy=_ROOMY),
+    )
+    return table(columns, width)
+
+
+def clients_table(rows: Sequence[wire.ClientRow], me: str, now: float, width: int) -> list[str]:
+    """Return the lines of a status; `me` is our own name in it."""
+    left = ["-" if row.disconnected is None else relative_time(row.disconnected, now) for row in rows]
+    columns = (
+        Column("NAME", [f"{row.name} (you)" if row.name == me else row.name for row in rows]),
+        Column("ADDRESS", [row.address for row in rows], drop=4),
+        Column("CONNECTED", [relative_time(row.connected, now) for row in rows], drop=3),
+        Column("DISCONNECTED", left, drop=1),
+        Column("FILES", [str(row.files) for row in rows], right=True, drop=2),
+        Column("SENT", [format_size(row.bytes) for row in rows], right=True),
+    )
+    return table(columns, width)

@@ -1,0 +1,327 @@
+"""How results look: tables for people, exact rows for programs, or JSON. The one gate where text is escaped."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chatfile import errors, wire
+from chatfile.cli.exits import ExitCode, error_word, exit_code
+from chatfile.cli.format import (
+    WIDEST,
+    clients_table,
+    elapsed,
+    files_table,
+    format_rate,
+    format_size,
+    join_row,
+    latest_clients,
+    percentage,
+    pluralize,
+    sorted_files,
+)
+from chatfile.cli.outlets import is_free
+from chatfile.cli.streams import is_unread
+from chatfile.cli.terminal import is_coloured
+
+if TYPE_CHECKING:  # Twisted is not loaded for what a view shows of --help
+    from chatfile.downloads import Download
+
+Row = TypeVar("Row")
+KEPT = "What came is kept; get it again to go on."
+_BLOCK = 10_000
+"""Rows of one table."""
+_NOT_VERIFIED = "not verified, for the server does not hash"
+_LONG = 1.0
+"""Seconds above which a rate is worth telling."""
+_BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
+
+
+def _window_width() -> int:
+    return shutil.get_terminal_size().columns
+
+
+class View:
+    """Results on standard output, everything else on standard error. All text is given raw and escaped here."""
+
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        quiet: bool,
+        output_is_taken: bool = False,
+        as_tables: bool = False,
+        width: Callable[[], int] = _window_width,
+    ) -> None:
+        """`as_json`: one object a line instead of text. `quiet`: no notes.
+
+        `output_is_taken`: standard output is for a file's bytes, and objects go to standard error. `as_tables`: people
+        look at standard output, in a window that is `width` columns wide.
+        """
+        self.as_json = as_json
+        """Whether programs read it."""
+        self.has_written = False
+        """Whether a result went to standard output, or was meant to."""
+        self._quiet = quiet
+        self._output_is_taken = output_is_taken
+        self._as_tables = as_tables and not as_json
+        self._width = width
+        is_seen = self._as_tables or (sys.stdout is not None and sys.stdout.isatty())
+        self._shown = wire.printable if is_seen else wire.exact
+        self.aside: Callable[[], AbstractContextManager[None]] = nullcontext
+        """What is around everything that is written: a display makes room for it."""
+
+    # --- what is no result ---
+
+    def note(self, text: str) -> None:
+        """Tell something worth knowing that is no result."""
+        if not self._quiet:
+            self._tell(wire.printable(text))
+
+    def error(self, error: errors.ChatFileError, name: str | None = None) -> None:
+        """Tell what went wrong, with the file `name`."""
+        self._tell(f"chatfile-client: {wire.printable(str(error))}")
+        about = {} if name is None else {"name": name}
+        try:
+            self.event("error", code=error_word(error), exit=int(exit_code(error)), message=str(error), **about)
+        except OSError:
+            pass  # it has been told already
+
+    def interrupted(self, what_now: str, name: str | None) -> None:
+        """Tell that Ctrl-C ended it, amid the file `name`."""
+        sentence = f"Interrupted. {what_now}".rstrip()
+        self.note(sentence)
+        about = {} if name is None else {"name": name}
+        self.event("error", code="interrupted", exit=int(ExitCode.INTERRUPTED), message=sentence, **about)
+
+    def event(self, event: str, **about: object) -> None:
+        """Show something that is no result, to programs alone. Raises OSError."""
+        if self.as_json:
+            self._print({"event": event} | about, "")
+
+    def goodbye(self) -> None:
+        """Tell that the session is over."""
+        self.note("Bye.")
+
+    def _tell(self, text: str) -> None:
+        """Write text that is escaped to standard error."""
+        if sys.stderr is None:  # print would take standard output instead
+            return
+        try:
+            with self.aside():
+                print(text, file=sys.stderr, flush=True)
+        except OSError:
+            sys.stderr = None  # a full disk, or nobody reads it: results and exit code tell enough
+
+    # --- results ---
+
+    def ack(self, text: str, reply: str) -> None:
+        """Show the answer to a message."""
+        self._show({"message": text, "reply": reply}, self._shown(reply))
+
+    def clients(self, rows: Sequence[wire.ClientRow], *, me: str = "", everyone: bool = False) -> None:
+        """Show the cache of the server, in which `me` is our name; in a table without those who left long ago."""
+        if not self._as_tables:
+            widths = self._widths([] if self.as_json else map(_client_cells, rows))
+            self._rows(rows, _client_object, _client_cells, widths, right=(4, 5))
+            return
+        shown = rows if everyone else latest_clients(rows)
+        more = len(rows) - len(shown)
+        below = [f"{more} more left earlier: status --all"] if more else []
+        self._tables(shown, lambda some: clients_table(some, me, time.time(), self._width()), *below)
+
+    def files(self, rows: Sequence[wire.FileRow], *, sort: str | None = None) -> None:
+        """Show a listing sorted by name, size (the largest first) or time (the latest first).
+
+        Without `sort` a table is sorted by name, and all else as the server has it.
+        """
+        rows = sorted_files(rows, sort or ("name" if self._as_tables else None))
+        if not self._as_tables:
+            widest = 0 if self.as_json else len(str(max((row.size for row in rows), default=0)))
+            self._rows(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # times are as wide as each other
+        elif not rows:
+            self.note("There is no file on the server.")
+        else:
+            total = f"{pluralize(len(rows), 'file')}, {format_size(sum(row.size for row in rows))}"
+            self._tables(rows, lambda some: files_table(some, time.time(), self._width()), total)
+
+    def help(self, rows: Iterable[str]) -> None:
+        """Show the server's own words."""
+        for row in rows:
+            self._show({"help": row}, self._shown(row))
+
+    def text(self, text: str) -> None:
+        """Show `text` as it is, behind what others have shown. Raises BrokenPipeError, `LocalFileError`."""
+        self._show({}, text, end="")
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Show lines of text from here."""
+        for line in lines:
+            self._show({"text": line}, self._shown(line))
+
+    def digest(self, digest: wire.Digest) -> None:
+        """Show it as `sha256sum` writes it, so that it can check it."""
+        shown = dataclasses.asdict(digest) | {"mtime": _time(digest.mtime)}
+        name = "./-" if digest.name == "-" else digest.name  # alone it would be its standard input
+        self._show(shown, f"{digest.sha256 or '-'}  {self._shown(name)}")
+
+    def download(self, download: Download, seconds: float, rate: float | None = None) -> None:
+        """Show a file that has arrived, within so many seconds and at so many bytes a second while it came."""
+        shown = dataclasses.asdict(download) | {"seconds": round(seconds, 3)}
+        path, story = self._shown(_as_utf8(download.path)), _how_it_came(download, seconds, rate)
+        if self._as_tables:
+            self._show(shown, f"{path}: {story}")
+            return
+        with self.aside():
+            self._show(shown, path)
+            self.note(f"{download.name}: {story}")
+
+    def copied(self, copy: Download, seconds: float) -> None:
+        """Tell of a file that went to standard output."""
+        if self.as_json:
+            self._show(dataclasses.asdict(copy) | {"seconds": round(seconds, 3)}, "")
+        elif not copy.verified:
+            self.note(f"{copy.name}: {_NOT_VERIFIED}")
+
+    def look(self, at: str, clients: list[dict[str, object]], lines: Sequence[str]) -> None:
+        """Show who is connected, and what they are sent; the `lines` are those of a table."""
+        self._show({"event": "look", "time": at, "clients": clients}, "\n".join(lines))
+
+    # --- the reader ---
+
+    @property
+    def is_free(self) -> bool:
+        """Tell whether an event can be written without waiting for its reader."""
+        return is_free(sys.stderr if self._output_is_taken else sys.stdout)
+
+    def look_for_readers(self) -> None:
+        """Raise BrokenPipeError where nobody would read what there is nothing of just now."""
+        if is_unread(sys.stdout):
+            raise BrokenPipeError
+
+    # --- how it is written ---
+
+    def _rows(
+        self,
+        rows: Sequence[Row],
+        as_object: Callable[[Row], dict[str, Any]],
+        cells: Callable[[Row], tuple[str, ...]],
+        widths: Sequence[int],
+        right: tuple[int, ...],
+    ) -> None:
+        """Show rows one by one, as they are looked at: there may be a million, which are never held all at once."""
+        for row in rows:
+            if self.as_json:
+                self._show(as_object(row), "")
+            else:
+                self._show({}, join_row(map(self._shown, cells(row)), widths, right, len))
+
+    def _widths(self, rows: Iterable[tuple[str, ...]]) -> list[int]:
+        """Return how wide each column is, in characters."""
+        widths: list[int] = []
+        for row in rows:
+            found = [min(len(self._shown(cell)), WIDEST) for cell in row]
+            widths = list(map(max, widths, found)) if widths else found
+        return widths
+
+    def _tables(self, rows: Sequence[Row], table: Callable[[Sequence[Row]], list[str]], *below: str) -> None:
+        """Show a table of the rows: as several, each with its titles, where there are so many that they fill memory."""
+        bold, plain = (_BOLD, _PLAIN) if is_coloured() else ("", "")
+        for start in range(0, len(rows), _BLOCK):
+            titles, *lines = table(rows[start : start + _BLOCK])
+            is_last = start + _BLOCK >= len(rows)
+            self._lines([f"{bold}{titles}{plain}", *lines, *(below if is_last else ())])
+
+    def _lines(self, lines: Iterable[str]) -> None:
+        self._show({}, "\n".join(lines))
+
+    def _show(self, as_object: dict[str, Any], text: str, end: str = "\n") -> None:
+        """Write a result whose text is escaped. Raises BrokenPipeError, `LocalFileError`."""
+        try:
+            self._print(as_object, text, end)
+        except ConnectionError as error:  # a pipe's, or a socket's
+            raise BrokenPipeError from error
+        except OSError as error:
+            raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
+
+    def _print(self, as_object: dict[str, Any], text: str, end: str = "\n") -> None:
+        stream = sys.stderr if self._output_is_taken else sys.stdout
+        if stream is None:
+            raise OSError(errno.EBADF, "closed")
+        self.has_written = self.has_written or stream is sys.stdout
+        with self.aside():
+            print(json.dumps(as_object) if self.as_json else text, end=end, file=stream, flush=True)
+
+
+class PromptView(View):
+    """What is shown at the prompt: tables, and errors as sentences that tell what to type there."""
+
+    def __init__(self, *, quiet: bool, width: Callable[[], int]) -> None:
+        """See `View`. What goes elsewhere than to a terminal is never coloured."""
+        super().__init__(as_json=False, quiet=quiet, as_tables=True, width=width)
+        self._errors_are_red = is_coloured() and sys.stderr is not None and sys.stderr.isatty()
+
+    def prompt_help(self, commands: Iterable[tuple[str, str]], below: str) -> None:
+        """Show what can be typed: commands with what they mean, and a text below."""
+        width = min(self._width(), 76)
+        for command, meaning in commands:
+            self._lines(textwrap.wrap(f"{command:<17}{meaning}", width, subsequent_indent=" " * 17))
+        for text in below.splitlines():
+            self._lines(textwrap.wrap(text, width) or [""])
+
+    def error(self, error: errors.ChatFileError, name: str | None = None) -> None:  # noqa: ARG002 -- it is said in it
+        """Tell what went wrong, and what to do about it here."""
+        said = wire.printable(str(error))
+        if isinstance(error, errors.TargetExists):
+            said = said.replace("--force replaces it", '"get!" instead of "get" replaces it')
+        self._tell(f"{_RED}{said}{_PLAIN}" if self._errors_are_red else said)
+
+    def _tell(self, text: str) -> None:
+        super()._tell(textwrap.fill(text, self._width(), break_long_words=False, break_on_hyphens=False))
+
+
+def _how_it_came(download: Download, seconds: float, rate: float | None) -> str:
+    """Return the sentence for a finished download."""
+    proof = "SHA-256 verified" if download.verified else _NOT_VERIFIED
+    if download.already:
+        return f"already complete, {format_size(download.size)}, {proof}"
+    came = f"{format_size(download.size - download.resumed_from)} in {elapsed(seconds)}"
+    speed = f" ({format_rate(rate)})" if rate is not None and seconds >= _LONG else ""
+    share = percentage(download.resumed_from, download.size)
+    resumed = f", resumed at {share} %" if download.resumed_from else ""
+    return f"{came}{speed}{resumed}, {proof}"
+
+
+def _time(seconds: int | None) -> str:
+    return "-" if seconds is None else wire.format_time(seconds)
+
+
+def _client_object(row: wire.ClientRow) -> dict[str, Any]:
+    disconnected = None if row.disconnected is None else _time(row.disconnected)
+    return dataclasses.asdict(row) | {"connected": _time(row.connected), "disconnected": disconnected}
+
+
+def _client_cells(row: wire.ClientRow) -> tuple[str, ...]:
+    return row.name, row.address, _time(row.connected), _time(row.disconnected), str(row.files), str(row.bytes)
+
+
+def _file_object(row: wire.FileRow) -> dict[str, Any]:
+    return {"name": row.name, "size": row.size, "mtime": _time(row.mtime)}
+
+
+def _file_cells(row: wire.FileRow) -> tuple[str, ...]:
+    return str(row.size), _time(row.mtime), row.name
+
+
+def _as_utf8(path: str) -> str:
+    """Return what the bytes of `path` say, whatever the locale took them for."""
+    return os.fsencode(path).decode(errors="surrogateescape")
