@@ -279,6 +279,13 @@ def parse_refusal(line: bytes) -> errors.Refusal | None:
     return refusal
 
 
+def _no_greeting(error: errors.ChatFileError) -> str:
+    """Return, in one sentence or two, that the server said nothing that is a greeting."""
+    if str(error) == str(errors.ServerClosed()):
+        return str(errors.NoGreeting())
+    return f"The server gave no greeting. {error}"
+
+
 def _hint(client: ChatFileClient, error: errors.ChatFileError) -> str:
     may_be_tls = is_tcp(client.transport) and not ISSLTransport.providedBy(client.transport)
     if may_be_tls and isinstance(error, errors.ServerClosed | errors.ServerSilent):
@@ -317,7 +324,7 @@ async def connect(
         client.abort()
         if client.name:
             raise
-        raise errors.NoGreeting(f"The server gave no greeting. {error}{_hint(client, error)}") from error
+        raise errors.NoGreeting(_no_greeting(error) + _hint(client, error)) from error
     except BaseException:
         client.abort()
         raise

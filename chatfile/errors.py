@@ -148,7 +148,7 @@ class NoConnection(ChatFileError):
 
 
 class TlsMissing(ChatFileError):
-    """TLS needs what is not installed here: pip install 'chatfile[tls]'."""
+    """TLS needs what is not installed here: pip install pyopenssl service-identity."""
 
 
 class BadCertificate(ChatFileError):

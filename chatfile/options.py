@@ -166,7 +166,9 @@ class Options(usage.Options):
         from chatfile.completion import SHELLS, script  # noqa: PLC0415 -- serving needs none of it
 
         if shell not in SHELLS:
-            raise usage.UsageError(f"--completion: {shell!r} is none of {', '.join(SHELLS)}")
+            raise usage.UsageError(
+                f"--completion: unknown shell {shell!r} (choose {', '.join(SHELLS[:-1])} or {SHELLS[-1]})"
+            )
         _show(script("chatfile-server", shell))
 
     def parseArgs(self, *rest: str) -> None:
@@ -241,7 +243,7 @@ def _check_endpoint(description: str) -> None:
 
 def _why_no_endpoint(description: str, error: Exception) -> str:
     if isinstance(error, ImportError):
-        return f"needs what is not installed ({error.name}); for TLS, install chatfile[tls]"
+        return f"needs what is not installed ({error.name}); for TLS: pip install pyopenssl service-identity"
     if isinstance(error, LookupError) and description.startswith("systemd:"):
         return (
             "is no socket that this process was handed, as systemd does it (with LISTEN_PID, LISTEN_FDS and "

@@ -15,10 +15,11 @@ def main() -> None:
     """Run the command that the arguments make, and exit with its code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is more to interrupt: no traceback of an import
-    from chatfile.cli.arguments import command_line, parse_arguments  # noqa: PLC0415 -- see above
+    from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
     from chatfile.cli.streams import prepare  # noqa: PLC0415
 
     if "_ARGCOMPLETE" in os.environ:
+        from chatfile.cli.parser import command_line  # noqa: PLC0415
         from chatfile.completion import complete  # noqa: PLC0415
 
         complete(command_line(), _remote_names)

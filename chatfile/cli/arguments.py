@@ -1,20 +1,14 @@
-"""What the user typed behind `chatfile-client`, checked."""
+"""What the user typed behind `chatfile-client`, checked, and what the environment says: the configuration of a run."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ipaddress
-import math
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
-from typing import Any, NoReturn
 
-from chatfile import errors, program_and_version, tls, wire
+from chatfile import errors, tls, wire
 from chatfile.cli.commands import (
-    DEFAULT_INTERVAL,
     Command,
     GetFiles,
     HashFiles,
@@ -24,226 +18,13 @@ from chatfile.cli.commands import (
     ShowStatus,
     WatchClients,
 )
-from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, DEFAULT_TIMEOUT, ClientConfig
-from chatfile.cli.intermixed import options_first
-
-LAST_PORT = 65535
-SHORTEST_INTERVAL = 0.1
+from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, ClientConfig
+from chatfile.cli.parser import command_line, endpoint_description, parse_folder, parse_server, utf8
 
 _DEFAULT_ADDRESS = f"{DEFAULT_SERVER}:{DEFAULT_PORT}"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _FROM_ENVIRONMENT = ("server", "downloads", "cafile", "cert", "key")
 """Options that CHATFILE_SERVER and the like stand for."""
-_ENDPOINT = re.compile(r"(tcp|tls|unix):")  # not ssl: it would verify nothing of the server
-_BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
-_HOST = re.compile(r"([^:\[\]\s]+)(?::([0-9]+))?")
-
-
-def endpoint_description(server: str) -> str:
-    """The client endpoint description that HOST, HOST:PORT, [::1]:PORT, or a description itself stands for.
-
-    Raises ValueError.
-    """
-    if _ENDPOINT.match(server):
-        tls.parse_address(server)
-        return server
-    match = _BRACKETED.fullmatch(server) or _HOST.fullmatch(server)
-    host, port = match.groups() if match else (server, None)
-    if match is None:
-        ipaddress.IPv6Address(server.partition("%")[0])
-    number = DEFAULT_PORT if port is None else int(port)
-    if not 0 < number <= LAST_PORT:
-        raise ValueError(f"there is no port {number}")
-    escaped = host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
-    return f"tcp:host={escaped}:port={number}"
-
-
-def _server(text: str) -> str:
-    try:
-        endpoint_description(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, tcp:..., tls:... or unix:PATH"
-        ) from None
-    return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return number
-
-
-def _interval(text: str) -> float:
-    number = _seconds(text)
-    if number < SHORTEST_INTERVAL:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than {SHORTEST_INTERVAL:g} seconds")
-    return number
-
-
-def _folder(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("it needs the name of a folder")
-    return text
-
-
-def _file(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("it needs the name of a file")
-    return text
-
-
-def _utf8(argument: str) -> str:
-    """What its bytes say as UTF-8, whatever the locale took them for: a locale may lack most characters."""
-    return argument.encode(errors="surrogateescape").decode(errors="surrogateescape")
-
-
-def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
-    """The text as UTF-8, if `check` raises nothing about it."""
-
-    def parse(argument: str) -> str:
-        text = _utf8(argument)
-        try:
-            check(text)
-        except errors.ChatFileError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-        return text
-
-    return parse
-
-
-def _check_requested(name: str) -> None:
-    wire.check_name(name)
-    wire.format_request(wire.Get(name))
-
-
-def _add_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
-    """The options, which may stand before the command or behind it; there (`again`) without defaults of their own."""
-
-    def default(value: object) -> object:
-        return argparse.SUPPRESS if again else value
-
-    add = parser.add_argument
-    add(
-        "-s", "--server", type=_server, metavar="ADDRESS", default=default(None),
-        help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
-    )  # fmt: skip
-    add(
-        "-d", "--downloads", type=_folder, metavar="FOLDER", default=default(None),
-        help=f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]",
-    )  # fmt: skip
-    add(
-        "--timeout", type=_seconds, metavar="SECONDS", default=default(DEFAULT_TIMEOUT),
-        help="without progress before giving up, 0: never; behind a file, a second more per 20 MB of it, for its digest"
-        f" [{DEFAULT_TIMEOUT:g}]",
-    )  # fmt: skip
-    add(
-        "--wait", type=_seconds, metavar="SECONDS", default=default(0.0),
-        help="where the server is full, keep trying for so long [0]",
-    )  # fmt: skip
-    add(
-        "--cafile", type=_file, metavar="FILE", default=default(None),
-        help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",
-    )  # fmt: skip
-    add(
-        "--cert", type=_file, metavar="FILE", default=default(None),
-        help="behind tls:, your own certificate (PEM), for a server that wants one",
-    )  # fmt: skip
-    add(
-        "--key", type=_file, metavar="FILE", default=default(None),
-        help="its key (PEM), if that is not in the same file",
-    )  # fmt: skip
-    add("--json", action="store_true", default=default(False), help="machine-readable output, one JSON object a line")
-    add(
-        "-q", "--quiet", action="store_true", default=default(False),
-        help="results and errors only, no progress and no notes",
-    )  # fmt: skip
-
-
-_NAME_HELP = (
-    "a name as `list` shows it, or a pattern in quotation marks: * any text, ? any character, [abc] one of these"
-)
-
-
-class _Parser(argparse.ArgumentParser):
-    """One whose complaints, which quote the arguments, can be shown."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(wire.printable(message))
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Of a stream that nobody reads, the exit code tells."""
-        with contextlib.suppress(OSError):
-            super()._print_message(message, file)
-
-
-def command_line() -> argparse.ArgumentParser:
-    """The parser of all that can be typed."""
-    parser = _Parser(
-        prog="chatfile-client",
-        usage="%(prog)s [OPTION...] [COMMAND [ARGUMENT...]]",
-        description="Talk to a chatfile server: messages, lists, verified downloads.",
-        epilog="Without a command: a prompt on a terminal; otherwise the lines of standard input.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
-    parser.add_argument(
-        "--completion", type=_shell, metavar="SHELL",
-        help="show what completes this command line in a shell (bash, zsh, fish), and exit",
-    )  # fmt: skip
-    _add_options(parser, again=False)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog=parser.prog)
-
-    def command(name: str, text: str, arguments: str = "") -> argparse.ArgumentParser:
-        usage = f"%(prog)s [OPTION...]{arguments}"
-        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False, usage=usage)
-        _add_options(added, again=True)
-        added.set_defaults(parser=added)
-        return added
-
-    send = command("send", "send a message and show what comes back", " TEXT...")
-    send.add_argument("words", metavar="TEXT", nargs="+")
-    status = command("status", "show who is connected and who was")
-    status.add_argument("--all", action="store_true", help="on a terminal everyone who left, not the latest ten")
-    listing = command("list", "show the files that there are, or those that are named or match", " [NAME...]")
-    listing.add_argument("names", metavar="NAME", nargs="*", type=_checked(_check_requested), help=_NAME_HELP)
-    listing.add_argument(
-        "--sort", choices=("name", "size", "time"), metavar="ORDER",
-        help="by name, size (the largest first) or time (the latest first)",
-    )  # fmt: skip
-    command("help", "show what the server says of its commands")
-    digest = command("hash", "show the SHA-256 of files, computed by the server", " NAME...")
-    digest.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
-    get = command("get", "download files, verified and resumed; what is here already is not sent again", " NAME...")
-    get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
-    get.add_argument("-o", "--output", type=_file, metavar="FILE", help="save under this name; - for standard output")
-    get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
-    watch = command("watch", "show who is connected and how fast they are sent files, until q or Ctrl-C")
-    watch.add_argument(
-        "--interval", type=_interval, metavar="SECONDS", default=DEFAULT_INTERVAL,
-        help=f"between two looks, at least {SHORTEST_INTERVAL:g} [{DEFAULT_INTERVAL:g}]",
-    )  # fmt: skip
-    return parser
-
-
-class _ShowVersion(argparse.Action):
-    """Looks it up only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser._print_message(f"{program_and_version()}\n", sys.stdout)  # as --help; what exit says is an error
-        parser.exit()
-
-
-def _shell(text: str) -> str:
-    from chatfile.completion import SHELLS  # noqa: PLC0415 -- no command needs it
-
-    if text not in SHELLS:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SHELLS)}")
-    return text
 
 
 def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
@@ -284,7 +65,10 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _
 
 def _take_places(parser: argparse.ArgumentParser, parsed: argparse.Namespace, found: Mapping[str, str | None]) -> None:
     """Fill in the server and the folder, where the command line leaves them open."""
-    for option, check, otherwise in (("server", _server, _DEFAULT_ADDRESS), ("downloads", _folder, DEFAULT_DOWNLOADS)):
+    for option, check, otherwise in (
+        ("server", parse_server, _DEFAULT_ADDRESS),
+        ("downloads", parse_folder, DEFAULT_DOWNLOADS),
+    ):
         if getattr(parsed, option) is None:
             try:
                 setattr(parsed, option, check(found[option] or otherwise))
@@ -318,9 +102,99 @@ def _command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Com
 
 
 def _checked_message(parser: argparse.ArgumentParser, words: str) -> str:
-    text = _utf8(words)
+    text = utf8(words)
     try:
         wire.format_request(wire.Message(text))
     except errors.ChatFileError as error:
         parser.error(str(error))
     return text
+
+
+# --- options anywhere: argparse wants those of a command between it and its names ---
+
+_Known = Mapping[str, argparse.Action]
+
+
+class _Unknown(Exception):
+    """Raised for an option that nobody knows, with its name."""
+
+
+def _is_address(word: str) -> bool:
+    """Tell whether a word looks like the address of a server, and like nothing else."""
+    try:
+        return ":" in word and bool(endpoint_description(word))
+    except ValueError:
+        return False
+
+
+def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """Return the command line in the order in which `parser`, whose commands have parsers of their own, understands it.
+
+    As it is where there is no command, or one that takes no names has some: argparse says so. Ends the process where an
+    option is unknown, or an address stands in the place of a command.
+    """
+    commands = _commands(parser)
+    known: dict[str, argparse.Action] = {}
+    for each in (parser, *commands.values()):
+        known |= each._option_string_actions
+    try:
+        names, options = _parted(known, arguments)
+    except _Unknown as unknown:
+        parser.error(f'there is no option {unknown}; "{parser.prog} --help" shows those that there are')
+    if names and names[0] not in commands and _is_address(names[0]):
+        parser.error(f'"{names[0]}" is no command; to talk to that server, use -s {names[0]}')
+    if not names or names[0] not in commands or (names[1:] and not _takes_names(commands[names[0]])):
+        return list(arguments)
+    here = commands[names[0]]._option_string_actions
+    before = [word for option in options if _name(option[0]) not in here for word in option]
+    behind = [word for option in options if _name(option[0]) in here for word in option]
+    return [*before, names[0], *behind, *(["--", *names[1:]] if names[1:] else [])]
+
+
+def _commands(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    choices: Mapping[str, argparse.ArgumentParser] = next(actions).choices
+    return choices
+
+
+def _takes_names(command: argparse.ArgumentParser) -> bool:
+    return any(not action.option_strings for action in command._actions)
+
+
+def _parted(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
+    """Return the names, and the options, each with its value. Raises `_Unknown`."""
+    names: list[str] = []
+    options: list[list[str]] = []
+    rest = iter(arguments)
+    for word in rest:
+        if word == "--":
+            names.extend(rest)
+        elif word.startswith("-") and word != "-":
+            value = islice(rest, 1) if _wants_the_next(known, word) else ()
+            options.append([word, *value])
+        else:
+            names.append(word)
+    return names, options
+
+
+def _name(word: str) -> str:
+    """Return the name of an option as it was typed."""
+    return word.partition("=")[0] if word.startswith("--") else word[:2]
+
+
+def _wants_the_next(known: _Known, word: str) -> bool:
+    """Tell whether the value of an option is the word behind it. Raises `_Unknown`."""
+    if word.startswith("--"):
+        return "=" not in word and _takes_value(known, word)
+    letters = word[1:]
+    for at, letter in enumerate(letters):
+        if _takes_value(known, f"-{letter}"):
+            return at == len(letters) - 1
+    return False
+
+
+def _takes_value(known: _Known, name: str) -> bool:
+    action = known.get(name.partition("=")[0])
+    if action is None:
+        raise _Unknown(name)
+    return action.nargs != 0

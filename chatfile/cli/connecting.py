@@ -13,9 +13,9 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 
 from chatfile import errors, tls
-from chatfile.cli.arguments import endpoint_description
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.exits import error_word
+from chatfile.cli.parser import endpoint_description
 from chatfile.cli.view import View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.endpoints import CheckingReactor

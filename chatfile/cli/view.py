@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # Twisted is not loaded for what a view shows of --help
     from chatfile.downloads import Download
 
 Row = TypeVar("Row")
-KEPT = "What came is kept; get it again to go on."
+KEPT = "The part received so far is kept; get it again to go on."
 _BLOCK = 10_000
 """Rows of one table."""
 _NOT_VERIFIED = "not verified, for the server does not hash"

@@ -135,7 +135,7 @@ def _why_untrusted(certificate: X509, fault: int, depth: int) -> str:
         return "its certificate is signed by nobody but itself; to trust a copy that you have, name it with --cafile"
     if fault in _UNKNOWN_AUTHORITY:
         issuer = _shorten(shown.issuer)
-        return f'its certificate leads to "{issuer}", which is not trusted here; --cafile names whom to trust'
+        return f'its certificate was issued by "{issuer}", which is not trusted here; use --cafile to trust it'
     if fault == _WRONG_PURPOSE:
         return f"{whose} is not meant for that: a server's was wanted"
     return f"{whose} can't be verified (OpenSSL's error {fault})"

@@ -11,7 +11,7 @@ _LIKE_NO_TLS = ("wrong version number", "http request", "https proxy request", "
 
 # Parts of OpenSSL's messages, and what these mean to a client. The first that fits counts.
 _TO_CLIENT = (
-    (("certificate required",), "it lets in only who shows a certificate; yours can be given with --cert and --key"),
+    (("certificate required",), "it requires a client certificate; pass yours with --cert and --key"),
     (("alert unknown ca",), "it does not accept your certificate: it trusts another authority"),
     (("alert certificate expired",), "it does not accept your certificate, which has expired"),
     (("alert certificate revoked",), "it does not accept your certificate, which was revoked"),
@@ -20,7 +20,7 @@ _TO_CLIENT = (
      "it does not accept your certificate"),
     (("alert handshake failure",), "it broke off the TLS handshake; if it wants a certificate, give --cert and --key"),
     (("alert protocol version", "unsupported protocol", "version too low"), "it speaks no TLS of version 1.2 or 1.3"),
-    (_LIKE_NO_TLS, "it does not speak TLS; leave away the tls: of its address"),
+    (_LIKE_NO_TLS, "it does not speak TLS; remove tls: from the address"),
 )  # fmt: skip
 
 # Parts of OpenSSL's messages, and what these mean to a server.

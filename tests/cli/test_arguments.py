@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from chatfile import program_and_version
-from chatfile.cli.arguments import endpoint_description, parse_arguments
+from chatfile.cli.arguments import parse_arguments
 from chatfile.cli.commands import GetFiles, ListFiles, SendMessage, ShowStatus
 from chatfile.cli.config import ClientConfig
+from chatfile.cli.parser import endpoint_description
 
 
 @pytest.mark.parametrize(

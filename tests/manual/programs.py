@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from chatfile.cli.arguments import command_line
+from chatfile.cli.parser import command_line
 from chatfile.options import Options
 from tests.manual import roff
 

@@ -19,7 +19,7 @@ CLIENT, SERVER, ODD, PLAIN = "chatfile-client", "chatfile-server", "odd-one", "p
 AWKWARD = """it's "so" $HOME `touch wrong` $(touch wrong) \\ \\x [y] :z: {a,b} *? ~ #&;<>|! %NAME% _program"""
 """As a meaning, a title, or a word to choose."""
 _PARSERS = {
-    CLIENT: "from chatfile.cli.arguments import command_line; parser = command_line()",
+    CLIENT: "from chatfile.cli.parser import command_line; parser = command_line()",
     SERVER: "from chatfile.options import Options, as_argparse; parser = as_argparse(Options())",
     ODD: f"""
     text = {AWKWARD!r}

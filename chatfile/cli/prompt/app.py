@@ -21,14 +21,13 @@ from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.format import pluralize, truncate
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.outlets import is_free
-from chatfile.cli.prompt.above import streams_above
 from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.connection import Connection
 from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
 from chatfile.cli.prompt.history import kept_history
-from chatfile.cli.prompt.keyboard import Interrupted
 from chatfile.cli.prompt.reader import PlainReader, Reader
+from chatfile.cli.prompt.terminal import Interrupted, streams_above
 from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.terminal import is_dumb
 from chatfile.cli.view import PromptView
@@ -325,7 +324,7 @@ def _described(job: Job) -> str:
     queue = job.queue
     if queue is None or len(queue.rows) > 1 or not queue.left:
         return f'"{wire.printable(job.line)}"?'
-    return f'the download of "{wire.printable(queue.name)}"? What came is kept.'
+    return f'the download of "{wire.printable(queue.name)}"? The part received so far is kept.'
 
 
 def _what_waits(waiting: Sequence[Job]) -> str | None:

@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from chatfile.cli.prompt.completion import Completions, tab
-from chatfile.cli.prompt.keyboard import Interrupted, Keyboard, own_keys
+from chatfile.cli.prompt.terminal import Interrupted, Keyboard, own_keys
 
 _STYLE = Style.from_dict(
     {

@@ -1,20 +1,35 @@
-"""What a prompt needs of the process around it."""
+"""The terminal of a prompt: how the process is made ready for it, its keys, and output above the line that is typed."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import io
+import os
+import signal
 import sys
+import termios
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO, cast
 
-from prompt_toolkit.application import create_app_session
+from prompt_toolkit.application import create_app_session, in_terminal, run_in_terminal
+from prompt_toolkit.filters import is_searching
+from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import Output
 from prompt_toolkit.output.plain_text import PlainTextOutput
+from prompt_toolkit.search import accept_search
 from twisted.internet import asyncioreactor
 
 from chatfile.cli.terminal import is_dumb, restore_on_signals
 
 _UNDO = b"\x1b[J\x1b[?2004l\x1b[0m\x1b[?25h\r\n"
 """What is below goes, pastes are not marked any more, no colour, and a cursor (ECMA-48 and xterm's own)."""
+_LFLAG = 3
+"""Where `tcgetattr` has the flags of which ISIG is one."""
 
 
 @contextlib.contextmanager
@@ -30,3 +45,111 @@ def prepared() -> Iterator[None]:
         restore_on_signals(b"\r\n" if is_plain else _UNDO)
         asyncioreactor.install(loop)
         yield
+
+
+# --- keys ---
+
+
+class Keyboard(Vt100Input):
+    """Stays raw while something is shown above the line: a key struck in that moment is neither shown nor obeyed."""
+
+    def cooked_mode(self) -> AbstractContextManager[None]:
+        """As it is."""
+        return nullcontext()
+
+    @contextlib.contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """Ctrl-C and Ctrl-Z are signals, though nothing is read; other keys are kept and not shown, even Ctrl-D."""
+        with self.raw_mode():
+            with contextlib.suppress(termios.error):  # the terminal has gone
+                attributes = termios.tcgetattr(self.fileno())
+                attributes[_LFLAG] |= termios.ISIG
+                termios.tcsetattr(self.fileno(), termios.TCSANOW, attributes)
+            yield
+
+
+class Interrupted(Exception):
+    """Ctrl-C. `typed` is the line that it dropped."""
+
+    def __init__(self, typed: str = "") -> None:
+        """By default, nothing was being typed."""
+        super().__init__(typed)
+        self.typed = typed
+
+
+def own_keys() -> KeyBindings:
+    """The keys that do here what they do at a shell."""
+    keys = KeyBindings()
+    keys.add("c-c")(_interrupt)
+    keys.add("c-z")(lambda _: run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))  # the whole job, pipes and all
+    keys.add("enter", filter=is_searching)(_take_what_was_found)
+    keys.add(Keys.Vt100MouseEvent)(lambda _: None)  # a colour that was pasted looks like one, and is none
+    return keys
+
+
+def _take_what_was_found(event: KeyPressEvent) -> None:
+    accept_search()
+    event.app.current_buffer.validate_and_handle()
+
+
+def _interrupt(event: KeyPressEvent) -> None:
+    buffer = event.current_buffer
+    typed = buffer.text
+    if typed:
+        buffer.cursor_position = len(typed)
+        buffer.insert_text("^C")  # or the line would look as if it had been carried out
+    event.app.exit(exception=Interrupted(typed))
+
+
+# --- output above the line ---
+
+
+class PatchedStdout(io.TextIOBase):
+    """Takes the place of a stream: what is written appears above the prompt, which is drawn anew below it."""
+
+    def __init__(self, output: Output) -> None:
+        """`output` is the terminal."""
+        self._output = output
+        self._context = contextvars.copy_context()  # what comes of a thread knows nothing of the prompt
+        self._waiting: list[str] = []
+        self._showing: asyncio.Future[None] | None = None
+
+    def write(self, text: str) -> int:
+        """Show it in a moment, with everything else that is written until then."""
+        self._waiting.append(text)
+        if self._showing is None:
+            self._showing = self._context.copy().run(asyncio.ensure_future, self._show())
+        return len(text)
+
+    async def _show(self) -> None:
+        try:
+            async with in_terminal():
+                self.show_now()
+        finally:
+            self._showing = None
+
+    def show_now(self) -> None:
+        """Without regard to a prompt."""
+        text, self._waiting = "".join(self._waiting), []
+        self._output.write_raw(text)
+        self._output.flush()
+
+    async def shown(self) -> None:
+        """Until everything written so far is seen."""
+        while self._showing is not None:
+            await self._showing
+
+
+@contextlib.contextmanager
+def streams_above(output: Output) -> Iterator[PatchedStdout]:
+    """Until its end, what is printed to a stream that is a terminal appears above the prompt."""
+    above = PatchedStdout(output)
+    out, error = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (
+        cast("TextIO", above) if stream is not None and stream.isatty() else stream for stream in (out, error)
+    )
+    try:
+        yield above
+    finally:
+        sys.stdout, sys.stderr = out, error
+        above.show_now()

@@ -1,0 +1,253 @@
+"""The parser of `chatfile-client`: its commands and options, and what their values may be."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import math
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from chatfile import errors, program_and_version, tls, wire
+from chatfile.cli.commands import DEFAULT_INTERVAL
+from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, DEFAULT_TIMEOUT
+
+LAST_PORT = 65535
+SHORTEST_INTERVAL = 0.1
+
+_ENDPOINT = re.compile(r"(tcp|tls|unix):")  # not ssl: it would verify nothing of the server
+_BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
+_HOST = re.compile(r"([^:\[\]\s]+)(?::([0-9]+))?")
+
+
+def endpoint_description(server: str) -> str:
+    """Return the endpoint description that HOST, HOST:PORT, [::1]:PORT, or a description itself stands for.
+
+    Raises ValueError.
+    """
+    if _ENDPOINT.match(server):
+        tls.parse_address(server)
+        return server
+    match = _BRACKETED.fullmatch(server) or _HOST.fullmatch(server)
+    host, port = match.groups() if match else (server, None)
+    if match is None:
+        ipaddress.IPv6Address(server.partition("%")[0])
+    number = DEFAULT_PORT if port is None else int(port)
+    if not 0 < number <= LAST_PORT:
+        raise ValueError(f"there is no port {number}")
+    escaped = host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
+    return f"tcp:host={escaped}:port={number}"
+
+
+def parse_server(text: str) -> str:
+    """Return the address of a server as it was typed. Raises ArgumentTypeError where it is none."""
+    try:
+        endpoint_description(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, tcp:..., tls:... or unix:PATH"
+        ) from None
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return number
+
+
+def _interval(text: str) -> float:
+    number = _seconds(text)
+    if number < SHORTEST_INTERVAL:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than {SHORTEST_INTERVAL:g} seconds")
+    return number
+
+
+def parse_folder(text: str) -> str:
+    """Return the path of a folder. Raises ArgumentTypeError where it is empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("it needs the name of a folder")
+    return text
+
+
+def _file(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it needs the name of a file")
+    return text
+
+
+def utf8(argument: str) -> str:
+    """Return what the bytes of an argument say as UTF-8: the locale may have taken them for something else."""
+    return argument.encode(errors="surrogateescape").decode(errors="surrogateescape")
+
+
+def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
+    """Return a parser of a text, as UTF-8, about which `check` raises nothing."""
+
+    def parse(argument: str) -> str:
+        text = utf8(argument)
+        try:
+            check(text)
+        except errors.ChatFileError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return text
+
+    return parse
+
+
+def _check_requested(name: str) -> None:
+    wire.check_name(name)
+    wire.format_request(wire.Get(name))
+
+
+def _add_options(parser: argparse._ActionsContainer, *, again: bool, saves: bool = True) -> None:
+    """Add the options that may stand before the command or behind it; there (`again`) without defaults of their own.
+
+    The folder is not shown where nothing `saves` a file.
+    """
+
+    def default(value: object) -> object:
+        return argparse.SUPPRESS if again else value
+
+    add = parser.add_argument
+    add(
+        "-s", "--server", type=parse_server, metavar="ADDRESS", default=default(None),
+        help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
+    )  # fmt: skip
+    add(
+        "-d", "--downloads", type=parse_folder, metavar="FOLDER", default=default(None),
+        help=f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]" if saves else argparse.SUPPRESS,
+    )  # fmt: skip
+    add(
+        "--timeout", type=_seconds, metavar="SECONDS", default=default(DEFAULT_TIMEOUT),
+        help="without progress before giving up, 0: never; behind a file, a second more per 20 MB of it, for its digest"
+        f" [{DEFAULT_TIMEOUT:g}]",
+    )  # fmt: skip
+    add(
+        "--wait", type=_seconds, metavar="SECONDS", default=default(0.0),
+        help="where the server is full, keep trying for so long [0]",
+    )  # fmt: skip
+    add(
+        "--cafile", type=_file, metavar="FILE", default=default(None),
+        help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",
+    )  # fmt: skip
+    add(
+        "--cert", type=_file, metavar="FILE", default=default(None),
+        help="behind tls:, your own certificate (PEM), for a server that wants one",
+    )  # fmt: skip
+    add(
+        "--key", type=_file, metavar="FILE", default=default(None),
+        help="its key (PEM), if that is not in the same file",
+    )  # fmt: skip
+    add("--json", action="store_true", default=default(False), help="machine-readable output, one JSON object a line")
+    add(
+        "-q", "--quiet", action="store_true", default=default(False),
+        help="results and errors only, no progress and no notes",
+    )  # fmt: skip
+
+
+_NAME_HELP = (
+    "a name as `list` shows it, or a pattern in quotation marks: * any text, ? any character, [abc] one of these"
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints, which quote the arguments, can be shown."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(wire.printable(message))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Say nothing to a stream that nobody reads: the exit code tells."""
+        with contextlib.suppress(OSError):
+            super()._print_message(message, file)
+
+
+_EPILOG = """\
+Without a command: a prompt on a terminal; otherwise the lines of standard input.
+
+examples:
+  chatfile-client list                         the files that there are
+  chatfile-client get welcome.txt '*.png'      one file, and all that match
+  chatfile-client get a.bin -o - | wc -c       to another program
+  chatfile-client -s host:5000 watch           who is connected, how fast they are sent files
+  printf 'hello\\nlist\\n' | chatfile-client     several requests over one connection
+
+exit codes: 0 done, 2 usage, 3 no connection, 4 the server is full, 5 refused, 6 the transfer broke, 7 the digest does
+not match, 8 the local file could not be written, 130 interrupted, 141 nobody reads standard output
+
+chatfile-client COMMAND --help shows the options of a command, man chatfile-client says more.
+"""
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all that can be typed."""
+    parser = _Parser(
+        prog="chatfile-client",
+        usage="%(prog)s [OPTION...] [COMMAND [ARGUMENT...]]",
+        description="Talk to a chatfile server: messages, lists, verified downloads.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
+    parser.add_argument(
+        "--completion", type=_shell, metavar="SHELL",
+        help="show what completes this command line in a shell (bash, zsh, fish), and exit",
+    )  # fmt: skip
+    _add_options(parser, again=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog=parser.prog)
+
+    def command(name: str, text: str, arguments: str = "") -> argparse.ArgumentParser:
+        usage = f"%(prog)s [OPTION...]{arguments}"
+        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False, usage=usage)
+        _add_options(added.add_argument_group("options of every command"), again=True, saves=name == "get")
+        added.set_defaults(parser=added)
+        return added
+
+    send = command("send", "send a message and show what comes back", " TEXT...")
+    send.add_argument("words", metavar="TEXT", nargs="+")
+    status = command("status", "show who is connected and who was")
+    status.add_argument("--all", action="store_true", help="on a terminal everyone who left, not the latest ten")
+    listing = command("list", "show the files that there are, or those that are named or match", " [NAME...]")
+    listing.add_argument("names", metavar="NAME", nargs="*", type=_checked(_check_requested), help=_NAME_HELP)
+    listing.add_argument(
+        "--sort", choices=("name", "size", "time"), metavar="ORDER",
+        help="by name, size (the largest first) or time (the latest first)",
+    )  # fmt: skip
+    command("help", "show what the server says of its commands")
+    digest = command("hash", "show the SHA-256 of files, computed by the server", " NAME...")
+    digest.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
+    get = command("get", "download files, verified and resumed; what is here already is not sent again", " NAME...")
+    get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
+    get.add_argument("-o", "--output", type=_file, metavar="FILE", help="save under this name; - for standard output")
+    get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
+    watch = command("watch", "show who is connected and how fast they are sent files, until q or Ctrl-C")
+    watch.add_argument(
+        "--interval", type=_interval, metavar="SECONDS", default=DEFAULT_INTERVAL,
+        help=f"between two looks, at least {SHORTEST_INTERVAL:g} [{DEFAULT_INTERVAL:g}]",
+    )  # fmt: skip
+    return parser
+
+
+class _ShowVersion(argparse.Action):
+    """Shows the version, and looks it up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser._print_message(f"{program_and_version()}\n", sys.stdout)  # as --help; what exit says is an error
+        parser.exit()
+
+
+def _shell(text: str) -> str:
+    from chatfile.completion import SHELLS  # noqa: PLC0415 -- no command needs it
+
+    if text not in SHELLS:
+        raise argparse.ArgumentTypeError(f"unknown shell {text!r} (choose {', '.join(SHELLS[:-1])} or {SHELLS[-1]})")
+    return text
