@@ -128,9 +128,9 @@ def test_the_files_of_a_client_are_looked_at_as_closely(here: Path, of_client: d
 
 def test_where_tls_is_not_installed_that_is_said_in_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "OpenSSL", None)
-    with pytest.raises(errors.TlsMissing, match="chatfile\\[tls\\]"):
+    with pytest.raises(errors.TlsMissing, match="pip install pyopenssl service-identity"):
         tls.client_endpoint("localhost")
-    with pytest.raises(UsageError, match="chatfile\\[tls\\]"):
+    with pytest.raises(UsageError, match="pip install pyopenssl service-identity"):
         parsed("--certificate=good.pem")
 
 
