@@ -19,7 +19,7 @@ from chatfile.cli.commands import (
     WatchClients,
 )
 from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, ClientConfig
-from chatfile.cli.parser import command_line, endpoint_description, parse_folder, parse_server, utf8
+from chatfile.cli.parser import client_endpoint_description, command_line, parse_folder, parse_server_option, utf8
 
 _DEFAULT_ADDRESS = f"{DEFAULT_SERVER}:{DEFAULT_PORT}"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -66,7 +66,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _
 def _take_places(parser: argparse.ArgumentParser, parsed: argparse.Namespace, found: Mapping[str, str | None]) -> None:
     """Fill in the server and the folder, where the command line leaves them open."""
     for option, check, otherwise in (
-        ("server", parse_server, _DEFAULT_ADDRESS),
+        ("server", parse_server_option, _DEFAULT_ADDRESS),
         ("downloads", parse_folder, DEFAULT_DOWNLOADS),
     ):
         if getattr(parsed, option) is None:
@@ -122,7 +122,7 @@ class _Unknown(Exception):
 def _is_address(word: str) -> bool:
     """Tell whether a word looks like the address of a server, and like nothing else."""
     try:
-        return ":" in word and bool(endpoint_description(word))
+        return ":" in word and bool(client_endpoint_description(word))
     except ValueError:
         return False
 

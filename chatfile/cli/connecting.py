@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from chatfile import errors, tls
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.exits import error_word
-from chatfile.cli.parser import endpoint_description
+from chatfile.cli.parser import client_endpoint_description
 from chatfile.cli.view import View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.endpoints import CheckingReactor
@@ -79,7 +79,7 @@ def _server(config: ClientConfig) -> str | IStreamClientEndpoint:
     patience = math.ceil(config.timeout) + 1 if config.timeout else _FOR_EVER  # the endpoint's own is 30 s
     address = tls.parse_address(config.server)
     if address is None:
-        description = endpoint_description(config.server)
+        description = client_endpoint_description(config.server)
         return description if description == config.server else f"{description}:timeout={patience}"
     if "timeout" not in dict(address.arguments):
         address = replace(address, arguments=(*address.arguments, ("timeout", str(patience))))

@@ -23,7 +23,7 @@ _BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
 _HOST = re.compile(r"([^:\[\]\s]+)(?::([0-9]+))?")
 
 
-def endpoint_description(server: str) -> str:
+def client_endpoint_description(server: str) -> str:
     """Return the endpoint description that HOST, HOST:PORT, [::1]:PORT, or a description itself stands for.
 
     Raises ValueError.
@@ -42,10 +42,10 @@ def endpoint_description(server: str) -> str:
     return f"tcp:host={escaped}:port={number}"
 
 
-def parse_server(text: str) -> str:
+def parse_server_option(text: str) -> str:
     """Return the address of a server as it was typed. Raises ArgumentTypeError where it is none."""
     try:
-        endpoint_description(text)
+        client_endpoint_description(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, tcp:..., tls:... or unix:PATH"
@@ -118,7 +118,7 @@ def _add_options(parser: argparse._ActionsContainer, *, again: bool, saves: bool
 
     add = parser.add_argument
     add(
-        "-s", "--server", type=parse_server, metavar="ADDRESS", default=default(None),
+        "-s", "--server", type=parse_server_option, metavar="ADDRESS", default=default(None),
         help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
     )  # fmt: skip
     add(

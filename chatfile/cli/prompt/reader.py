@@ -48,16 +48,16 @@ _CHUNK = 65536
 
 
 class Withdrawn(Exception):
-    """A question needs no answer any more."""
+    """Raised where a question needs no answer any more."""
 
 
 class Reader:
-    """Reads from the terminal, until something is more important."""
+    """Reads lines, and answers to questions, from a terminal that can be drawn on."""
 
     def __init__(
         self, clock: IReactorTime, history: History, completer: Completions, toolbar: Callable[[], str | None]
     ) -> None:
-        """`toolbar` gives the text below the line; None where there is nothing to tell."""
+        """Read from standard input; `toolbar` returns the text below the line, None where there is nothing to show."""
         self._clock = clock
         self._toolbar = toolbar
         # Not asked for later: what comes of a thread knows nothing of the application.
@@ -84,7 +84,11 @@ class Reader:
         self._kept = ""
 
     async def line(self, name: str, server: str) -> str:
-        """What is typed. Raises `Interrupted`, EOFError, or what was interjected; then the line is kept for later."""
+        """Return the line that is typed.
+
+        Raises `Interrupted` (Ctrl-C), EOFError (Ctrl-D), or the error given to `interrupt_with`. After that one the
+        unfinished line is kept, and stands there again the next time.
+        """
         message = FormattedText([("class:name", name), ("", " "), ("class:server", server), ("", "> ")])
         self._raise_due()
         kept, self._kept = self._kept, ""
@@ -98,9 +102,9 @@ class Reader:
             raise
 
     async def ask(self, question: str, *, otherwise: bool) -> bool | None:
-        """Yes or no, asked until it is one of them; `otherwise` is what Enter alone means.
+        """Ask until the answer is yes (True) or no (False), and return it; `otherwise` is what Enter alone means.
 
-        None where the question was withdrawn. Raises what `line` does.
+        Returns None where the question was withdrawn. Raises what `line` does.
         """
         answers = {"": otherwise, **ANSWERS}
         while True:
@@ -114,8 +118,8 @@ class Reader:
                 return answer
 
     def withdraw(self) -> None:
-        """The question that is being asked needs no answer any more."""
-        self.interject(Withdrawn())
+        """Take back the question that is being asked: it needs no answer any more."""
+        self.interrupt_with(Withdrawn())
 
     def _raise_due(self) -> None:
         while self._due:
@@ -133,16 +137,16 @@ class Reader:
         finally:
             self._is_reading = False
 
-    def silent(self) -> AbstractContextManager[None]:
-        """Keys are kept for the next line and not shown until then, not even Ctrl-C."""
+    def raw_mode(self) -> AbstractContextManager[None]:
+        """Keep keys for the next line within this context, Ctrl-C too, and show none of them until then."""
         return self._keyboard.raw_mode()
 
-    def obedient(self) -> AbstractContextManager[None]:
-        """The same, but Ctrl-C and Ctrl-Z are signals: for what may last."""
-        return self._keyboard.obeyed()
+    def signals_enabled(self) -> AbstractContextManager[None]:
+        """Do as `raw_mode`, but let Ctrl-C and Ctrl-Z be signals: for what may take long."""
+        return self._keyboard.signals_enabled()
 
-    def interject(self, error: BaseException) -> None:
-        """Whoever reads now, or next, gets `error` instead."""
+    def interrupt_with(self, error: BaseException) -> None:
+        """End what is being read, or what is read next, with `error`."""
         self._due.append(error)
         self._deliver()
 
@@ -157,7 +161,7 @@ class Reader:
             app.exit(exception=self._due.popleft())
 
     def redraw(self) -> None:
-        """What the toolbar tells has changed."""
+        """Draw the prompt again: the text of the toolbar may have changed."""
         shown = None if self._toolbar() is None else self._toolbar
         if shown is None and self._lines.bottom_toolbar is None:
             return
@@ -168,13 +172,13 @@ class Reader:
 
 
 class PlainReader:
-    """As `Reader`, on a terminal that can't be drawn on: the system edits the lines, as it does for `cat`.
+    """Does the same as `Reader` on a terminal that can't be drawn on: the system edits the lines, as it does for `cat`.
 
     There is neither history nor completion. What is typed too early is kept for later, even Ctrl-D.
     """
 
     def __init__(self) -> None:
-        """Listens to standard input from now on."""
+        """Read standard input from now on."""
         self._descriptor = sys.stdin.fileno()
         self._came: deque[str | BaseException] = deque()
         self._due: deque[BaseException] = deque()
@@ -239,7 +243,7 @@ class PlainReader:
             came = self._came.popleft()
             self._waiting.errback(came) if isinstance(came, BaseException) else self._waiting.callback(came)
 
-    def interject(self, error: BaseException) -> None:
+    def interrupt_with(self, error: BaseException) -> None:
         """See `Reader`."""
         self._due.append(error)
         if isinstance(error, Interrupted) and self._waiting is None:
@@ -248,13 +252,13 @@ class PlainReader:
 
     def withdraw(self) -> None:
         """See `Reader`."""
-        self.interject(Withdrawn())
+        self.interrupt_with(Withdrawn())
 
     def redraw(self) -> None:
-        """There is nothing to be drawn."""
+        """Do nothing: there is no toolbar."""
 
-    def silent(self) -> AbstractContextManager[None]:
-        """What is typed is shown by the system."""
+    def raw_mode(self) -> AbstractContextManager[None]:
+        """Do nothing: the system shows what is typed."""
         return nullcontext()
 
-    obedient = silent
+    signals_enabled = raw_mode
