@@ -1,4 +1,4 @@
-"""Connecting to the server that the configuration names, again and again where that is wanted."""
+"""Connecting to the server that the configuration names, repeatedly where that is wanted."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from chatfile.endpoints import CheckingReactor
 Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
 """Makes another connection to the same server. Raises a `ChatFileError`."""
 BREAKS = (errors.ServerClosed, errors.ServerSilent, *CLOSING)
-"""How a connection ends that was a good one."""
+"""The errors with which a working connection ends."""
 NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
-"""What a server that was there a moment ago gets over."""
+"""The errors that pass, where the server was there a moment ago."""
 SEAT_PATIENCE = 5.0
-"""Seconds in which a seat just left must be free again."""
+"""Seconds in which the server frees a seat that its client has just left."""
 _FOR_EVER = 10**8
 """Seconds: three years."""
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _LONG_PAUSE = 3.0
-"""Seconds before which it is worth saying that we still wait."""
+"""Seconds of waiting from which on it is worth a note."""
 
 
 async def connected(
@@ -44,9 +44,9 @@ async def connected(
     wait: float,
     despite: tuple[type[errors.ChatFileError], ...] = (errors.Full,),
 ) -> ChatFileClient:
-    """Return a connection to the server.
+    """Return a client that is connected to the server.
 
-    After one of the errors of `despite`, it is tried again, with growing pauses, for `wait` seconds. Raises a
+    After one of the errors of `despite`, connect again, with growing pauses, for `wait` seconds. Raises a
     `ChatFileError`.
     """
     began, pause = clock.seconds(), _FIRST_PAUSE
@@ -64,7 +64,7 @@ async def connected(
 
 
 async def _connected(config: ClientConfig, clock: IReactorTime, view: View) -> ChatFileClient:
-    """Try once."""
+    """Connect once; tell the user where that takes long."""
     late = clock.callLater(_LONG_PAUSE, _tell_of_silence, config, view)
     try:
         return await connect(_server(config), timeout=config.timeout)

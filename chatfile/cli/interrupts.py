@@ -1,4 +1,4 @@
-"""Ctrl-C."""
+"""The handling of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatfile.cli.exits import ExitCode
 
 
 class Interrupts:
-    """Calls `handle` in the reactor when the user interrupts; who can act on it replaces that."""
+    """Calls `handle` in the reactor when the user interrupts; code that can act on an interrupt replaces `handle`."""
 
     def __init__(self, reactor: IReactorFromThreads, handle: Callable[[], None]) -> None:
         """Listen to SIGINT from now on, unless it is ignored: a shell does that for what runs behind a script."""
