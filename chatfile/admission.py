@@ -1,4 +1,4 @@
-"""The limit on clients, and the cache of those that are and were connected, in memory (design, sections 1 and 2)."""
+"""The limit on clients, and the cache of those that are and were connected, in memory only."""
 
 from __future__ import annotations
 

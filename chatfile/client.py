@@ -74,7 +74,7 @@ class ChatFileClient(LineProtocol):
         self._in_thread = in_thread
         self._pending: deque[PendingReply[Any]] = deque()
         self._silence = Timer(clock, self._silent_for_too_long)
-        self._progress: object = None  # how far the replies were when the patience began
+        self._progress: object = None  # how far the replies were when the timeout was last restarted
         self._end: errors.ChatFileError | None = None  # why the connection is about to go
 
     # --- requests ---

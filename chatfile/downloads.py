@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
-from chatfile.disk import InThread, acquire, behind
+from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.partfile import PartFile, PresentFile, Saved, Source, is_unfinished, remove_leftovers
 from chatfile.pending import Received
 
@@ -118,7 +118,7 @@ async def _fetch(
     try:
         return await _FileDownload(target, part, progress).run()
     except CancelledError:
-        behind(in_thread, part.close)  # not waited for: a call that is under way may hang
+        run_unawaited(in_thread, part.close)  # not waited for: a call that is under way may hang
         raise
     except BaseException as error:
         await in_thread(part.close, insist=True)
@@ -182,7 +182,7 @@ class _Target:
         except OSError:
             return None
         finally:
-            behind(self.in_thread, present.close)
+            run_unawaited(self.in_thread, present.close)
 
     async def _remove_leftovers(self) -> None:
         try:
@@ -270,7 +270,7 @@ class _FileDownload:
             await self._in_thread(self._part.close, insist=True)
             return self._target.describe(present, received.sha256, verified=received.verified)
         finally:
-            behind(self._in_thread, present.close)
+            run_unawaited(self._in_thread, present.close)
 
     async def _own_digest(self) -> str:
         hasher = hashlib.sha256()

@@ -1,7 +1,7 @@
 """Every error of chatfile, one flat list.
 
 The docstring of an error is the sentence that a person reads; its placeholders are filled in when the error is made.
-A `Refusal` has a `code` as well, the word that stands for it on the wire (design: errors).
+A `Refusal` has a `code` as well, the word that stands for it on the wire (docs/protocol.md).
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ REFUSALS: dict[str, type[Refusal]] = {
         Internal,
     )
 }
-"""Every code of the wire, in the order of the design's table, and its error."""
+"""Every code of the wire, in the order of the table in docs/protocol.md, and its error."""
 
 
 def reason(error: OSError) -> str:

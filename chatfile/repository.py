@@ -1,4 +1,4 @@
-"""Every access to the served files: one flat folder (design: the repository).
+"""Every access to the served files: one flat folder (docs/protocol.md).
 
 Plain Python that blocks on the disk: call it in threads.
 """

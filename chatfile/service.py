@@ -118,11 +118,11 @@ class ChatFileService(service.MultiService):
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
         self.log.info(
             "Serving {folder} at {places}, to at most {clients} {what} at once",
-            folder=self._folder, places=", ".join(self._places()), clients=self._clients,
+            folder=self._folder, places=", ".join(self._addresses()), clients=self._clients,
             what="client" if self._clients == 1 else "clients", event="serving",
         )  # fmt: skip
 
-    def _places(self) -> Iterator[str]:
+    def _addresses(self) -> Iterator[str]:
         """Return where clients connect to, each place once."""
         for description, listener in self._listeners:
             address = listener.endpoint.address

@@ -1,11 +1,21 @@
-"""Threads for calls that block on the disk (design, promise 3), so that no client waits for the disk of another.
+"""Threads for calls that block on the disk so that no client waits for the disk of another.
 
 The threads are daemonic and never joined: one that hangs in a call delays neither another client nor the process.
 """
 
-from chatfile.disk.calls import DiskUnavailable, InThread, acquire, behind
+from chatfile.disk.calls import DiskUnavailable, InThread, acquire, run_unawaited
 from chatfile.disk.disk import Disk, in_thread
 from chatfile.disk.lanes import Lane
 from chatfile.disk.workers import ThreadWorker, Worker
 
-__all__ = ["Disk", "DiskUnavailable", "InThread", "Lane", "ThreadWorker", "Worker", "acquire", "behind", "in_thread"]
+__all__ = [
+    "Disk",
+    "DiskUnavailable",
+    "InThread",
+    "Lane",
+    "ThreadWorker",
+    "Worker",
+    "acquire",
+    "in_thread",
+    "run_unawaited",
+]

@@ -62,7 +62,7 @@ def acquire(
     return in_thread(call, *arguments, unwanted=unwanted)
 
 
-def behind(in_thread: InThread, call: Callable[..., Any], *arguments: Any) -> None:
+def run_unawaited(in_thread: InThread, call: Callable[..., Any], *arguments: Any) -> None:
     """Make a call that must be made, but whose result is not waited for, such as a close. A failure is logged."""
     in_thread(call, *arguments, insist=True).addErrback(_log_failure)
 

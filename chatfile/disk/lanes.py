@@ -22,7 +22,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from chatfile.disk.calls import DiskUnavailable, behind
+from chatfile.disk.calls import DiskUnavailable, run_unawaited
 from chatfile.disk.queues import Call, Queue, RoundRobin
 from chatfile.disk.workers import ThreadWorker, Worker, WorkerPool
 from chatfile.timeouts import Timer
@@ -109,7 +109,7 @@ class Lane:
         """Call `unwanted` in a thread, for it may be a close, which can hang as well."""
         unwanted, call.unwanted = call.unwanted, None
         if unwanted is not None:
-            behind(partial(self._cleaner, about=call.about), unwanted, result)
+            run_unawaited(partial(self._cleaner, about=call.about), unwanted, result)
 
     # --- beginning ---
 

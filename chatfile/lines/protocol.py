@@ -282,6 +282,8 @@ class LineProtocol(LineReceiver):
         """Reset the connection: the only honest end in the middle of a promised size."""
         if self.state not in (ConnectionState.ABORTED, ConnectionState.CLOSED):
             self._go(ConnectionEvent.ABORT)
+            if self._linger is not None:
+                self._linger.stop()  # or it might end before the connection is lost
             self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 -- for subclasses

@@ -54,9 +54,8 @@ class IncomingFile:
         """Tell whether bytes that come now are to be written."""
         return self.descriptor >= 0 and self.failure is None
 
-    def count(self, came: int) -> None:
-        """Count `came` bytes that were taken from the connection, and report them."""
-        self.remaining -= came
+    def report(self, came: int) -> None:
+        """Call `progress`, which is the caller's and may raise anything; `came` bytes have been counted already."""
         self._progress(came)
 
     def write(self, batch: bytes) -> int:

@@ -36,12 +36,13 @@ class FileReceiver:
         time: the receiver has a duplicate of its own. `progress(n)` is called with each n bytes that came. Raises
         OSError where there can't be a duplicate, or the descriptor is no good.
         """
+        # Whether the socket may be detached, now or again; while it is, there is a SplicingReceiver.
         self._may_splice = descriptor is not None and Splice.can_fill(descriptor, and_read=hasher is not None)
         self._file = IncomingFile(descriptor, count, hasher, progress)
         self._in_thread = in_thread
         self._owner = owner
         self._buffered = BufferedReceiver(self._file, in_thread, owner, self._step_ended)
-        self._splicing: SplicingReceiver | None = None  # there is one while the socket is detached
+        self._splicing: SplicingReceiver | None = None
         self._advance()
 
     @property
@@ -60,10 +61,14 @@ class FileReceiver:
     def take(self, data: bytes) -> bytes:
         """Take from `data`, which the connection has read, what belongs to the file; return what lies behind it."""
         mine, rest = data[: self.remaining], data[self.remaining :]
-        self._file.count(len(mine))
+        self._file.remaining -= len(mine)
         if mine and self._file.is_wanted:
             self._buffered.take(mine)
             self._detach_if_worthwhile()
+        try:
+            self._file.report(len(mine))
+        except Exception:  # of the caller's own: told to the caller, as one amid a splice is
+            self.drop(Failure())
         self._advance()
         return rest
 
@@ -76,6 +81,8 @@ class FileReceiver:
         """Expect no more: write what has come, then fail with `why` unless the file is complete."""
         if self.remaining:
             self._stop(why)
+        else:
+            self._advance()
 
     def _stop(self, why: Failure) -> None:
         self._file.fail(why)
@@ -91,7 +98,10 @@ class FileReceiver:
             self.drop(failure)
 
     def _advance(self) -> None:
-        """Splice where what came before is written, hand the socket back behind that, and end what is complete."""
+        """Splice where what came before is written, hand the socket back behind that, and end what is complete.
+
+        It may be called again from within itself, where a step ends or fails at once.
+        """
         splicing = self._splicing
         if splicing is not None and self._buffered.is_idle and not splicing.go_on():
             self._reattach(splicing)

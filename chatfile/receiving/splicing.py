@@ -84,7 +84,8 @@ class SplicingReceiver:
     def _moved(self, moved: SpliceResult) -> None:
         self._is_moving = False
         self._status = moved.status
-        self._file.count(moved.count)
+        self._file.remaining -= moved.count
+        self._file.report(moved.count)
         if moved.error is not None:
             self._ended(Failure(moved.error))
         else:

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from chatfile.disk import DiskUnavailable, InThread, behind
+from chatfile.disk import DiskUnavailable, InThread, run_unawaited
 from chatfile.errors import TransferAborted
 from chatfile.fdio import close_quietly
 from chatfile.transports import ILineTransport
@@ -103,4 +103,4 @@ class FileSender(ABC):
         if self._reading is not None:
             self._reading.cancel()  # a thread may be using the descriptor: `unwanted` closes it afterwards
         elif descriptor >= 0:
-            behind(self._in_thread, close_quietly, descriptor)
+            run_unawaited(self._in_thread, close_quietly, descriptor)

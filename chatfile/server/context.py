@@ -24,7 +24,7 @@ from chatfile.server.unseated import UnseatedConnections
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds that a client is granted (design, promise 2); 0 means for ever."""
+    """Seconds that a client is granted (docs/architecture.md: never locked out); 0 means for ever."""
 
     idle: float = 300.0
     line: float = 60.0
@@ -46,6 +46,8 @@ class ServerContext:
     clock: IReactorTime
     queue: Callable[[], InThread]
     """Returns a new `InThread` for the calls of one client that open and read files."""
+    close_passed: InThread
+    """Closes descriptors that clients have passed along: those of all clients take one turn."""
     events: EventLog
     connections: Connections[Any]
     unseated: UnseatedConnections

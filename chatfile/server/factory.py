@@ -56,6 +56,7 @@ class ChatFileFactory(Factory):
             timeouts=timeouts or Timeouts(),
             clock=clock,
             queue=queue,
+            close_passed=queue(),
             events=self._events,
             connections=self._connections,
             unseated=UnseatedConnections(max_unseated),
@@ -74,7 +75,7 @@ class ChatFileFactory(Factory):
         Fires when the last connection is gone.
         """
         drained = self._connections.drain()
-        deadline = Timer(self._clock, self._cut_short)
+        deadline = Timer(self._clock, self._end_responses)
         deadline.restart(seconds)
         for protocol in self._connections:
             protocol.shut_down()
@@ -84,7 +85,7 @@ class ChatFileFactory(Factory):
         deadline.stop()
         self._events.sum_up()
 
-    def _cut_short(self) -> None:
+    def _end_responses(self) -> None:
         for protocol in self._connections:
             protocol.abort_or_cancel()
 

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from chatfile import errors, tls, wire
 from chatfile.admission import Seat
-from chatfile.disk import behind
+from chatfile.disk import run_unawaited
 from chatfile.fdio import close_quietly
 from chatfile.lines import ConnectionState, LineProtocol, PauseReason
 from chatfile.server.context import ServerContext
@@ -39,7 +39,7 @@ two segments, and those of the loopback interface are that long."""
 class AdmissionState(enum.Enum):
     """Whether a client has a seat; from each state it goes only to one below it."""
 
-    HANDSHAKING = "its TLS handshake is under way: it is not let in yet"
+    HANDSHAKING = "it is not let in yet: over TLS, its handshake is under way"
     ADMITTED = "it has a seat, and a responder"
     REFUSED = "it was told that there is no seat"
     RELEASED = "it was served, and has given its seat back"
@@ -194,7 +194,8 @@ class ChatFileProtocol(LineProtocol):
 
     def bytes_written(self) -> int:
         """See `MonitoredOutput`."""
-        return self.responder.seat.record().bytes if self._admission is AdmissionState.ADMITTED else 0
+        is_served = self.is_receiving and self._admission is AdmissionState.ADMITTED
+        return self.responder.seat.record().bytes if is_served else 0
 
     def has_pending_output(self) -> bool:
         """See `MonitoredOutput`."""
@@ -230,7 +231,7 @@ class ChatFileProtocol(LineProtocol):
         It is closed in a thread, since the peer can make that take as long as it wants (a file system of its own, a
         socket that lingers). Without this method, Twisted would close it in the reactor and log a line for each.
         """
-        behind(self._context.queue(), close_quietly, descriptor)
+        run_unawaited(self._context.close_passed, close_quietly, descriptor)
         self.close_reason = "it passed descriptors"
         self.abort()
 

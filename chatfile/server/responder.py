@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from chatfile import errors, wire
 from chatfile.admission import Seat
 from chatfile.digests import FileChanged
-from chatfile.disk import InThread, acquire, behind
+from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.lines import PauseReason
 from chatfile.repository import OpenFile
 from chatfile.server.context import ServerContext
@@ -248,7 +248,7 @@ class Responder:
     def _close(self, opened: OpenFile) -> None:
         """Close in a thread, unless a transfer had the descriptor, or it is closed already."""
         if opened.is_open:
-            behind(self._calls_about(opened.name), opened.close)
+            run_unawaited(self._calls_about(opened.name), opened.close)
 
     def _open_to_hash(self, name: str) -> OpenFile:
         """Open the file, in a thread, and close it again where its digest is known, or none is wanted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Protocol
 
@@ -95,6 +96,14 @@ class FileTransfer:
         self._connection.transport.registerProducer(self._connection, True)  # type: ignore[arg-type]  # it is one
 
 
+class PromiseState(enum.Enum):
+    """How far a promised size is."""
+
+    NONE = "nothing is promised: a close is a close"
+    UNDER_WAY = "a reset on close is set, and more of it is to be written"
+    WRITTEN = "a reset on close is set, and all of it was written to the transport"
+
+
 class PromisedSize:
     """Has the system reset the connection if the server is killed in any way amid a promised size.
 
@@ -102,39 +111,38 @@ class PromisedSize:
     have is looked at some time later, so that nothing waits for it, and many small files cost no more than one.
     """
 
-    __slots__ = ("_is_on", "_is_under_way", "_look", "_transport")
+    __slots__ = ("_look", "_state", "_transport")
     LOOK = 0.05
     """Seconds from the last byte that was written to the transport to the look, and from each look to the next."""
 
     def __init__(self, clock: IReactorTime) -> None:
         """Begin with nothing promised."""
         self._transport: object = None
-        self._is_on = False
-        self._is_under_way = False
+        self._state = PromiseState.NONE
         self._look = Timer(clock, self._take_back_if_written)
 
     def begin(self, transport: object) -> None:
         """Set it: the header of a promised size is about to be written to `transport`."""
-        self._is_under_way = True
-        if not self._is_on:
-            self._transport, self._is_on = transport, True
+        if self._state is PromiseState.NONE:
+            self._transport = transport
             reset_on_close(transport, on=True)
+        self._state = PromiseState.UNDER_WAY
 
     def end(self) -> None:
         """Take it back soon: the response has ended, and all of it has been written to the transport."""
-        self._is_under_way = False
-        if self._is_on:
+        if self._state is PromiseState.UNDER_WAY:
+            self._state = PromiseState.WRITTEN
             self._look.restart(self.LOOK)
 
     def take_back(self) -> None:
         """Take it back now; call it before a close, which would else discard what the system has not delivered yet."""
         self._look.stop()
-        if self._is_on:
-            self._is_on = False
+        if self._state is not PromiseState.NONE:
+            self._state = PromiseState.NONE
             reset_on_close(self._transport, on=False)
 
     def _take_back_if_written(self) -> None:
-        if self._is_under_way:
+        if self._state is not PromiseState.WRITTEN:
             return
         if has_unwritten(self._transport):
             self._look.restart(self.LOOK)

@@ -1,4 +1,4 @@
-"""The grammar of `chatfile/1`, both directions, shared by server and client (design, section 1).
+"""The grammar of `chatfile/1`, both directions, shared by server and client (docs/protocol.md).
 
 Requests and replies are frozen values. Formatting one and parsing the line gives it back, and any bytes at all give
 either a value or exactly one error. Lines are handled here without their end.

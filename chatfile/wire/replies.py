@@ -204,7 +204,7 @@ GRAMMAR: dict[type, str] = {
     Error: "ERROR <code> <sentence>",
     Ack: "<text> ACK",
 }
-"""Every line of the server, as the design writes it."""
+"""Every line of the server, as docs/protocol.md writes it."""
 
 
 def _compile(line: str) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ def is_servable(name: str) -> bool:
     """Tell whether a file can be served under `name`: the predicate of list, get and hash, at both ends.
 
     Such a name is a single path component, not hidden, that fits on one line: UTF-8 without control characters or line
-    separators (design: the repository).
+    separators (docs/protocol.md).
     """
     if not name or name.startswith(".") or "/" in name:
         return False

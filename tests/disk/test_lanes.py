@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from chatfile.disk import DiskUnavailable, Lane, acquire, behind
+from chatfile.disk import DiskUnavailable, Lane, acquire, run_unawaited
 from tests.support.leftovers import at_end
 
 TIMEOUT, PATIENCE = 30, 1
@@ -262,7 +262,7 @@ def test_clients_that_come_ask_for_what_hangs_and_go_take_nothing_from_others(th
 def test_closes_that_hang_take_nothing_from_others(threads: Threads, clients: int) -> None:
     queues = [threads.lane.queue() for _ in range(clients)]
     for number in range(MOST + 2):
-        behind(queues[number % clients], int)
+        run_unawaited(queues[number % clients], int)
         threads.clock.advance(PATIENCE)
     neighbour = outcome(threads.lane.queue()(lambda: "done"))
     threads.clock.advance(PATIENCE)
@@ -286,7 +286,7 @@ def test_a_call_that_insists_waits_until_there_is_a_thread(threads: Threads) -> 
     for _ in range(MOST + SPARE):
         hang(threads, 1)
         threads.clock.pump([PATIENCE, TIMEOUT])
-    behind(threads.lane.queue(), closed.append, "descriptor")
+    run_unawaited(threads.lane.queue(), closed.append, "descriptor")
     assert closed == []
     threads.end_all()
     assert closed == ["descriptor"]
@@ -319,7 +319,7 @@ def test_without_any_thread_it_is_refused_at_once_and_tried_again_the_next_time(
 
 
 def test_a_close_that_fails_is_told(threads: Threads, logged_errors: list[str]) -> None:
-    behind(threads.lane.queue(), lambda: 1 / 0)
+    run_unawaited(threads.lane.queue(), lambda: 1 / 0)
     threads.end_all()
     assert len(logged_errors) == 1
     logged_errors.clear()

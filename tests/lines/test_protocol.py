@@ -131,6 +131,21 @@ def test_a_close_or_a_reset_of_ours_is_never_a_fault_and_never_goes_back(state: 
         assert b"late" not in protocol.seen
 
 
+@pytest.mark.parametrize("ours", [LineProtocol.close, LineProtocol.abort], ids=["close", "abort"])
+@pytest.mark.parametrize("state", ConnectionState)
+def test_no_timer_of_a_state_fires_in_the_next_one(
+    state: ConnectionState, ours: Callable[[LineProtocol], None]
+) -> None:
+    """The reactor may be late, and tells of a lost connection after the timers that are due by then."""
+    protocol, _, clock = reached(state)
+    clock.advance(protocol.LINGER * 0.9)
+    ours(protocol)
+    clock.advance(protocol.LINGER)
+    protocol.connectionLost()
+    clock.advance(100)
+    assert (protocol.state, clock.getDelayedCalls()) == (ConnectionState.CLOSED, [])
+
+
 @pytest.mark.parametrize("state", ConnectionState)
 def test_every_state_can_be_reached_and_leads_to_the_end(state: ConnectionState) -> None:
     seen, ahead = set(), [state]

@@ -122,3 +122,20 @@ def test_what_is_delivered_when_a_failed_write_ends_a_pause_is_not_written_behin
     threads.run_all()
     assert one.failed_with(errno.ENOSPC)
     assert (one.owner.is_paused, one.progressed, one.path.read_bytes()) == (False, 700, b"")
+
+
+@pytest.mark.parametrize("at", [1, SIZE], ids=["amid it", "with its last byte"])
+@pytest.mark.parametrize("is_dropped", [False, True])
+def test_what_progress_raises_is_the_failure_of_the_file_and_it_ends(receiving: Any, at: int, is_dropped: bool) -> None:
+    def progress(_: int) -> None:
+        if one.progressed >= at:
+            raise ZeroDivisionError
+
+    threads = Threads()
+    one = receiving(threads, size=SIZE, is_plain=False, progress=progress)
+    if is_dropped:
+        one.receiver.drop(Failure(KeyError()))
+    rest = feed(one, CONTENT[:SIZE] + BEHIND, 1)
+    threads.run_all()
+    (outcome,) = one.outcome
+    assert (type(outcome.value), rest) == (KeyError if is_dropped else ZeroDivisionError, BEHIND)

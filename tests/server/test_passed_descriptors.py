@@ -31,6 +31,17 @@ def test_who_passes_descriptors_is_reset_and_a_thread_closes_them(tmp_path: Path
             os.fstat(descriptor)
 
 
+def test_those_of_all_clients_take_one_turn(tmp_path: Path) -> None:
+    server = Server(tmp_path, in_thread=Threads(), limit=1)
+    server.greeted()
+    queues = server.queues
+    for _ in range(3):
+        peer = server.connect()
+        for _ in range(10):
+            peer.protocol.fileDescriptorReceived(os.open(os.devnull, os.O_RDONLY))
+    assert server.queues == queues, "or each would take a turn beside those of clients that are served"
+
+
 @pytest.mark.slow
 def test_a_flood_of_descriptors_fills_neither_the_log_nor_the_server(tmp_path: Path) -> None:
     folder, path = tmp_path / "served", str(tmp_path / "socket")

@@ -75,6 +75,8 @@ class Server:
         self.folder = folder
         self.peers: list[Peer] = []
         self._in_thread = in_thread
+        self.queues = 0
+        """How many clients have a turn of their own with the disk."""
         self.admission = Admission(lambda: NOON + self.clock.seconds(), limit=limit, history=history)
         repository = Repository(str(folder))
         self.factory = ChatFileFactory(
@@ -83,11 +85,15 @@ class Server:
             listings=Listings(repository, in_thread),
             digests=Digests(lambda: in_thread, lambda: time.time() + 1000) if hashing else None,
             clock=self.clock,
-            queue=lambda: in_thread,
+            queue=self._queue,
             timeouts=timeouts,
         )
         self._port = 40000
         at_end(self.end)
+
+    def _queue(self) -> InThread:
+        self.queues += 1
+        return self._in_thread
 
     def connect(self, transport: MemoryTransport | None = None) -> Peer:
         """A new client, whose greeting has not been read."""
