@@ -18,13 +18,13 @@ SHELLS = ("bash", "zsh", "fish")
 RemoteNames = Callable[[Mapping[str, str]], Iterable[str]]
 """Returns the names of the files on the server, for the options with their values; it may raise SystemExit."""
 _CHANGES = {
-    # Bash would take a name for a pattern of the files that are here.
+    # Bash would expand a name with * as a pattern of local files.
     "bash": (
         ("local SUPPRESS_SPACE=0", "local flags=$-\n        set -f\n        local SUPPRESS_SPACE=0"),
         ("        if [[ $? != 0 ]]", "        [[ $flags == *f* ]] || set +f\n        if [[ $? != 0 ]]"),
         ("${script:-$1}", r"${1/#\~\//$HOME/}"),
     ),
-    # The command in which the cursor is, instead of everything on the line.
+    # The command at the cursor instead of the whole line, which may hold several.
     "zsh": (
         ('"$BUFFER"', '"${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX ${(j: :)words[CURRENT+1,-1]}"'),
         ('"$CURSOR"', '"$(( ${#${(j: :)words[1,CURRENT-1]}} + 1 + ${#QIPREFIX} + ${#PREFIX} ))"'),
@@ -67,7 +67,7 @@ def complete(parser: argparse.ArgumentParser, remote_names: RemoteNames = lambda
         with os.fdopen(8, "w", encoding="utf-8", errors="surrogateescape") as output:
             finder(parser, output_stream=output, exit_method=lambda _: None)
     finally:
-        os._exit(0)  # in any case: `set -e` ends a shell in which a command fails
+        os._exit(0)  # 0 in any case: `set -e` would end a shell where it fails
 
 
 class _Finder(CompletionFinder):
@@ -95,7 +95,7 @@ class _Finder(CompletionFinder):
         shell = os.environ.get("_ARGCOMPLETE_SHELL")
         if shell == "fish":
             return completions
-        if shell == "zsh":  # which quotes them itself; a colon begins the description
+        if shell == "zsh":  # it quotes words itself; a colon begins the description
             quoted = [re.sub(r"[\\:]", r"\\\g<0>", word) for word in completions]
         else:
             at = _place_of_quote(cword_prequote) if cword_prequote else last_wordbreak_pos
@@ -114,7 +114,7 @@ class _Finder(CompletionFinder):
 
 def _quoted(word: str, begin: int, quote: str) -> str:
     """Return `word` from the index `begin` on, escaped for bash where `quote` is open."""
-    if not quote and word[begin - 1 : begin] == "@":  # a break that counts to what follows it
+    if not quote and word[begin - 1 : begin] == "@":  # it breaks words, and belongs to the one after it
         begin -= 1
     home = "~/" if word.startswith("~/") and not begin and not quote else ""
     return home + _SPECIAL[quote].sub(
@@ -224,7 +224,7 @@ def _without_redirections(words: Iterable[str]) -> Iterator[str]:
         redirection = _REDIRECTION.fullmatch(word)
         if redirection is None:
             yield word
-        elif not redirection[2]:  # what it leads to is the next word
+        elif not redirection[2]:  # its target is the next word
             next(rest, None)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 def main() -> None:
     """Carry out the command line of this process, and exit with the code of the outcome."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is more to interrupt: no traceback of an import
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback where an import is interrupted
     from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
     from chatfile.cli.streams import prepare  # noqa: PLC0415
 

@@ -43,7 +43,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _
     """
     parser = command_line()
     parsed = parser.parse_args(options_first(parser, arguments))
-    parser = vars(parsed).pop("parser", parser)  # that of the command knows best how it is used
+    parser = vars(parsed).pop("parser", parser)  # the command's own shows the right usage
     found = {option: environment.get(f"CHATFILE_{option.upper()}") or None for option in _FROM_ENVIRONMENT}
     _take_places(parser, parsed, found)
     _check_tls(parser, parsed)
@@ -138,7 +138,7 @@ def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
     for each in (parser, *commands.values()):
         known |= each._option_string_actions
     try:
-        names, options = _parted(known, arguments)
+        names, options = _split_options(known, arguments)
     except _Unknown as unknown:
         parser.error(f'there is no option {unknown}; "{parser.prog} --help" shows those that there are')
     if names and names[0] not in commands and _is_address(names[0]):
@@ -161,7 +161,7 @@ def _takes_names(command: argparse.ArgumentParser) -> bool:
     return any(not action.option_strings for action in command._actions)
 
 
-def _parted(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
+def _split_options(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
     """Return the words that are no options, and the options, each with its value. Raises `_Unknown`."""
     names: list[str] = []
     options: list[list[str]] = []
@@ -170,7 +170,7 @@ def _parted(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[li
         if word == "--":
             names.extend(rest)
         elif word.startswith("-") and word != "-":
-            value = islice(rest, 1) if _wants_the_next(known, word) else ()
+            value = islice(rest, 1) if _takes_next_word(known, word) else ()
             options.append([word, *value])
         else:
             names.append(word)
@@ -182,7 +182,7 @@ def _name(word: str) -> str:
     return word.partition("=")[0] if word.startswith("--") else word[:2]
 
 
-def _wants_the_next(known: _Known, word: str) -> bool:
+def _takes_next_word(known: _Known, word: str) -> bool:
     """Tell whether the word after this option is its value. Raises `_Unknown`."""
     if word.startswith("--"):
         return "=" not in word and _takes_value(known, word)

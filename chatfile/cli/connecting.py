@@ -76,7 +76,7 @@ async def _connected(config: ClientConfig, clock: IReactorTime, view: View) -> C
 
 
 def _server(config: ClientConfig) -> str | IStreamClientEndpoint:
-    patience = math.ceil(config.timeout) + 1 if config.timeout else _FOR_EVER  # the endpoint's own is 30 s
+    patience = math.ceil(config.timeout) + 1 if config.timeout else _FOR_EVER  # the endpoint's default is 30 s
     address = tls.parse_address(config.server)
     if address is None:
         description = client_endpoint_description(config.server)
@@ -96,7 +96,7 @@ def _tell_of_silence(config: ClientConfig, view: View) -> None:
 
 def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:
     if pause == _FIRST_PAUSE or pause >= _LONG_PAUSE:
-        with contextlib.suppress(OSError):  # a result that can't be written is a failure of its own
+        with contextlib.suppress(OSError):  # it is no result
             view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
         what = "The server is full" if isinstance(error, errors.Full) else "The server does not answer"
         view.note(f"{what}; still trying ({wait - waited:.0f} s left).")

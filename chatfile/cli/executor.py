@@ -62,9 +62,9 @@ class Executor:
         self.saved = Saved()
         self.files: Sequence[wire.FileRow] = ()
         """The latest listing."""
-        self._listings = 0  # under way
-        self._listed: list[Callable[[], object]] = []  # called when one has come
-        self._due = -math.inf  # when the listing is to be looked at again
+        self._listings = 0  # how many are under way
+        self._listed: list[Callable[[], object]] = []  # to be called when a listing has come
+        self._due = -math.inf  # when the latest listing is no longer fresh
 
     @property
     def is_connected(self) -> bool:
@@ -130,11 +130,11 @@ class Executor:
             return ExitCode.DONE
         try:
             await self.client.exit()
-        except errors.ProtocolViolation as violation:  # it said more than it had promised, maybe before we left
+        except errors.ProtocolViolation as violation:  # it sent more than it had promised, maybe before `exit`
             self.view.error(violation)
             return ExitCode.BROKEN
         except errors.ChatFileError:
-            self.client.abort()  # everything asked for was answered before; how the server goes is its own affair
+            self.client.abort()  # every request had been answered before
         return ExitCode.DONE
 
     # --- the listing ---
@@ -159,7 +159,7 @@ class Executor:
         if self.client.clock.seconds() >= self._due:
             self._due = self.client.clock.seconds() + _FRESH
             listing: Deferred[Any] = Deferred.fromCoroutine(self.listing())
-            listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # it is told elsewhere
+            listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # shown elsewhere
 
     def when_listed(self, call: Callable[[], object]) -> None:
         """Call `call` when the listing that is under way has come; never where none is under way, or it fails."""
@@ -205,7 +205,7 @@ class Executor:
             try:
                 await self.listing()
             except errors.ChatFileError:
-                return  # it was only for that
+                return  # the listing was only for the hint
         if meant := closest(name, self.files):
             self.view.note(f'Did you mean "{meant}"?')
 
@@ -257,7 +257,7 @@ class Executor:
         except errors.ProtocolViolation as violation:
             return select(wanted, ()), violation
         except errors.ChatFileError:
-            return select(wanted, ()), None  # whatever it was, it meets the first file as well
+            return select(wanted, ()), None  # what is wrong shows with the first file as well
 
 
 def _name_in(command: Command) -> str | None:

@@ -82,7 +82,7 @@ def natural_order(name: str) -> tuple[object, ...]:
     """Return the key that sorts names as people expect: data-2 before data-10, upper case as lower case."""
     parts = re.split("([0-9]+)", name.casefold())
     for at in range(1, len(parts), 2):
-        parts[at - 1] += "0"  # what stands in place of a number comes before or behind it as before or behind a digit
+        parts[at - 1] += "0"  # a number sorts against other text as a digit does
         parts[at] = parts[at].lstrip("0")
     return (*((len(part), part) if at % 2 else part for at, part in enumerate(parts)), name)
 
@@ -109,7 +109,7 @@ def truncate(text: str, columns: int, measure: Callable[[str], int] = cell_width
         if used > columns - 1:
             break
         kept += character
-    while kept and measure(kept) > columns - 1:  # together they may be wider than one by one
+    while kept and measure(kept) > columns - 1:  # together they may be wider than one at a time
         kept = kept[:-1]
     return f"{kept}…" if columns > 0 else ""
 

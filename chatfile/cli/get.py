@@ -77,8 +77,8 @@ class FileQueue:
         self._force = force
         self._code = ExitCode.DONE
         self._seconds = 0.0
-        self._differ = 0  # files in whose place another one is
-        self._is_over = violation is not None  # no connection is to be had, or none that could be trusted
+        self._differ = 0  # files that were not saved as another one exists
+        self._is_over = violation is not None  # there is no connection, or none to be trusted
         if violation is not None:
             self._code = exit_code(violation)
             downloader.view.error(violation)

@@ -25,7 +25,7 @@ class Interrupts:
 
     def _signalled(self, _signal: int, _frame: FrameType | None) -> None:
         if not self._is_handled:
-            os._exit(ExitCode.INTERRUPTED)  # the one before got no answer: the user means it
+            os._exit(ExitCode.INTERRUPTED)  # the one before has had no effect yet: end at once
         self._is_handled = False
         self._reactor.callFromThread(self._handle)
 

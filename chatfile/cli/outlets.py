@@ -57,7 +57,7 @@ class Writer:
         self._is_running = True
         try:
             threading.Thread(target=self._run, daemon=True).start()
-        except RuntimeError:  # the system gives no more: then it is done here
+        except RuntimeError:  # no thread is to be had: write here, and block
             self._is_running = False
             while self._waiting:
                 self._write(*self._waiting.popleft())
@@ -84,7 +84,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         try:
             data = data[os.write(descriptor, data) :]
-        except BlockingIOError:  # another program has made it so
+        except BlockingIOError:  # another program has made it non-blocking
             select.select([], [descriptor], [])
 
 
@@ -135,7 +135,7 @@ def installed() -> Iterator[None]:
     out, error = sys.stdout, sys.stderr
     if out is not None and out.isatty():
         sys.stdout = cast("TextIO", Outlet(out, _writer))
-    if error is not None and (error.isatty() or (_may_stand_still(error) and not _is_same(out, error))):
+    if error is not None and (error.isatty() or (_may_stand_still(error) and not _is_same_file(out, error))):
         sys.stderr = cast("TextIO", Outlet(error, _writer))
     try:
         yield
@@ -158,10 +158,10 @@ def is_free(stream: TextIO | None) -> bool:
 def _may_stand_still(stream: TextIO) -> bool:
     try:
         kind = os.fstat(stream.fileno()).st_mode
-    except (OSError, ValueError):  # none of the system's
+    except (OSError, ValueError):  # it has no descriptor
         return False
     return stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
 
 
-def _is_same(one: TextIO | None, other: TextIO) -> bool:
+def _is_same_file(one: TextIO | None, other: TextIO) -> bool:
     return one is not None and os.path.sameopenfile(one.fileno(), other.fileno())

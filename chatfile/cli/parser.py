@@ -242,7 +242,7 @@ class _ShowVersion(argparse.Action):
     """Shows the version, which is looked up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser._print_message(f"{program_and_version()}\n", sys.stdout)  # as --help; what exit says is an error
+        parser._print_message(f"{program_and_version()}\n", sys.stdout)  # exit() would write to standard error
         parser.exit()
 
 

@@ -83,7 +83,7 @@ def _read_some() -> bytes:
     try:
         return os.read(_STDIN, _CHUNK)
     except OSError:
-        return b""  # the terminal went away (EIO), or there never was an input (EBADF): its end
+        return b""  # the terminal is gone (EIO), or there is no input (EBADF): the end
 
 
 class Piped:

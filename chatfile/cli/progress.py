@@ -111,7 +111,7 @@ class Progress:
         try:
             show(*meters)
         except OSError:
-            self._display = None  # nobody looks any more; the download goes on
+            self._display = None  # nobody reads it any more; the download goes on
 
 
 class Bars:

@@ -48,7 +48,7 @@ async def _names(reactor: Any, config: ClientConfig) -> list[str]:
     client = await connected(config, reactor, View(as_json=False, quiet=True), wait=0)
     try:
         names = [row.name for row in await client.listing()]
-        await client.exit()  # its seat is free before the line that is being typed wants one
+        await client.exit()  # so that the seat is free when the user's command is run
     finally:
         client.abort()
     return names

@@ -52,7 +52,7 @@ async def _resolve(
 ) -> None:
     try:
         found = await disk.in_thread(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # there is no such host, no thread to ask in, or no name of one
+    except (OSError, UnicodeError):  # no such host, no thread to be had, or not the name of a host
         found = []
     for family, _, _, _, address in found:
         kind: Any = _ADDRESSES.get(family)

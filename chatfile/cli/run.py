@@ -34,11 +34,11 @@ _WATCH_PATIENCE = 60.0
 def run(config: ClientConfig) -> ExitCode:
     """Carry out what `config` asks for, and return the exit code."""
     if config.command is not None or not _is_at_a_terminal():
-        return _Run(config, is_interactive=False).to_the_end()
+        return _Run(config, is_interactive=False).run_to_end()
     from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
 
     with prepared():
-        return _Run(config, is_interactive=True).to_the_end()
+        return _Run(config, is_interactive=True).run_to_end()
 
 
 def _is_at_a_terminal() -> bool:
@@ -46,7 +46,7 @@ def _is_at_a_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
-def _exit_of(outcome: ExitCode | Failure, view: View) -> ExitCode:
+def _exit_code_of(outcome: ExitCode | Failure, view: View) -> ExitCode:
     if isinstance(outcome, ExitCode):
         return outcome
     if outcome.check(BrokenPipeError):
@@ -80,13 +80,13 @@ class _Run:
         self._interrupts = Interrupts(reactor, reactor.stop)
         self._outcome: ExitCode | Failure = ExitCode.INTERRUPTED  # until there is another one
 
-    def to_the_end(self) -> ExitCode:
+    def run_to_end(self) -> ExitCode:
         """Run the reactor until the command is done, and return the exit code."""
         use_monotonic_clock(self._reactor)
         self._reactor.installNameResolver(Resolver())
         self._reactor.callWhenRunning(self._begin)
         self._reactor.run(installSignalHandlers=False)
-        code = _exit_of(self._outcome, self._view)
+        code = _exit_code_of(self._outcome, self._view)
         if code is ExitCode.LOCAL_FILE:
             forget_output()
         is_meant_for_others = code is ExitCode.DONE if self._config.writes_to_stdout else self._view.has_written
@@ -167,7 +167,7 @@ class _Run:
     async def _prompt(self, executor: Executor) -> ExitCode:
         from chatfile.cli.prompt import PromptApp  # noqa: PLC0415 -- a single command starts without it
 
-        executor.reconnect = None  # the person is asked first
+        executor.reconnect = None  # the user is asked first
         return await PromptApp(executor, self._reactor, self._interrupts, self._reconnect).run()
 
     async def _watch(self, executor: Executor, interval: float) -> None:

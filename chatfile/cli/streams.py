@@ -26,21 +26,21 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if not hasattr(stream, "reconfigure"):
             continue
-        os.set_blocking(stream.fileno(), True)  # otherwise, as another program may have left it, text is lost
+        os.set_blocking(stream.fileno(), True)  # another program may have changed that, and then text is lost
         if stream is sys.stdout and not stream.isatty():  # for programs: names byte for byte
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
-        else:  # a text that the locale can't show stands escaped
+        else:  # text that the locale can't show is escaped
             stream.reconfigure(errors="backslashreplace")
 
 
 def is_unread(stream: TextIO | None, patience: float = 0) -> bool:
     """Tell whether `stream` is a pipe or a socket that nobody reads any more; wait `patience` seconds for that."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # it is closed, or none of the system
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # it is closed, or has no descriptor
         descriptor = stream.fileno()  # type: ignore[union-attr]
         kind = os.fstat(descriptor).st_mode
         if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
             poll = select.poll()
-            poll.register(descriptor, 0)  # an error, or a hang-up, is always told
+            poll.register(descriptor, 0)  # an error, or a hang-up, is always reported
             return bool(poll.poll(patience * 1000))
     return False
 

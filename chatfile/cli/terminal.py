@@ -30,7 +30,7 @@ def is_in_foreground(descriptor: int) -> bool:
     """Tell whether this process may read and change the terminal: one in the background is stopped where it tries."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
-    except OSError:  # it has gone, or is that of another session
+    except OSError:  # the terminal has gone, or belongs to another session
         return False
 
 
@@ -45,7 +45,7 @@ def restore_on_signals(undo: bytes) -> None:
         signal.signal(number, signal.SIG_DFL)
         with contextlib.suppress(termios.error, OSError):  # the terminal may have gone with its window
             termios.tcsetattr(sys.stdin, termios.TCSANOW, usual)
-            os.write(shown_on, undo)  # not by the stream: it may be amid a write
+            os.write(shown_on, undo)  # not by the stream, which may be in the middle of a write
         signal.raise_signal(number)
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -58,5 +58,5 @@ def restore_on_signals(undo: bytes) -> None:
             termios.tcsetattr(sys.stdin, termios.TCSANOW, ours)
 
     for number, act in ((signal.SIGTERM, end), (signal.SIGHUP, end), (signal.SIGQUIT, end), (signal.SIGTSTP, stop)):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup, for one, ignores it
             signal.signal(number, act)

@@ -33,7 +33,7 @@ from chatfile.cli.outlets import is_free
 from chatfile.cli.streams import is_unread
 from chatfile.cli.terminal import is_coloured
 
-if TYPE_CHECKING:  # Twisted is not loaded for what a view shows of --help
+if TYPE_CHECKING:  # so that --help does not load Twisted
     from chatfile.downloads import Download
 
 Row = TypeVar("Row")
@@ -94,7 +94,7 @@ class View:
         try:
             self.event("error", code=error_word(error), exit=int(exit_code(error)), message=str(error), **about)
         except OSError:
-            pass  # it has been told already
+            pass  # the text has been shown already
 
     def interrupted(self, what_now: str, name: str | None) -> None:
         """Show that Ctrl-C ended the command, while the file `name` was under way, and the sentence `what_now`."""
@@ -120,7 +120,7 @@ class View:
             with self.aside():
                 print(text, file=sys.stderr, flush=True)
         except OSError:
-            sys.stderr = None  # a full disk, or nobody reads it: results and exit code tell enough
+            sys.stderr = None  # a full disk, or nobody reads it: results and exit code have to do
 
     # --- results ---
 
@@ -150,7 +150,7 @@ class View:
         rows = sorted_files(rows, sort or ("name" if self._as_tables else None))
         if not self._as_tables:
             widest = 0 if self.as_json else len(str(max((row.size for row in rows), default=0)))
-            self._rows(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # times are as wide as each other
+            self._rows(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # all times have the same width
         elif not rows:
             self.note("There is no file on the server.")
         else:
@@ -174,7 +174,7 @@ class View:
     def digest(self, digest: wire.Digest) -> None:
         """Show a digest in the format of `sha256sum`, so that `sha256sum --check` can read it."""
         shown = dataclasses.asdict(digest) | {"mtime": _time(digest.mtime)}
-        name = "./-" if digest.name == "-" else digest.name  # alone it would be its standard input
+        name = "./-" if digest.name == "-" else digest.name  # `-` alone would mean standard input
         self._show(shown, f"{digest.sha256 or '-'}  {self._shown(name)}")
 
     def download(self, download: Download, seconds: float, rate: float | None = None) -> None:
@@ -251,7 +251,7 @@ class View:
         """Write a result, whose text is escaped already. Raises BrokenPipeError, `LocalFileError`."""
         try:
             self._print(as_object, text, end)
-        except ConnectionError as error:  # a pipe's, or a socket's
+        except ConnectionError as error:  # of a pipe or a socket
             raise BrokenPipeError from error
         except OSError as error:
             raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error

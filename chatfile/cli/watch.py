@@ -191,7 +191,7 @@ async def watch(
     try:
         await watching
     except CancelledError:
-        pass  # the way to end it
+        pass  # by the user
     finally:
         interrupts.handle = handle
         shown.leave()

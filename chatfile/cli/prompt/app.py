@@ -206,7 +206,7 @@ class PromptApp:
         return truncate(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
-        if is_free(self._terminal):  # one that stands still shows it later on, as it is then
+        if is_free(self._terminal):  # one that stands still is drawn when it goes on
             self._reader.redraw()
 
     # --- Ctrl-C, Ctrl-D ---
@@ -246,7 +246,7 @@ class PromptApp:
         if self._executor.client.is_waiting or self._connection.is_given_up:
             await self._connect(self._connection.replace)
         self._executor.view.note("Stopped.")
-        if self._executor.client.is_receiving:  # or it is asked what to do, and they wait for that
+        if self._executor.client.is_receiving:  # else the user is asked first whether to connect again
             self._jobs.resume()
 
     async def _leave(self) -> ExitCode | None:
@@ -254,7 +254,7 @@ class PromptApp:
         try:
             is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
             if is_wanted is None and not self._executor.client.is_receiving:
-                return None  # the connection has gone, which is told of first
+                return None  # the connection has gone, and that is shown first
             if is_wanted is None:
                 return await self._leave()  # there may be another one under way
             if not is_wanted:
@@ -268,7 +268,7 @@ class PromptApp:
         self._note(_what_is_dropped(self._jobs.waiting))
         if not self._executor.client.is_receiving:
             return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
-        self._interrupts.handle = self._executor.client.abort  # the server may have nothing to say any more
+        self._interrupts.handle = self._executor.client.abort  # the server may never answer
         with self._reader.signals_enabled():
             code = await self._executor.leave()
         self._executor.view.goodbye()

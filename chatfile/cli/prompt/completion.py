@@ -81,7 +81,7 @@ def tab(completer: Completions) -> KeyBindings:
                 app.invalidate()
 
         if not complete_now(buffer):
-            context = contextvars.copy_context()  # what comes from the network knows nothing of the prompt
+            context = contextvars.copy_context()  # contexts of network events lack the prompt's application
             completer.when_listed(lambda: context.run(complete_later))
 
     return keys
@@ -111,8 +111,8 @@ def _found(typed: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
 
 def _offered(found: Sequence[wire.FileRow], replaced: int, written: Callable[[str], str]) -> Iterator[Completion]:
     """Yield each file's name, `written` as the line needs it, in place of the last `replaced` characters."""
-    # The last one stands for all that are left out: what it has in common with the first is what they all have.
+    # The last one stands for those left out: names are sorted, so it shares with the first what all share.
     for row in found if len(found) <= MOST else [*found[: MOST - 1], found[-1]]:
-        if wire.printable(row.name) == row.name:  # it stands in the line as it is: nothing there may steer the terminal
+        if wire.printable(row.name) == row.name:  # it goes into the line unescaped: it must not steer the terminal
             display, size = truncate(row.name, _WIDEST), f"{format_size(row.size):>{_SIZE}}"
             yield Completion(written(row.name), -replaced, display=display, display_meta=size)

@@ -115,7 +115,7 @@ class JobQueue:
         return waiting
 
     def _begin(self) -> None:
-        if self._is_beginning:  # one that took no time has ended within it
+        if self._is_beginning:  # called from within the loop below, by a job that took no time
             return
         self._is_beginning = True
         while self.current is None and self.waiting and not self._is_paused:
@@ -144,7 +144,7 @@ class PromptPerformer:
     def __init__(self, executor: Executor) -> None:
         """Leave to `executor` the commands that every mode has."""
         self._executor = executor
-        self._beside: Deferred[None] | None = None  # what is answered during a download
+        self._beside: Deferred[None] | None = None  # the answer that is under way during a download
 
     async def perform(self, job: Job) -> None:
         """Carry out the command of `job`. Raises a `ChatFileError` where that fails."""
@@ -182,7 +182,7 @@ class PromptPerformer:
         try:
             output, _ = await disk.in_thread(process.communicate)
         finally:
-            process.kill()  # where nobody waits for it any more; else it has ended
+            process.kill()  # where the job was stopped; otherwise it has ended
         self._executor.view.lines(output.decode(errors="replace").splitlines())
         if process.returncode:
             self._executor.view.note(f"The command ended with {process.returncode}.")

@@ -17,7 +17,7 @@ _LONGEST = 1 << 20
 def history_path() -> Path | None:
     """Return the path of the history (XDG base directories); None for a user without a home."""
     state = os.environ.get("XDG_STATE_HOME", "")
-    base = state if os.path.isabs(state) else os.path.expanduser("~/.local/state")  # left as it is where nobody knows
+    base = state if os.path.isabs(state) else os.path.expanduser("~/.local/state")  # unchanged where there is no home
     return Path(base) / "chatfile" / "history" if os.path.isabs(base) else None
 
 

@@ -28,7 +28,7 @@ _STYLE = Style.from_dict(
         "server": "ansicyan",
         "bottom-toolbar": "reverse",
         "completion-menu": "bg:#303030 #e4e4e4",
-        "completion-menu.completion.current": "reverse bg:#ffffff #005f87",  # which is seen without colours, too
+        "completion-menu.completion.current": "reverse bg:#ffffff #005f87",  # seen without colours, too
         "completion-menu.meta.completion": "bg:#303030 #b2b2b2",
         "completion-menu.meta.completion.current": "bg:#005f87 #e4e4e4",
         "scrollbar.background": "bg:#303030",
@@ -60,7 +60,7 @@ class Reader:
         """Read from standard input; `toolbar` returns the text below the line, None where there is nothing to show."""
         self._clock = clock
         self._toolbar = toolbar
-        # Not asked for later: what comes of a thread knows nothing of the application.
+        # Kept here: contexts of threads lack the application.
         self._application = get_app_session()
         self._keyboard = Keyboard(sys.stdin)
         self._lines: PromptSession[str] = PromptSession(
@@ -78,7 +78,7 @@ class Reader:
             style=_STYLE,
         )
         for session in (self._lines, self._questions):
-            session.app.max_render_postpone_time = None  # a busy loop would put it off until the wall clock says so
+            session.app.max_render_postpone_time = None  # a busy loop would postpone drawing by the wall clock
         self._due: deque[BaseException] = deque()
         self._is_reading = False
         self._kept = ""
@@ -124,7 +124,7 @@ class Reader:
     def _raise_due(self) -> None:
         while self._due:
             due = self._due.popleft()
-            if not isinstance(due, Withdrawn):  # its question had an answer before, if maybe no valid one
+            if not isinstance(due, Withdrawn):  # the question was answered before, maybe with nonsense
                 raise due
 
     async def _read(self, session: PromptSession[Any], message: Any, default: str) -> Any:
@@ -157,7 +157,7 @@ class Reader:
         if app is None or app.future is None:
             self._clock.callLater(_RETRY, self._deliver)
         elif not app.future.done():
-            app.erase_when_done = not app.current_buffer.text  # nothing stays of what nobody has answered
+            app.erase_when_done = not app.current_buffer.text  # a question without an answer leaves no trace
             app.exit(exception=self._due.popleft())
 
     def redraw(self) -> None:
@@ -193,7 +193,7 @@ class PlainReader:
     async def ask(self, question: str, *, otherwise: bool) -> bool | None:
         """See `Reader`."""
         answers = {"": otherwise, **ANSWERS}
-        early, self._came = self._came, deque()  # typed before it was asked, and no answer
+        early, self._came = self._came, deque()  # lines typed before the question are no answer to it
         try:
             while True:
                 typed = await self._asked(f"{question} ({'Y/n' if otherwise else 'y/N'}) ")
@@ -247,7 +247,7 @@ class PlainReader:
         """See `Reader`."""
         self._due.append(error)
         if isinstance(error, Interrupted) and self._waiting is None:
-            sys.stdout.write("\n")  # behind the ^C
+            sys.stdout.write("\n")  # after the ^C that the terminal shows
         self._deliver()
 
     def withdraw(self) -> None:

@@ -86,7 +86,7 @@ def own_keys() -> KeyBindings:
     keys.add("c-c")(_interrupt)
     keys.add("c-z")(lambda _: run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))  # the whole job, pipes and all
     keys.add("enter", filter=is_searching)(_take_what_was_found)
-    keys.add(Keys.Vt100MouseEvent)(lambda _: None)  # a colour that was pasted looks like one, and is none
+    keys.add(Keys.Vt100MouseEvent)(lambda _: None)  # a pasted escape sequence of a colour looks like one
     return keys
 
 
@@ -113,7 +113,7 @@ class PatchedStdout(io.TextIOBase):
     def __init__(self, output: Output) -> None:
         """Write to the terminal `output`."""
         self._output = output
-        self._context = contextvars.copy_context()  # what comes of a thread knows nothing of the prompt
+        self._context = contextvars.copy_context()  # contexts of threads lack the prompt's application
         self._waiting: list[str] = []
         self._showing: asyncio.Future[None] | None = None
 
