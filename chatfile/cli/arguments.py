@@ -138,7 +138,7 @@ def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
     for each in (parser, *commands.values()):
         known |= each._option_string_actions
     try:
-        names, options = _split_options(known, arguments)
+        names, options = _separate_options(known, arguments)
     except _Unknown as unknown:
         parser.error(f'there is no option {unknown}; "{parser.prog} --help" shows those that there are')
     if names and names[0] not in commands and _is_address(names[0]):
@@ -161,7 +161,7 @@ def _takes_names(command: argparse.ArgumentParser) -> bool:
     return any(not action.option_strings for action in command._actions)
 
 
-def _split_options(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
+def _separate_options(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
     """Return the words that are no options, and the options, each with its value. Raises `_Unknown`."""
     names: list[str] = []
     options: list[list[str]] = []
