@@ -16,15 +16,15 @@ from chatfile.wire import printable
 
 SHELLS = ("bash", "zsh", "fish")
 RemoteNames = Callable[[Mapping[str, str]], Iterable[str]]
-"""Returns the names of the files on the server that the options, with their values, mean; SystemExit is for none."""
+"""Returns the names of the files on the server, for the options with their values; it may raise SystemExit."""
 _CHANGES = {
-    # Bash would take a name for a pattern of the files that are here.
+    # Bash would expand a name with * as a pattern of local files.
     "bash": (
         ("local SUPPRESS_SPACE=0", "local flags=$-\n        set -f\n        local SUPPRESS_SPACE=0"),
         ("        if [[ $? != 0 ]]", "        [[ $flags == *f* ]] || set +f\n        if [[ $? != 0 ]]"),
         ("${script:-$1}", r"${1/#\~\//$HOME/}"),
     ),
-    # The command in which the cursor is, instead of everything on the line.
+    # The command at the cursor instead of the whole line, which may hold several.
     "zsh": (
         ('"$BUFFER"', '"${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX ${(j: :)words[CURRENT+1,-1]}"'),
         ('"$CURSOR"', '"$(( ${#${(j: :)words[1,CURRENT-1]}} + 1 + ${#QIPREFIX} + ${#PREFIX} ))"'),
@@ -32,23 +32,23 @@ _CHANGES = {
         ("        _describe", '        completions=("${(@)completions%:}")\n        _describe'),
     ),
 }
-"""What argcomplete's own text for a shell has, and what stands there in ours."""
+"""Passages of argcomplete's script for a shell, each with what replaces it in ours."""
 _SPECIAL = {
     "": re.compile(r"[][\\ \t\n\"'!#$&()*;<>?`{|}~^]"),
     "'": re.compile("'"),
     '"': re.compile(r'[\\"$`!]'),
 }
-"""What means something to bash where this quote is open."""
+"""The characters with a special meaning to bash, by the quote that is open."""
 _ESCAPED = {"''": r"'\''", '"!': r'"\!"'}
-"""A quote and what has to be escaped outside of it."""
+"""What to write for a character that can't be escaped within an open quote, by the quote and the character."""
 _NUMBER_SIGN = "\ue023"
-"""Stands for a # on the line, behind which argcomplete would see a comment."""
+"""Stands for a # on the line, which argcomplete would take for the begin of a comment."""
 _REDIRECTION = re.compile(r"([0-9&]*[<>]+[&|]?)(.*)", re.DOTALL)
 _IN_REDIRECTION = re.compile(r"\s[0-9&]*[<>]+[&|]?\s*\S*$")
 
 
 def script(program: str, shell: str) -> str:
-    """Return what `shell`, one of `SHELLS`, has to read so that it completes the command line of `program`."""
+    """Return the script that lets `shell`, one of `SHELLS`, complete the command line of `program`."""
     text = shellcode([program], shell=shell, complete_arguments=["-o", "nospace"])
     for theirs, ours in _CHANGES.get(shell, ()):
         text = text.replace(theirs, ours)
@@ -56,7 +56,10 @@ def script(program: str, shell: str) -> str:
 
 
 def complete(parser: argparse.ArgumentParser, remote_names: RemoteNames = lambda _: ()) -> NoReturn:
-    """Write to descriptor 8 what may stand at the cursor, and end the process. Nothing is said of a failure."""
+    """Write the completions to descriptor 8, as argcomplete's protocol wants it, and end the process.
+
+    Called where the shell has started the program for a Tab. A failure is never shown.
+    """
     finder = _Finder()
     finder.remote_names = remote_names
     os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace("#", _NUMBER_SIGN)
@@ -64,11 +67,11 @@ def complete(parser: argparse.ArgumentParser, remote_names: RemoteNames = lambda
         with os.fdopen(8, "w", encoding="utf-8", errors="surrogateescape") as output:
             finder(parser, output_stream=output, exit_method=lambda _: None)
     finally:
-        os._exit(0)  # in any case: `set -e` ends a shell in which a command fails
+        os._exit(0)  # 0 in any case: `set -e` would end a shell where it fails
 
 
 class _Finder(CompletionFinder):
-    """Finds the words for the cursor, and quotes them as the shell wants it."""
+    """Finds the completions at the cursor, and quotes them as the shell needs it."""
 
     remote_names: RemoteNames
 
@@ -88,11 +91,11 @@ class _Finder(CompletionFinder):
     def quote_completions(
         self, completions: list[str], cword_prequote: str, last_wordbreak_pos: int | None
     ) -> list[str]:
-        """Return the words as the shell reads them, from where it replaces what is there."""
+        """Return the words quoted for the shell, each from the place on where the shell inserts it."""
         shell = os.environ.get("_ARGCOMPLETE_SHELL")
         if shell == "fish":
             return completions
-        if shell == "zsh":  # which quotes them itself; a colon begins the description
+        if shell == "zsh":  # it quotes words itself; a colon begins the description
             quoted = [re.sub(r"[\\:]", r"\\\g<0>", word) for word in completions]
         else:
             at = _place_of_quote(cword_prequote) if cword_prequote else last_wordbreak_pos
@@ -110,8 +113,8 @@ class _Finder(CompletionFinder):
 
 
 def _quoted(word: str, begin: int, quote: str) -> str:
-    """Return `word` from `begin` on as bash reads it where `quote` is open."""
-    if not quote and word[begin - 1 : begin] == "@":  # a break that counts to what follows it
+    """Return `word` from the index `begin` on, escaped for bash where `quote` is open."""
+    if not quote and word[begin - 1 : begin] == "@":  # it breaks words, and belongs to the one after it
         begin -= 1
     home = "~/" if word.startswith("~/") and not begin and not quote else ""
     return home + _SPECIAL[quote].sub(
@@ -120,7 +123,7 @@ def _quoted(word: str, begin: int, quote: str) -> str:
 
 
 def _place_of_quote(quote: str) -> int:
-    """Return how many characters of the word at the cursor stand before `quote`, which is still open, less one."""
+    """Return the index, in the word at the cursor, of the last character before `quote`, which is still open."""
     line = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])]
     places = (at for at in range(len(line) - 1, -1, -1) if line[at] == quote and not line[:at].endswith("\\"))
     begin = next(at for at in places if split_line(line[: at + 1])[0] and not split_line(line[:at])[0])
@@ -128,43 +131,43 @@ def _place_of_quote(quote: str) -> int:
 
 
 def _words(line: str) -> tuple[list[str], str]:
-    """Return the words of `line` behind the program's name, and the unfinished one at its end."""
+    """Return the words of `line` after the program's name, and the unfinished one at its end."""
     _, prefix, _, words, _ = split_line(line)
     return [word.replace(_NUMBER_SIGN, "#") for word in words[1:]], prefix.replace(_NUMBER_SIGN, "#")
 
 
 class _Typed:
-    """What stands on a command line whose options may stand anywhere up to a `--`."""
+    """A command line as typed so far, parsed: its options may stand anywhere up to a `--`."""
 
     def __init__(self, parser: argparse.ArgumentParser, words: Iterable[str]) -> None:
-        """Read `words`, those behind the name of the program."""
+        """Parse `words`, those after the name of the program."""
         self.program = parser
-        """The parser of everything."""
+        """The parser of the whole command line."""
         self.commands = _commands(parser)
         self._known = {name: action for each in (*self.commands.values(), parser) for name, action in _options(each)}
         self.names: list[str] = []
         self.given: list[tuple[argparse.Action, str]] = []
-        """The options so far, and their values."""
+        """The options so far, each with its value."""
         self.wanting: argparse.Action | None = None
-        """The option whose value comes next."""
+        """The option whose value comes next; None where none is open."""
         self.is_ended = False
         """Whether there was a `--`."""
         for word in _without_redirections(words):
             self._read(word)
 
     def option(self, name: str) -> argparse.Action | None:
-        """Return the option that is called `name`, with its dashes."""
+        """Return the option with this name, which includes its dashes; None where there is none."""
         return self._known.get(name)
 
     def options_left(self) -> Iterator[tuple[str, str]]:
-        """Yield the names of the options that may still come, each with its meaning."""
+        """Yield the names of the options that may still be given, each with its help."""
         given = {option.dest for option, _ in self.given if not isinstance(option, argparse._AppendAction)}
         for name, option in _options(self._command) if self._command else ():
             if option.dest not in given:
                 yield name, self.program._get_formatter()._expand_help(option) if option.help else ""
 
     def argument(self) -> argparse.Action | None:
-        """Return the argument that comes next, which is no option; None where there is no more."""
+        """Return the positional argument that comes next; None where no more may come."""
         count = len(self.names) - bool(self.commands)
         arguments = [each for each in self._command._actions if not each.option_strings] if self._command else []
         if arguments and count >= len(arguments) and arguments[-1].nargs in ("+", "*"):
@@ -173,7 +176,7 @@ class _Typed:
 
     @property
     def _command(self) -> argparse.ArgumentParser | None:
-        """Return the parser of what was typed; None where there is no such command."""
+        """Return the parser of the command that was typed; None where there is no such command."""
         return self.commands.get(self.names[0]) if self.commands and self.names else self.program
 
     def _read(self, word: str) -> None:
@@ -221,21 +224,21 @@ def _without_redirections(words: Iterable[str]) -> Iterator[str]:
         redirection = _REDIRECTION.fullmatch(word)
         if redirection is None:
             yield word
-        elif not redirection[2]:  # what it leads to is the next word
+        elif not redirection[2]:  # its target is the next word
             next(rest, None)
 
 
 class _Candidates:
-    """What may stand on a command line, each with its meaning, whatever the word at the cursor begins with."""
+    """The words that may stand at the cursor, each with its help, whatever the word there begins with."""
 
     def __init__(self, parser: argparse.ArgumentParser, line: str, remote_names: RemoteNames) -> None:
-        """Look at the whole `line`: options behind the cursor count as well."""
+        """Look at the whole `line`: options after the cursor count as well."""
         self._parser = parser
         self._line = line
         self._remote_names = remote_names
 
     def at(self, point: int) -> Mapping[str, str]:
-        """Return those for the word that ends at `point`."""
+        """Return the candidates for the word that ends at the index `point` of the line."""
         words, prefix = _words(self._line[:point])
         if _IN_REDIRECTION.search(self._line[:point]):
             into = _REDIRECTION.fullmatch(prefix)
@@ -259,7 +262,7 @@ class _Candidates:
         return {f"{name}={each}": text for each, text in self._values(option, value).items()}
 
     def _values(self, action: argparse.Action | None, prefix: str) -> Mapping[str, str]:
-        """Return what may be the value of `action`: the word that --help shows for it tells what it is."""
+        """Return the candidates for the value of `action`: its metavar, such as FILE, tells of which kind they are."""
         match action and action.metavar:
             case "FILE":
                 found: Iterable[str] = _files(prefix)
@@ -277,7 +280,7 @@ class _Candidates:
 
 
 def _files(prefix: str) -> list[str]:
-    """Return the paths of the files and folders here that begin with `prefix`, those of folders with a slash."""
+    """Return the paths of local files and folders that begin with `prefix`, those of folders with a slash behind."""
     folder, beginning = prefix[: prefix.rfind("/") + 1], prefix.rpartition("/")[2]
     try:
         with os.scandir(os.path.expanduser(folder) or ".") as entries:

@@ -1,6 +1,6 @@
 """`chatfile-client`: the command line.
 
-Everything is imported when it is needed: each Tab of a shell starts the program, and no one waits for Twisted in vain.
+Modules are imported when they are needed: each Tab of a shell starts the program, and need not wait for Twisted.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 
 
 def main() -> None:
-    """Run the command that the arguments make, and exit with its code."""
+    """Carry out the command line of this process, and exit with the code of the outcome."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is more to interrupt: no traceback of an import
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback where an import is interrupted
     from chatfile.cli.arguments import parse_arguments  # noqa: PLC0415 -- see above
     from chatfile.cli.streams import prepare  # noqa: PLC0415
 
@@ -47,7 +47,7 @@ def _remote_names(options: Mapping[str, str]) -> Iterable[str]:
 
 
 def _show(text: str) -> int:
-    """Show `text` behind what was shown instead of doing anything, such as the help; return the exit code."""
+    """Show `text`, after the help or the version if that was asked for, and return the exit code."""
     from chatfile import errors  # noqa: PLC0415
     from chatfile.cli.exits import ExitCode, exit_code  # noqa: PLC0415
     from chatfile.cli.streams import concluded  # noqa: PLC0415

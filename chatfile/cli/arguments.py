@@ -1,4 +1,4 @@
-"""What the user typed behind `chatfile-client`, checked, and what the environment says: the configuration of a run."""
+"""The configuration of a run, from the arguments of `chatfile-client` and from environment variables, all checked."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from chatfile.cli.commands import (
     WatchClients,
 )
 from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, ClientConfig
-from chatfile.cli.parser import command_line, endpoint_description, parse_folder, parse_server, utf8
+from chatfile.cli.parser import client_endpoint_description, command_line, parse_folder, parse_server_option, utf8
 
 _DEFAULT_ADDRESS = f"{DEFAULT_SERVER}:{DEFAULT_PORT}"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _FROM_ENVIRONMENT = ("server", "downloads", "cafile", "cert", "key")
-"""Options that CHATFILE_SERVER and the like stand for."""
+"""Options that can be set by an environment variable as well, such as CHATFILE_SERVER."""
 
 
 def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
-    """Complain of options that are about TLS and would go unheeded."""
+    """End the process with a message where options about TLS would have no effect."""
     if parsed.key is not None and parsed.cert is None:
         parser.error("--key goes with --cert")
     for option in ("cafile", "cert"):
@@ -37,13 +37,13 @@ def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> N
 
 
 def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _NOTHING) -> ClientConfig:
-    """Return what `arguments` ask for, with `environment` for what they leave open; an empty variable is none.
+    """Return the configuration that `arguments` make; `environment` counts for what they leave open.
 
-    Ends the process with status 2 and a message where they are wrong.
+    An empty variable is no value. Ends the process with status 2 and a message where the arguments are wrong.
     """
     parser = command_line()
     parsed = parser.parse_args(options_first(parser, arguments))
-    parser = vars(parsed).pop("parser", parser)  # that of the command knows best how it is used
+    parser = vars(parsed).pop("parser", parser)  # the command's own shows the right usage
     found = {option: environment.get(f"CHATFILE_{option.upper()}") or None for option in _FROM_ENVIRONMENT}
     _take_places(parser, parsed, found)
     _check_tls(parser, parsed)
@@ -64,9 +64,9 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _
 
 
 def _take_places(parser: argparse.ArgumentParser, parsed: argparse.Namespace, found: Mapping[str, str | None]) -> None:
-    """Fill in the server and the folder, where the command line leaves them open."""
+    """Fill in the server and the folder for downloads, where the command line leaves them open."""
     for option, check, otherwise in (
-        ("server", parse_server, _DEFAULT_ADDRESS),
+        ("server", parse_server_option, _DEFAULT_ADDRESS),
         ("downloads", parse_folder, DEFAULT_DOWNLOADS),
     ):
         if getattr(parsed, option) is None:
@@ -122,23 +122,23 @@ class _Unknown(Exception):
 def _is_address(word: str) -> bool:
     """Tell whether a word looks like the address of a server, and like nothing else."""
     try:
-        return ":" in word and bool(endpoint_description(word))
+        return ":" in word and bool(client_endpoint_description(word))
     except ValueError:
         return False
 
 
 def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
-    """Return the command line in the order in which `parser`, whose commands have parsers of their own, understands it.
+    """Return `arguments` in the order that argparse understands: options, the command, its options, `--`, its names.
 
-    As it is where there is no command, or one that takes no names has some: argparse says so. Ends the process where an
-    option is unknown, or an address stands in the place of a command.
+    They are returned as they are where there is no command, or where one has names and takes none: `parser` complains
+    of that. Ends the process with a message where an option is unknown, or an address stands in the place of a command.
     """
     commands = _commands(parser)
     known: dict[str, argparse.Action] = {}
     for each in (parser, *commands.values()):
         known |= each._option_string_actions
     try:
-        names, options = _parted(known, arguments)
+        names, options = _separate_options(known, arguments)
     except _Unknown as unknown:
         parser.error(f'there is no option {unknown}; "{parser.prog} --help" shows those that there are')
     if names and names[0] not in commands and _is_address(names[0]):
@@ -161,8 +161,8 @@ def _takes_names(command: argparse.ArgumentParser) -> bool:
     return any(not action.option_strings for action in command._actions)
 
 
-def _parted(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
-    """Return the names, and the options, each with its value. Raises `_Unknown`."""
+def _separate_options(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
+    """Return the words that are no options, and the options, each with its value. Raises `_Unknown`."""
     names: list[str] = []
     options: list[list[str]] = []
     rest = iter(arguments)
@@ -170,7 +170,7 @@ def _parted(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[li
         if word == "--":
             names.extend(rest)
         elif word.startswith("-") and word != "-":
-            value = islice(rest, 1) if _wants_the_next(known, word) else ()
+            value = islice(rest, 1) if _takes_next_word(known, word) else ()
             options.append([word, *value])
         else:
             names.append(word)
@@ -178,12 +178,12 @@ def _parted(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[li
 
 
 def _name(word: str) -> str:
-    """Return the name of an option as it was typed."""
+    """Return the name, with its dashes, of the option that `word` begins with."""
     return word.partition("=")[0] if word.startswith("--") else word[:2]
 
 
-def _wants_the_next(known: _Known, word: str) -> bool:
-    """Tell whether the value of an option is the word behind it. Raises `_Unknown`."""
+def _takes_next_word(known: _Known, word: str) -> bool:
+    """Tell whether the word after this option is its value. Raises `_Unknown`."""
     if word.startswith("--"):
         return "=" not in word and _takes_value(known, word)
     letters = word[1:]

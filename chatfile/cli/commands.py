@@ -1,4 +1,4 @@
-"""What can be asked for: the same commands on the command line, at the prompt and in piped lines."""
+"""The commands: the same on the command line, at the prompt and in piped lines."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from dataclasses import dataclass
 from chatfile import errors, wire
 
 STDOUT = "-"
-"""What stands for standard output in the place of a file's name."""
+"""The file name that means standard output."""
 DEFAULT_INTERVAL = 2.0
 """Seconds between two looks of `watch`."""
 
 Wanted = tuple[str, ...] | str
-"""Names and patterns: as words of a command line; or a text as it was typed, which may be one name with spaces."""
+"""Names and patterns: the words of a command line; or the text of a line, which may be one name with spaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
-    """`send TEXT`, or a line that is no command."""
+    """`send TEXT`, or a line that is no command: send a message."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ShowStatus:
-    """`status`, or `status --all`: those who are here and the latest who left, or everyone."""
+    """`status`: show the clients that are connected and the latest that left; `status --all`: every one."""
 
     everyone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ListFiles:
-    """`list`, or `list NAME...`: all files, or those that are named or match.
+    """`list`: show all files; `list NAME...`: show those that are named or match.
 
-    Where there is none of them, `message` is sent instead, if there is one: the line may have been talk. `sort` is by
-    name, size or time; None as it suits the reader.
+    Where no such file exists, `message` is sent instead, unless it is None: the line may have been talk. `sort` is
+    "name", "size" or "time"; None leaves the order to the view.
     """
 
     wanted: Wanted = ()
@@ -47,9 +47,10 @@ class ListFiles:
 
 @dataclass(frozen=True, slots=True)
 class GetFiles:
-    """`get NAME...`: each file that is named or matches.
+    """`get NAME...`: download each file that is named or matches.
 
-    `output` is the path under which a single one is saved, or `-` for standard output; `force` replaces what differs.
+    `output` is the path under which a single one is saved, or `-` for standard output. `force` replaces a file that
+    exists and differs.
     """
 
     wanted: Wanted
@@ -59,26 +60,26 @@ class GetFiles:
 
 @dataclass(frozen=True, slots=True)
 class HashFiles:
-    """`hash NAME...`: the digest of each file that is named or matches."""
+    """`hash NAME...`: show the digest of each file that is named or matches."""
 
     wanted: Wanted
 
 
 @dataclass(frozen=True, slots=True)
 class WatchClients:
-    """`watch`, with a look every `interval` seconds; on the command line only."""
+    """`watch`: show every `interval` seconds the clients that are connected; on the command line only."""
 
     interval: float = DEFAULT_INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
 class ShowServerHelp:
-    """`help`: what the server says of its commands."""
+    """`help`: show the server's help."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveServer:
-    """`exit`."""
+    """`exit`: end the session."""
 
 
 Command = SendMessage | ShowStatus | ListFiles | GetFiles | HashFiles | WatchClients | ShowServerHelp | LeaveServer
@@ -87,7 +88,7 @@ _ALONE: dict[str, Command] = {
     "list": ListFiles(), "status": ShowStatus(), "help": ShowServerHelp(), "exit": LeaveServer(),
 }  # fmt: skip
 _ALIASES = {"ls": "list", "dir": "list", "quit": "exit", "bye": "exit", "q": "exit", "?": "help"}
-"""Words of other clients, and ours that is meant by them."""
+"""Words that other programs use, each with the command here that does the same."""
 _OPTION = r"""(?:--(?P<{0}force>force)|(?:-o|--output)[ =]\s*(?P<{0}output>"[^"]*"|'[^']*'|\S+))"""
 _FIRST = re.compile(rf"{_OPTION.format('first_')}\s+")
 _SORT = re.compile(r"(?:^|\s)--sort[ =](name|size|time)(?=\s|$)")
@@ -95,9 +96,10 @@ _LAST = re.compile(rf"\s+{_OPTION.format('last_')}\s*\Z")
 
 
 def parse_line(line: str) -> Command:
-    """Return what a line asks for; spaces around a command are forgiven, names and messages are taken to the letter.
+    """Return the command of a line, a message where it is no other one.
 
-    Raises a `ChatFileError` where it can't be sent.
+    Spaces around a command don't count; names and messages are taken literally. Raises a `ChatFileError` where the line
+    can't be sent.
     """
     command = _parse_command(line.lstrip())
     return SendMessage(_checked(line)) if command is None else command
@@ -123,19 +125,19 @@ def _parse_bare(word: str) -> Command | None:
 
 
 def _parse_resume(rest: str, _: str) -> Command:
-    """Forgive an offset: from which byte on a file is missing is known here."""
+    """Return the download that `resume OFFSET NAME` means; the offset is ignored: a part file tells where to go on."""
     offset, _, name = rest.partition(" ")
     return GetFiles(_checked_name(name if offset.isdecimal() and name else rest))
 
 
 def _checked_name(name: str) -> str:
-    """Return `name`, which can be asked for in one line. Raises `BadLine`, `LineTooLong`."""
+    """Return `name`. Raises `BadLine` or `LineTooLong` where it can't be asked for in one line."""
     wire.format_request(wire.Get(name))
     return name
 
 
 def _checked(text: str) -> str:
-    """Return `text`, which can be sent as one line. Raises `BadLine`, `LineTooLong`, `IsCommand`."""
+    """Return `text`. Raises `BadLine`, `LineTooLong` or `IsCommand` where it can't be sent as a message of one line."""
     wire.format_request(wire.Message(text))
     return text
 
@@ -155,13 +157,13 @@ _WITH_ARGUMENTS: dict[str, Callable[[str, str], Command | None]] = {
     "hash": lambda rest, _: HashFiles(_checked_name(rest)),
     "resume": _parse_resume,
 }
-"""The commands with something behind them, each made of that and of the whole line."""
+"""The functions that parse a command with arguments, called with these and with the whole line."""
 
 
 def split_options(typed: str) -> tuple[str, str | None, bool]:
-    """Return what is left of the text behind `get` without its options, the value of `-o`, and whether to `--force`.
+    """Return the names that `typed`, the text after `get`, holds, the value of `-o`, and whether there is a `--force`.
 
-    They may stand before the names or behind them. Raises `UnclosedQuote`.
+    Options may stand before the names or after them. Raises `UnclosedQuote`.
     """
     output, force, found = None, False, True
     while found:

@@ -1,4 +1,4 @@
-"""What a run of `chatfile-client` was asked for: one frozen value, which everything below `arguments` reads."""
+"""The configuration of a run of `chatfile-client`: one frozen value, which `arguments` makes and all else reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """The options, checked, and the command; None is for the lines of standard input, or the prompt."""
+    """The options, checked, and the command. Without a command, lines are read from standard input or at the prompt."""
 
     server: str = f"{DEFAULT_SERVER}:{DEFAULT_PORT}"
     """HOST, HOST:PORT, [IPv6]:PORT, or the description of an endpoint."""
@@ -22,7 +22,7 @@ class ClientConfig:
     timeout: float = DEFAULT_TIMEOUT
     """Seconds without progress before giving up; 0 is never."""
     wait: float = 0.0
-    """Seconds for which a server that is full is asked again."""
+    """Seconds for which a server that is full is tried again."""
     cafile: str | None = None
     cert: str | None = None
     key: str | None = None
@@ -30,7 +30,7 @@ class ClientConfig:
     is_quiet: bool = False
     command: Command | None = None
     completion: str | None = None
-    """The shell whose completion is to be shown, instead of all else."""
+    """The shell whose completion script is shown, instead of anything else."""
 
     @property
     def writes_to_stdout(self) -> bool:

@@ -1,4 +1,4 @@
-"""Connecting to the server that the configuration names, again and again where that is wanted."""
+"""Connecting to the server that the configuration names, repeatedly where that is wanted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from chatfile import errors, tls
 from chatfile.cli.config import ClientConfig
 from chatfile.cli.exits import error_word
-from chatfile.cli.parser import endpoint_description
+from chatfile.cli.parser import client_endpoint_description
 from chatfile.cli.view import View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.endpoints import CheckingReactor
@@ -23,17 +23,17 @@ from chatfile.endpoints import CheckingReactor
 Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
 """Makes another connection to the same server. Raises a `ChatFileError`."""
 BREAKS = (errors.ServerClosed, errors.ServerSilent, *CLOSING)
-"""How a connection ends that was a good one."""
+"""The errors with which a working connection ends."""
 NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
-"""What a server that was there a moment ago gets over."""
+"""The errors that pass, where the server was there a moment ago."""
 SEAT_PATIENCE = 5.0
-"""Seconds in which a seat just left must be free again."""
+"""Seconds in which the server frees a seat that its client has just left."""
 _FOR_EVER = 10**8
 """Seconds: three years."""
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _LONG_PAUSE = 3.0
-"""Seconds before which it is worth saying that we still wait."""
+"""Seconds of waiting from which on it is worth a note."""
 
 
 async def connected(
@@ -44,9 +44,9 @@ async def connected(
     wait: float,
     despite: tuple[type[errors.ChatFileError], ...] = (errors.Full,),
 ) -> ChatFileClient:
-    """Return a connection to the server.
+    """Return a client that is connected to the server.
 
-    After one of the errors of `despite`, it is tried again, with growing pauses, for `wait` seconds. Raises a
+    After one of the errors of `despite`, connect again, with growing pauses, for `wait` seconds. Raises a
     `ChatFileError`.
     """
     began, pause = clock.seconds(), _FIRST_PAUSE
@@ -64,7 +64,7 @@ async def connected(
 
 
 async def _connected(config: ClientConfig, clock: IReactorTime, view: View) -> ChatFileClient:
-    """Try once."""
+    """Connect once; tell the user where that takes long."""
     late = clock.callLater(_LONG_PAUSE, _tell_of_silence, config, view)
     try:
         return await connect(_server(config), timeout=config.timeout)
@@ -76,10 +76,10 @@ async def _connected(config: ClientConfig, clock: IReactorTime, view: View) -> C
 
 
 def _server(config: ClientConfig) -> str | IStreamClientEndpoint:
-    patience = math.ceil(config.timeout) + 1 if config.timeout else _FOR_EVER  # the endpoint's own is 30 s
+    patience = math.ceil(config.timeout) + 1 if config.timeout else _FOR_EVER  # the endpoint's default is 30 s
     address = tls.parse_address(config.server)
     if address is None:
-        description = endpoint_description(config.server)
+        description = client_endpoint_description(config.server)
         return description if description == config.server else f"{description}:timeout={patience}"
     if "timeout" not in dict(address.arguments):
         address = replace(address, arguments=(*address.arguments, ("timeout", str(patience))))
@@ -96,7 +96,7 @@ def _tell_of_silence(config: ClientConfig, view: View) -> None:
 
 def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:
     if pause == _FIRST_PAUSE or pause >= _LONG_PAUSE:
-        with contextlib.suppress(OSError):  # a result that can't be written is a failure of its own
+        with contextlib.suppress(OSError):  # it is no result
             view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
         what = "The server is full" if isinstance(error, errors.Full) else "The server does not answer"
         view.note(f"{what}; still trying ({wait - waited:.0f} s left).")

@@ -1,4 +1,4 @@
-"""One executor of commands for all three modes: the command line, piped lines, and the prompt."""
+"""The execution of commands, for all three modes: the command line, piped lines, and the prompt."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from chatfile.client import CLOSING, ChatFileClient
 from chatfile.partfile import Saved
 
 _FRESH = 5.0
-"""Seconds in which a listing is as good as a new one, at least."""
+"""Seconds for which a listing counts as fresh, at least."""
 _SHARE = 20
-"""A listing takes no more than this part of the time: a long one is asked for less often."""
+"""A listing counts as fresh for so many times the time that it took: a long one is asked for less often."""
 
 
 class Executor:
-    """Carries out commands on a connection, which may be replaced, and shows what comes of them."""
+    """Carries out commands over a connection, which may be replaced, and shows the results."""
 
     def __init__(
         self,
@@ -49,34 +49,34 @@ class Executor:
         progress: Progress | None = None,
         reconnect: Reconnect | None = None,
     ) -> None:
-        """`client` is connected. Without `reconnect`, a connection that breaks is a failure like any."""
+        """Use `client`, which is connected. Without `reconnect`, a broken connection is a failure like any other."""
         self.client = client
         self.config = config
         self.view = view
         self.progress = progress or Progress(client.clock)
         self.reconnect = reconnect
         self.is_prompt = False
-        """Whether a person types the commands, and is asked before another connection is made."""
+        """Whether a user types the commands, and is asked before another connection is made."""
         self.replace: Callable[[], Coroutine[Deferred[Any], Any, None]] = self._replace
-        """Replaces a connection that is busy with what nobody wants any more. Raises a `ChatFileError`."""
+        """Replaces a connection that is busy with an unwanted reply. Raises a `ChatFileError`."""
         self.saved = Saved()
         self.files: Sequence[wire.FileRow] = ()
-        """The listing as it was last seen."""
-        self._listings = 0  # under way
-        self._listed: list[Callable[[], object]] = []  # called when one has come
-        self._due = -math.inf  # when the listing is to be looked at again
+        """The latest listing."""
+        self._listings = 0  # how many are under way
+        self._listed: list[Callable[[], object]] = []  # to be called when a listing has come
+        self._due = -math.inf  # when the latest listing is no longer fresh
 
     @property
     def is_connected(self) -> bool:
-        """Tell whether anything can be asked, over a connection that is not busy with what nobody wants any more."""
+        """Tell whether a request can be sent now: the connection is open, and not busy with an unwanted reply."""
         return self.client.is_receiving and not self.client.is_dropping
 
     def is_lost(self, error: errors.ChatFileError) -> bool:
-        """Tell whether nothing more can be asked over this connection after that `error`."""
+        """Tell whether this connection is of no more use after that `error`."""
         return not self.client.is_receiving or isinstance(error, CLOSING)
 
     async def make_ready(self) -> None:
-        """Replace a connection on which the rest of a file still comes that could not be written."""
+        """Replace the connection where the rest of an unwanted reply still comes. Raises a `ChatFileError`."""
         if self.client.is_receiving and self.client.is_dropping:
             await self.replace()
 
@@ -86,11 +86,11 @@ class Executor:
             self.client = await self.reconnect()
 
     async def attempt(self, command: Command) -> ExitCode:
-        """Carry out a command and return the exit code; a failure is shown."""
+        """Carry out a command, show a failure, and return the exit code."""
         return await self.shown(self.execute(command), _name_in(command))
 
     async def shown(self, doing: Coroutine[Deferred[Any], Any, ExitCode | None], name: str | None = None) -> ExitCode:
-        """Do it and return the exit code; a failure, which is about the file `name`, is shown."""
+        """Await `doing`, show a failure, which is about the file `name`, and return the exit code."""
         try:
             return await doing or ExitCode.DONE
         except errors.ChatFileError as error:
@@ -99,9 +99,10 @@ class Executor:
             return exit_code(error)
 
     async def execute(self, command: Command) -> ExitCode:
-        """Carry out a command and return the exit code: of several files, each failure is shown, and the first counts.
+        """Carry out a command and return the exit code.
 
-        Raises a `ChatFileError` where the command as a whole fails.
+        Of several files, the failure of each is shown, and the exit code is that of the first failure. Raises a
+        `ChatFileError` where the command as a whole fails.
         """
         await self.make_ready()
         match command:
@@ -123,23 +124,23 @@ class Executor:
         return ExitCode.DONE
 
     async def leave(self) -> ExitCode:
-        """Say goodbye, or hang up where bytes that nobody wants any more are still coming; return the exit code."""
+        """Say goodbye, or hang up where an unwanted reply is still coming; return the exit code."""
         if self.client.is_waiting:
             self.client.abort()
             return ExitCode.DONE
         try:
             await self.client.exit()
-        except errors.ProtocolViolation as violation:  # it said more than it had promised, maybe before we left
+        except errors.ProtocolViolation as violation:  # it sent more than it had promised, maybe before `exit`
             self.view.error(violation)
             return ExitCode.BROKEN
         except errors.ChatFileError:
-            self.client.abort()  # everything asked for was answered before; how the server goes is its own affair
+            self.client.abort()  # every request had been answered before
         return ExitCode.DONE
 
-    # --- which files there are ---
+    # --- the listing ---
 
     async def listing(self) -> Sequence[wire.FileRow]:
-        """Return the files that there are now, and remember them. Raises a `ChatFileError`."""
+        """Return the files that exist on the server now, and keep them in `files`. Raises a `ChatFileError`."""
         began = self.client.clock.seconds()
         self._listings += 1
         try:
@@ -154,19 +155,19 @@ class Executor:
         return self.files
 
     def refresh(self) -> None:
-        """Look which files there are, unless that was done just now; nobody waits for it."""
+        """Ask for a new listing in the background, unless the latest one is fresh."""
         if self.client.clock.seconds() >= self._due:
             self._due = self.client.clock.seconds() + _FRESH
             listing: Deferred[Any] = Deferred.fromCoroutine(self.listing())
-            listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # it is told elsewhere
+            listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # shown elsewhere
 
     def when_listed(self, call: Callable[[], object]) -> None:
-        """Call back when the listing that is under way has come; not at all where there is none, or it fails."""
+        """Call `call` when the listing that is under way has come; never where none is under way, or it fails."""
         if self._listings:
             self._listed.append(call)
 
     async def _select(self, wanted: Wanted) -> list[wire.FileRow]:
-        """Return the files that are wanted; of one that is not listed, the server says so."""
+        """Return the files that are wanted; a name that is not listed is among them, for the server to refuse."""
         if isinstance(wanted, str) and (known := [row for row in self.files if row.name == wanted]):
             return known
         return select(wanted, await self.listing() if needs_listing(wanted) else self.files)
@@ -194,14 +195,17 @@ class Executor:
             self.view.note("Sent as a message: there is no such file to list.")
 
     async def suggest(self, error: errors.ChatFileError, name: str | None) -> None:
-        """Say which file may have been meant, where there is none of that `name`; a person is worth a look."""
+        """Note which file may have been meant by `name`, where `error` is that there is no such file.
+
+        A listing is asked for only where a user reads the notes.
+        """
         if not isinstance(error, errors.NoSuchFile) or name is None or not self.is_connected:
             return
         if not self.files and sys.stderr is not None and sys.stderr.isatty():
             try:
                 await self.listing()
             except errors.ChatFileError:
-                return  # it was only for that
+                return  # the listing was only for the hint
         if meant := closest(name, self.files):
             self.view.note(f'Did you mean "{meant}"?')
 
@@ -221,14 +225,14 @@ class Executor:
         return code
 
     async def _sized(self, wanted: Wanted) -> list[wire.FileRow]:
-        """Return the files that are wanted with their sizes: a big file is given the time that its digest takes."""
+        """Return the files that are wanted, with their sizes: the time to wait for a digest depends on the size."""
         try:
             return select(wanted, await self.listing())
         except errors.Unavailable:
             return select(wanted, ())
 
     async def queue(self, command: GetFiles) -> FileQueue:
-        """Return the downloads that the command asks for. Raises a `ChatFileError`."""
+        """Return the queue of the files that the command asks for. Raises a `ChatFileError`."""
         await self.make_ready()
         wanted, output, force = command.wanted, command.output, command.force
         if isinstance(wanted, str) and not any(row.name == wanted for row in self.files):
@@ -242,9 +246,9 @@ class Executor:
         return FileQueue(self, rows, output=output, force=force, violation=violation)
 
     async def _rows(self, wanted: Wanted) -> tuple[list[wire.FileRow], errors.ProtocolViolation | None]:
-        """Return the files that are wanted, and why nothing can be asked of a server that lies even in its listing.
+        """Return the files that are wanted, and the violation of the protocol in the listing, if there was one.
 
-        Names of a command line are asked for whatever becomes of the listing, which is only good to know.
+        Where the listing fails, the names of a command line are returned without sizes: they can be asked for anyway.
         """
         if isinstance(wanted, str):
             return await self._select(wanted), None
@@ -253,11 +257,11 @@ class Executor:
         except errors.ProtocolViolation as violation:
             return select(wanted, ()), violation
         except errors.ChatFileError:
-            return select(wanted, ()), None  # whatever it was, it meets the first file as well
+            return select(wanted, ()), None  # what is wrong shows with the first file as well
 
 
 def _name_in(command: Command) -> str | None:
-    """Return the file that a command is about, if it is about one."""
+    """Return the name of the file that a command is about; None where it is about none, or about several."""
     wanted = command.wanted if isinstance(command, GetFiles | HashFiles) else ()
     if isinstance(wanted, tuple):
         return wanted[0] if len(wanted) == 1 else None

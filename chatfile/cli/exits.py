@@ -1,4 +1,4 @@
-"""What the exit code of `chatfile-client` means (design, section 4)."""
+"""The exit codes of `chatfile-client` (design, section 4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chatfile import errors
 
 
 class ExitCode(enum.IntEnum):
-    """The codes; each member's comment in the README says more."""
+    """The exit codes; the README says what each means."""
 
     DONE = 0
     USAGE = 2
@@ -49,12 +49,12 @@ _CODES: tuple[tuple[type[errors.ChatFileError], ExitCode], ...] = (
 
 
 def exit_code(error: errors.ChatFileError) -> ExitCode:
-    """The code that tells of `error`."""
+    """Return the exit code for `error`."""
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
 def error_word(error: errors.ChatFileError) -> str:
-    """What programs call `error`: its code on the wire, or its name here, `target-exists`."""
+    """Return the word for `error` in JSON: its code on the wire, or else the name of its class, as `target-exists`."""
     if isinstance(error, errors.Refusal):
         return error.code
     return re.sub("(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()

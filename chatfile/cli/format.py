@@ -1,4 +1,4 @@
-"""Sizes, times and counts in words, and tables that fit the window. Pure: the clock and the width are given."""
+"""Sizes, times and counts in words, and tables that fit the window. Nothing is read: clock and width are given."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _STEP = 1000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _GAP = "  "
 _ROOMY = 32
-"""Columns of the screen that nearly every name fits in: a longer one is cut rather than a column left out."""
+"""Columns of the screen that suffice for nearly every name: a longer name is cut before another column is left out."""
 _NARROWEST = 8
-"""Columns of the screen under which a cell is not cut: it would say nothing any more."""
+"""Columns of the screen below which a cell is not cut: it would say nothing any more."""
 _LATEST = 10
-"""Clients that have left and are shown all the same."""
+"""How many of the clients that have left are shown."""
 WIDEST = 64
-"""Columns to which a table grows for one cell where it need not fit: an endless one lengthens no other row."""
+"""Columns up to which a cell widens its column where there is no window to fit: an endless one pads no other row."""
 
 
 def format_size(count: float) -> str:
-    """Return bytes with three digits or so: `624 B`, `12.3 MB`."""
+    """Return a count of bytes in about three digits: `624 B`, `12.3 MB`."""
     units = ["TB", "GB", "MB", "kB", "B"]
     unit = units.pop()
     while units and count >= _STEP - 0.5:
@@ -34,12 +34,12 @@ def format_size(count: float) -> str:
 
 
 def format_rate(count: float) -> str:
-    """Return bytes a second in words: `12.3 MB/s`."""
+    """Return a count of bytes a second in about three digits: `12.3 MB/s`."""
     return f"{format_size(count)}/s"
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration as a stopwatch has it: `0:07`, `1:02:03`."""
+    """Return a duration as a stopwatch shows it: `0:07`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -51,17 +51,20 @@ def elapsed(seconds: float) -> str:
 
 
 def percentage(part: int, whole: int) -> int:
-    """Return whole percents, 100 only for all of it; nothing is all of nothing."""
+    """Return how many percent `part` is of `whole`, rounded down; 100 where `whole` is 0."""
     return part * 100 // whole if whole else 100
 
 
 def pluralize(count: int, what: str) -> str:
-    """Return `1 file`, `2 files`."""
+    """Return a count with its noun: `1 file`, `2 files`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def relative_time(then: int, now: float) -> str:
-    """Return when it was, both in seconds since 1970: `2 min ago` on the same day, else the local date and time."""
+    """Return `then` in words: `2 min ago` within a day of `now`, else the local date and time.
+
+    Both are in seconds since 1970.
+    """
     age = now - then
     if -_MINUTE < age < _MINUTE:
         return "just now" if age < _MINUTE // 6 else f"{age:.0f} s ago"
@@ -76,10 +79,10 @@ def relative_time(then: int, now: float) -> str:
 
 
 def natural_order(name: str) -> tuple[object, ...]:
-    """Return what names are sorted by so that people find them: data-2 before data-10, whatever the case."""
+    """Return the key that sorts names as people expect: data-2 before data-10, upper case as lower case."""
     parts = re.split("([0-9]+)", name.casefold())
     for at in range(1, len(parts), 2):
-        parts[at - 1] += "0"  # what stands in place of a number comes before or behind it as before or behind a digit
+        parts[at - 1] += "0"  # a number sorts against other text as a digit does
         parts[at] = parts[at].lstrip("0")
     return (*((len(part), part) if at % 2 else part for at, part in enumerate(parts)), name)
 
@@ -88,7 +91,7 @@ def natural_order(name: str) -> tuple[object, ...]:
 
 
 def cell_width(text: str) -> int:
-    """Return how many columns of the screen `text` takes, which holds no control characters."""
+    """Return how many columns of the screen `text` takes. It must contain no control characters."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len  # noqa: PLC0415 -- it takes a while to load, and few names need it
@@ -97,7 +100,7 @@ def cell_width(text: str) -> int:
 
 
 def truncate(text: str, columns: int, measure: Callable[[str], int] = cell_width) -> str:
-    """Return `text`, or as much of it as fits with an ellipsis behind."""
+    """Return `text`, or as much of it as fits into `columns` with an ellipsis behind it."""
     if measure(text) <= columns:
         return text
     kept, used = "", 0
@@ -106,7 +109,7 @@ def truncate(text: str, columns: int, measure: Callable[[str], int] = cell_width
         if used > columns - 1:
             break
         kept += character
-    while kept and measure(kept) > columns - 1:  # together they may be wider than one by one
+    while kept and measure(kept) > columns - 1:  # together they may be wider than one at a time
         kept = kept[:-1]
     return f"{kept}…" if columns > 0 else ""
 
@@ -117,9 +120,9 @@ def join_row(
     right: Collection[int],
     measure: Callable[[str], int] = cell_width,
 ) -> str:
-    """Return a row of a table: cells padded to these widths, those with the numbers in `right` flush right.
+    """Return a row of a table: the cells padded to `widths`, those at the indices in `right` flush right.
 
-    The last one, and what is too wide, is as long as it is.
+    The last cell is not padded, and none is cut.
     """
     row, last = [], len(widths) - 1
     for at, (cell, width) in enumerate(zip(cells, widths, strict=True)):
@@ -130,9 +133,10 @@ def join_row(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table. `drop`: the higher, the sooner it goes where there is no room; 0 stays, but may be cut.
+    """One column of a table.
 
-    `roomy`: it may be cut to so many columns of the screen before another one goes. `least`: it is so wide at least.
+    `drop`: where there is no room, the column with the highest number is left out first; one with 0 stays, but may be
+    cut. `roomy`: it may be cut to so many columns of the screen before another is left out. `least`: its least width.
     """
 
     title: str
@@ -144,17 +148,20 @@ class Column:
 
     @property
     def columns(self) -> int:
-        """Return how wide it is on the screen."""
+        """Return its full width, in columns of the screen."""
         return max(self.least, *map(cell_width, (self.title, *self.cells)))
 
     @property
     def wanted(self) -> int:
-        """Return how wide it has to be while there is another one that can go."""
+        """Return the width that it keeps as long as another column can be left out."""
         return self.columns if self.roomy is None else min(self.columns, self.roomy)
 
 
 def table(columns: Iterable[Column], width: int | None) -> list[str]:
-    """Return the lines of the table, titles first, none longer than `width` where that can be; all text is escaped."""
+    """Return the lines of the table, titles first, all text escaped.
+
+    No line is wider than `width` columns of the screen, as far as that is possible; None is for no limit.
+    """
     fitting = [replace(column, cells=[wire.printable(cell) for cell in column.cells]) for column in columns]
     if width is not None:
         fitting = _cut(_dropped(fitting, width), width)
@@ -177,7 +184,7 @@ def _dropped(columns: list[Column], width: int) -> list[Column]:
 
 
 def _cut(columns: list[Column], width: int) -> list[Column]:
-    """Let the widest column give what is missing."""
+    """Cut the widest column so that the table fits `width`."""
     missing = _total([column.columns for column in columns]) - width
     if missing <= 0:
         return columns
@@ -192,14 +199,14 @@ def _cut(columns: list[Column], width: int) -> list[Column]:
 
 
 def latest_clients(rows: Sequence[wire.ClientRow]) -> Sequence[wire.ClientRow]:
-    """Return those who are here and the latest who left, in their order."""
+    """Return the clients that are connected and the latest that left, in the order of `rows`."""
     left = [(row.disconnected, at) for at, row in enumerate(rows) if row.disconnected is not None]
     latest = {at for _, at in heapq.nlargest(_LATEST, left)}
     return [row for at, row in enumerate(rows) if row.disconnected is None or at in latest]
 
 
 def sorted_files(rows: Sequence[wire.FileRow], by: str | None) -> Sequence[wire.FileRow]:
-    """Return the rows sorted; files of one size or time by their names."""
+    """Return the rows sorted by "name", "size" or "time", files that are equal in that by name; None: as they are."""
     if by is None:
         return rows
     named = sorted(rows, key=lambda row: natural_order(row.name))
@@ -211,7 +218,7 @@ def sorted_files(rows: Sequence[wire.FileRow], by: str | None) -> Sequence[wire.
 
 
 def files_table(rows: Sequence[wire.FileRow], now: float, width: int) -> list[str]:
-    """Return the lines of a listing."""
+    """Return the lines of a listing, as a table; `now` is in seconds since 1970."""
     columns = (
         Column("SIZE", [format_size(row.size) for row in rows], right=True),
         Column("CHANGED", [relative_time(row.mtime, now) for row in rows], drop=1),
@@ -221,7 +228,7 @@ def files_table(rows: Sequence[wire.FileRow], now: float, width: int) -> list[st
 
 
 def clients_table(rows: Sequence[wire.ClientRow], me: str, now: float, width: int) -> list[str]:
-    """Return the lines of a status; `me` is our own name in it."""
+    """Return the lines of a status, as a table; `me` is our own name in it, `now` is in seconds since 1970."""
     left = ["-" if row.disconnected is None else relative_time(row.disconnected, now) for row in rows]
     columns = (
         Column("NAME", [f"{row.name} (you)" if row.name == me else row.name for row in rows]),

@@ -1,4 +1,4 @@
-"""`get`: one loop over files for all three modes, over as many connections as it takes."""
+"""`get`: downloads of one file or several, for all three modes, over as many connections as it takes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from chatfile.downloads import Download, Stage, Step, download
 from chatfile.partfile import Saved
 
 _MOST_SHOWN = 20
-"""Files of one `get` of which each has a line of its own at the prompt."""
+"""Files of one `get` up to which the prompt shows a line for each."""
 _MOST_REPEATED = 3
-"""Times that the same advice is given for one `get`."""
+"""How many times the same advice is given for one `get`."""
 
 
 class Downloader(Protocol):
-    """What has the connection over which files are fetched, and shows what comes of them."""
+    """Holds the connection over which files are fetched, and what else a `FileQueue` needs."""
 
     client: ChatFileClient
     config: ClientConfig
@@ -45,17 +45,17 @@ class Downloader(Protocol):
 
     @property
     def is_connected(self) -> bool:
-        """Tell whether anything can be asked over the connection."""
+        """Tell whether a request can be sent now."""
 
     def is_lost(self, error: errors.ChatFileError) -> bool:
-        """Tell whether nothing more can be asked over the connection after that `error`."""
+        """Tell whether the connection is of no more use after that `error`."""
 
     async def suggest(self, error: errors.ChatFileError, name: str | None) -> None:
-        """Say which file may have been meant, where there is none of that `name`."""
+        """Note which file may have been meant by `name`, where `error` is that there is no such file."""
 
 
 class FileQueue:
-    """The files of one `get` that are left, and how it went with the others."""
+    """The files of one `get`: fetches one after the other, and counts how many came."""
 
     def __init__(
         self,
@@ -66,33 +66,33 @@ class FileQueue:
         force: bool,
         violation: errors.ProtocolViolation | None = None,
     ) -> None:
-        """Fetch `rows`, in which a size below 0 is not known; after a `violation` nothing is asked any more."""
+        """Prepare to fetch `rows`, where a size below 0 is unknown; none is fetched where there is a `violation`."""
         self.left = deque(rows)
         self.rows = rows
         self.received = 0
-        """Bytes of files that were sent and saved."""
+        """Bytes that were received of the files that were saved."""
         self.failed = 0
         self._downloader = downloader
         self._output = output
         self._force = force
         self._code = ExitCode.DONE
         self._seconds = 0.0
-        self._differ = 0  # files in whose place another one is
-        self._is_over = violation is not None  # no connection is to be had, or none that could be trusted
+        self._differ = 0  # files that were not saved as another one exists
+        self._is_over = violation is not None  # there is no connection, or none to be trusted
         if violation is not None:
             self._code = exit_code(violation)
             downloader.view.error(violation)
 
     @property
     def name(self) -> str:
-        """Return the name of the file that is under way."""
+        """Return the name of the file that is under way, or else comes next; empty where none is left."""
         return self.left[0].name if self.left else ""
 
     async def run(self) -> ExitCode:
-        """Fetch all that are left, and return the exit code of the first failure; each failure is shown.
+        """Fetch all files that are left, show each failure, and return the exit code of the first.
 
-        Where the connection is lost and the downloader makes no other one itself, that is raised: call it again when
-        there is another one, and it goes on.
+        Raises a `ChatFileError` where the connection is lost and the downloader has no `reconnect`; call `run` again
+        when there is another connection, and it goes on.
         """
         clock = self._downloader.client.clock
         began = clock.seconds()
@@ -121,7 +121,7 @@ class FileQueue:
             self.left.popleft()
 
     async def _after(self, row: wire.FileRow, error: errors.ChatFileError) -> None:
-        """Deal with a failure: a file whose connection broke is resumed over another one, once."""
+        """Deal with a failure: where the connection broke, resume the file over another one, once."""
         has_begun = self._has_begun
         if self._downloader.reconnect is None and self._downloader.is_lost(error):
             raise error
@@ -140,7 +140,7 @@ class FileQueue:
             self._downloader.view.note(KEPT)
 
     async def _has_connection(self) -> bool:
-        """Tell whether the next file can be asked for; another connection is made where that is needed."""
+        """Make another connection where that is needed; return whether the next file can be asked for."""
         downloader = self._downloader
         if self._is_over or downloader.is_connected:
             return not self._is_over
@@ -155,7 +155,7 @@ class FileQueue:
         return unfinished is not None and bool(unfinished.at)
 
     async def _connect_again(self) -> bool:
-        """Return whether there is another connection; where that fails, it is over."""
+        """Connect again; return whether that succeeded. Where it fails, no other file is fetched."""
         downloader = self._downloader
         downloader.client.abort()
         if downloader.reconnect is None:
@@ -192,7 +192,7 @@ class FileQueue:
                 await self._save(row, meter)
 
     async def _save(self, row: wire.FileRow, meter: TransferMeter) -> None:
-        """Save a file under its own name, the same bytes in every locale, or the one that was asked for."""
+        """Save a file under the name that was asked for, or under its own, which is the same bytes in every locale."""
         downloader, output = self._downloader, self._output
         if output is None:
             folder, save_as = downloader.config.downloads, os.fsdecode(row.name.encode())
@@ -218,7 +218,7 @@ class FileQueue:
             self._downloader.view.note(f"{meter.name}: resumed at {percentage(stage.at, stage.size)} %")
 
     async def _copy_to_stdout(self, name: str, meter: TransferMeter) -> None:
-        """Write a file to standard output: what has gone out can't be called back, the exit code tells of it."""
+        """Write a file to standard output. Bytes can't be taken back: where it fails, the exit code tells."""
         client = self._downloader.client
         began = client.clock.seconds()
         try:
@@ -236,7 +236,7 @@ class FileQueue:
         self._downloader.view.copied(copy, client.clock.seconds() - began)
 
     def _sum_up(self) -> None:
-        """Tell, of several files, how many came, how fast, and how many did not."""
+        """Note how many of several files came, how fast, and how many did not."""
         if len(self.rows) <= 1:
             return
         saved = len(self.rows) - self.failed

@@ -1,4 +1,4 @@
-"""Ctrl-C."""
+"""The handling of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatfile.cli.exits import ExitCode
 
 
 class Interrupts:
-    """Calls `handle` in the reactor when the user interrupts; who can act on it replaces that."""
+    """Calls `handle` in the reactor when the user interrupts; code that can act on an interrupt replaces `handle`."""
 
     def __init__(self, reactor: IReactorFromThreads, handle: Callable[[], None]) -> None:
         """Listen to SIGINT from now on, unless it is ignored: a shell does that for what runs behind a script."""
@@ -25,7 +25,7 @@ class Interrupts:
 
     def _signalled(self, _signal: int, _frame: FrameType | None) -> None:
         if not self._is_handled:
-            os._exit(ExitCode.INTERRUPTED)  # the one before got no answer: the user means it
+            os._exit(ExitCode.INTERRUPTED)  # the one before has had no effect yet: end at once
         self._is_handled = False
         self._reactor.callFromThread(self._handle)
 

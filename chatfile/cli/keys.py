@@ -1,4 +1,4 @@
-"""Keys that end a command which goes on and on, on a terminal that is given back as it was."""
+"""The key `q`, which ends a command that runs until it is stopped. The terminal is given back as it was."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Keys:
         return "keys"
 
     def doRead(self) -> None:
-        """See `IReadDescriptor`. In the background what is typed is for others, and reading it would stop us."""
+        """See `IReadDescriptor`. Nothing is read in the background: that would stop the process."""
         typed = b""
         if is_in_foreground(self.fileno()):
             with contextlib.suppress(OSError):
@@ -52,7 +52,7 @@ class _Keys:
 
 @contextlib.contextmanager
 def stopped_by_q(reactor: Any, interrupts: Interrupts) -> Iterator[bool]:
-    """Let `q` be an interrupt within this context; what it gives tells whether anything can be typed here.
+    """Let `q` be an interrupt within this context, which yields whether anything can be typed here.
 
     Keys are not shown meanwhile, nor kept until Enter. The terminal is given back as it was, also where a signal ends
     the program.

@@ -1,4 +1,4 @@
-"""What stands on a terminal and is drawn anew in its place: bars, and whatever else. Importing it loads rich."""
+"""A region of the terminal that is drawn again and again in its place, and bars in it. Importing it loads rich."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SHORTEST_NAME = 12
 
 
 class _Console(Console):
-    """A console that leaves the cursor to be seen: whatever ends the program, the terminal is as it was."""
+    """A console that does not hide the cursor: whatever ends the program, the terminal is as it was."""
 
     def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002 -- as Console has it
-        """Leave it as it is."""
+        """Do nothing, and return that the cursor was left as it is."""
         return False
 
 
@@ -35,18 +35,21 @@ class LiveRegion:
     """The last lines on a terminal, which are drawn again and again."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Show nothing yet; `stream` is the terminal."""
+        """Draw on the terminal `stream`; nothing is shown yet."""
         self._stream = stream
         self._console = _Console(file=stream, force_terminal=True, force_interactive=True, highlight=False)
         self._live: Live | None = None
 
     @property
     def width(self) -> int:
-        """Return how many columns the terminal has now."""
+        """Return how many columns the terminal has at present."""
         return self._console.width
 
     def draw(self, what: RenderableType) -> None:
-        """Show it instead of what was shown before; not where that is still being written: it may stand still."""
+        """Show `what` in place of what was shown before.
+
+        Nothing is done where earlier output is still being written: the terminal may stand still (Ctrl-S).
+        """
         if not is_free(self._stream):
             return
         if self._live is None:
@@ -55,24 +58,24 @@ class LiveRegion:
         self._live.update(what, refresh=True)
 
     def draw_lines(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Show lines, each with its style; what is too wide is cut."""
+        """Show lines, each with its style (rich's); those that are too wide are cut."""
         self.draw(Group(*(Text(line, style, no_wrap=True, overflow="ellipsis") for line, style in lines)))
 
     def leave(self) -> None:
-        """Let what is shown stay, and other lines come below it."""
+        """Leave what is shown on the terminal; the next lines come below it."""
         live, self._live = self._live, None
         if live is not None:
             live.stop()
 
     def clear(self) -> None:
-        """Take away what is shown."""
+        """Erase what is shown."""
         if self._live is not None:
             self._live.transient = True
         self.leave()
 
 
 def bars(meters: Sequence[Meter], width: int) -> Table:
-    """Return the meters, one a line, in the best use of `width` columns."""
+    """Return a line for each meter, with as much about it as fits into `width` columns."""
     names = [Text(wire.printable(meter.name)) for meter in meters]
     shown = [(columns, cell) for least, columns, cell in _CELLS if width >= least]
     rest = width - MARGIN - sum(columns + 1 for columns, _ in shown)
@@ -112,11 +115,11 @@ def _left(meter: Meter) -> Text:
 
 
 _CELLS = ((0, 5, _percent), (64, 7, _size), (44, 9, _rate), (32, 9, _left))
-"""From how many columns on the terminal has room for what, in how many columns."""
+"""The cells of a line: the columns that the terminal needs to have for it, its own columns, and what returns it."""
 
 
 def what_is_next(meter: Meter) -> str:
-    """Return the time that it will still take, or what is done instead of receiving."""
+    """Return the time left, or the word for what is done instead of receiving; empty where there is neither."""
     if meter.step in (Step.CHECKING, Step.VERIFYING):
         return str(meter.step.value)
     left = meter.seconds_left

@@ -1,4 +1,4 @@
-"""How far a transfer is, how fast it goes, and how long it will still take: in bytes, and bytes a second."""
+"""The progress of transfers, their rate, and the time left: in bytes, bytes a second, and seconds."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from chatfile.downloads import Stage, Step
 _WINDOW = 5.0
 """Seconds over which a rate is measured: long enough to be steady, short enough to be true."""
 _PAUSE = 0.1
-"""Seconds between two looks at the clock that are kept, and before which nobody can tell a rate."""
+"""Seconds between two samples, at least, and before there is a rate at all."""
 
 
 class Meter:
-    """Counts the bytes that are here, of so many, and measures the rate at which they come."""
+    """Counts the bytes of a transfer that have arrived, out of `size`, and measures their rate."""
 
     def __init__(self, name: str, size: int, seconds: Callable[[], float]) -> None:
-        """Count from 0; `seconds` is the clock."""
+        """Count from 0 up to `size` bytes; `seconds` returns the time in seconds."""
         self.name = name
         self.size = size
         self.at = 0
         self.received = 0
-        """Of the bytes that are here, those that came since it began: what was resumed was here before."""
+        """The bytes that came since this transfer began, without those that were here before it was resumed."""
         self.step: Step | None = None
         self._seconds = seconds
         self._restart()
 
     def _restart(self) -> None:
-        """Measure from now on."""
+        """Begin to measure the rate anew."""
         self._samples = deque([(self._seconds(), self.received)])
 
     def advance(self, count: int) -> None:
-        """Count so many bytes that came."""
+        """Count bytes that have just come."""
         self.at += count
         self.received += count
         if self._seconds() - self._samples[-1][0] >= _PAUSE:
             self.measure()
 
     def measure(self) -> None:
-        """Look at the clock; called now and then, it makes the rate that of the last seconds."""
+        """Take a sample. Called now and then, so that the rate is that of the last five seconds."""
         now = self._seconds()
         if now > self._samples[-1][0]:
             self._samples.append((now, self.received))
@@ -49,14 +49,14 @@ class Meter:
 
     @property
     def rate(self) -> float | None:
-        """Return the rate, ever less where nothing comes; None where it is too early to tell."""
+        """Return the rate in bytes a second, which falls where nothing comes; None where it is too early to tell."""
         began, before = self._samples[0]
         passed = self._seconds() - began
         return (self.received - before) / passed if passed >= _PAUSE else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Return the seconds that are left at this rate; None where nobody can tell."""
+        """Return the seconds left at the present rate; None where there is no rate, or it is 0."""
         rate = self.rate
         return max(self.size - self.at, 0) / rate if rate else None
 
@@ -65,7 +65,7 @@ class TransferMeter(Meter):
     """The meter of one file."""
 
     def __init__(self, name: str, seconds: Callable[[], float], total: TotalMeter | None = None) -> None:
-        """Wait for the first step; what comes counts for the `total` of several files, too."""
+        """Wait for the first step; bytes count for `total`, the meter of several files, too."""
         super().__init__(name, 0, seconds)
         self.resumed_from = 0
         self._total = total
@@ -73,11 +73,11 @@ class TransferMeter(Meter):
 
     @property
     def average_rate(self) -> float | None:
-        """Return the rate from the first byte that was waited for to the latest one; None before there is one."""
+        """Return the bytes a second from the begin of receiving to the latest byte; None before there is one."""
         return self.received / (self._latest - self._began) if self._latest > self._began else None
 
     def stage(self, stage: Stage) -> None:
-        """Note which step of the download begins, and how far it is."""
+        """Follow the download, of which another step begins."""
         if stage.step is Step.RECEIVING:
             self.resumed_from = stage.at
             self._restart()
@@ -87,7 +87,7 @@ class TransferMeter(Meter):
             self._total.follow(self)
 
     def advance(self, count: int) -> None:
-        """See `Meter`; the last byte is followed by the digest."""
+        """Count bytes that have just come. After the last one, the file is being verified."""
         super().advance(count)
         self._latest = self._seconds()
         if self.step is Step.RECEIVING and self.at == self.size:
@@ -101,25 +101,25 @@ class TotalMeter(Meter):
     """The meter of several files, one after the other."""
 
     def __init__(self, sizes: Sequence[int], seconds: Callable[[], float]) -> None:
-        """Count up to the sum of the sizes; one that is not known is negative."""
+        """Count up to the sum of `sizes`, in bytes, where an unknown one is negative."""
         known = [max(size, 0) for size in sizes]
         super().__init__("", sum(known), seconds)
         self.step = Step.RECEIVING
         self.files = len(sizes)
         self.done = 0
-        """How many files are over, whether they came or not."""
+        """How many files are finished, whether they came or failed."""
         self.is_exact = known == list(sizes)
         """Whether all sizes are known."""
         self._starts = [0, *accumulate(known)]
 
     def begin(self, number: int) -> None:
-        """Turn to the file with this number, from 0 on; those before it are over."""
+        """Turn to the file with this number, from 0 on; those before it are finished."""
         self.done = number
         self.name = f"{number} of {self.files} files"
         self.at = max(self.at, self._starts[number])
 
     def follow(self, current: TransferMeter) -> None:
-        """Be as far as `current` is, the file whose turn it is; not while it is only checked."""
+        """Take over the progress of `current`, the file under way, unless it is only being checked."""
         if current.step in (Step.RECEIVING, Step.VERIFYING):
             start, end = self._starts[self.done], self._starts[min(self.done + 1, self.files)]
             self.at = min(start + current.at, end)

@@ -1,4 +1,4 @@
-"""What people see is written in a thread: a terminal that stands still (Ctrl-S), or a full pipe, holds up nothing."""
+"""Output written in a thread, so that a terminal that stands still (Ctrl-S), or a full pipe, blocks nothing else."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from typing import TextIO, cast
 
 _MOST = 65536
-"""Bytes that wait to be written, above which whoever writes waits, too."""
+"""Bytes waiting to be written, from which on `Writer.put` waits, too."""
 
 
 class Writer:
-    """Writes in order, to descriptors that may take nothing for long."""
+    """Writes in order, in a thread, to descriptors that may block for long."""
 
     def __init__(self) -> None:
-        """There is no thread before something is to be written."""
+        """Start no thread before something is to be written."""
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._count = 0
@@ -30,11 +30,14 @@ class Writer:
 
     @property
     def is_free(self) -> bool:
-        """Whether everything is written."""
+        """Tell whether everything is written."""
         return self._count == 0
 
     def put(self, descriptor: int, data: bytes) -> None:
-        """Write `data` behind all else; wait where too much waits. Raises OSError: why the last one failed."""
+        """Write `data` after all else; block where too much is waiting.
+
+        Raises OSError where an earlier write to `descriptor` failed, for the same reason.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._count < _MOST)
             if failed := self._failed.get(descriptor):
@@ -46,7 +49,7 @@ class Writer:
             self._start()
 
     def drain(self, patience: float | None = None) -> None:
-        """Wait until everything is written, or for so many seconds."""
+        """Wait until everything is written, at most for `patience` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self.is_free, patience)
 
@@ -54,7 +57,7 @@ class Writer:
         self._is_running = True
         try:
             threading.Thread(target=self._run, daemon=True).start()
-        except RuntimeError:  # the system gives no more: then it is done here
+        except RuntimeError:  # no thread is to be had: write here, and block
             self._is_running = False
             while self._waiting:
                 self._write(*self._waiting.popleft())
@@ -81,7 +84,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         try:
             data = data[os.write(descriptor, data) :]
-        except BlockingIOError:  # another program has made it so
+        except BlockingIOError:  # another program has made it non-blocking
             select.select([], [descriptor], [])
 
 
@@ -89,18 +92,18 @@ class Outlet(io.TextIOBase):
     """Takes the place of a stream; what is written to it is written to the system by a `Writer`."""
 
     def __init__(self, stream: TextIO, writer: Writer) -> None:
-        """`stream` is one of the system's."""
+        """Take the place of `stream`, which has a descriptor."""
         self._stream = stream
         self._writer = writer
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the stream."""
+        """Return the encoding of the stream."""
         return self._stream.encoding
 
     @property
     def is_free(self) -> bool:
-        """Whether what is written now would be seen now."""
+        """Tell whether a text written now would be written at once."""
         return self._writer.is_free
 
     def fileno(self) -> int:
@@ -112,7 +115,7 @@ class Outlet(io.TextIOBase):
         return self._stream.isatty()
 
     def write(self, text: str) -> int:
-        """Write it in a moment. Raises OSError."""
+        """Give `text` to the writer. Raises OSError where an earlier write failed."""
         data = text.encode(self.encoding, self._stream.errors or "strict")
         if data:
             self._writer.put(self.fileno(), data)
@@ -125,14 +128,14 @@ drain = _writer.drain
 
 @contextlib.contextmanager
 def installed() -> Iterator[None]:
-    """Until its end, nobody waits for a terminal, nor for whoever reads standard error; then all of it is written.
+    """Let output to a terminal, and to a pipe on standard error, block nothing within this context; then write it all.
 
-    A pipe that has results and everything else is written to directly: their order counts.
+    Where standard output and standard error are the same pipe, it is written to directly: the order counts.
     """
     out, error = sys.stdout, sys.stderr
     if out is not None and out.isatty():
         sys.stdout = cast("TextIO", Outlet(out, _writer))
-    if error is not None and (error.isatty() or (_may_stand_still(error) and not _is_same(out, error))):
+    if error is not None and (error.isatty() or (_may_stand_still(error) and not _is_same_file(out, error))):
         sys.stderr = cast("TextIO", Outlet(error, _writer))
     try:
         yield
@@ -142,7 +145,7 @@ def installed() -> Iterator[None]:
 
 
 def is_free(stream: TextIO | None) -> bool:
-    """Whether a few words can be written to `stream` now; if not, what is of this moment only is left out."""
+    """Tell whether a few words can be written to `stream` at once; if not, callers leave out what is soon outdated."""
     if isinstance(stream, Outlet):
         return stream.is_free
     if stream is None or not _may_stand_still(stream):
@@ -155,10 +158,10 @@ def is_free(stream: TextIO | None) -> bool:
 def _may_stand_still(stream: TextIO) -> bool:
     try:
         kind = os.fstat(stream.fileno()).st_mode
-    except (OSError, ValueError):  # none of the system's
+    except (OSError, ValueError):  # it has no descriptor
         return False
     return stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
 
 
-def _is_same(one: TextIO | None, other: TextIO) -> bool:
+def _is_same_file(one: TextIO | None, other: TextIO) -> bool:
     return one is not None and os.path.sameopenfile(one.fileno(), other.fileno())

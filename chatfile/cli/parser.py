@@ -1,4 +1,4 @@
-"""The parser of `chatfile-client`: its commands and options, and what their values may be."""
+"""The parser of `chatfile-client`: its commands and options, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
 _HOST = re.compile(r"([^:\[\]\s]+)(?::([0-9]+))?")
 
 
-def endpoint_description(server: str) -> str:
-    """Return the endpoint description that HOST, HOST:PORT, [::1]:PORT, or a description itself stands for.
+def client_endpoint_description(server: str) -> str:
+    """Return the endpoint description for `server`: HOST, HOST:PORT, [::1]:PORT, or such a description itself.
 
-    Raises ValueError.
+    Raises ValueError where it is none of these.
     """
     if _ENDPOINT.match(server):
         tls.parse_address(server)
@@ -42,10 +42,10 @@ def endpoint_description(server: str) -> str:
     return f"tcp:host={escaped}:port={number}"
 
 
-def parse_server(text: str) -> str:
-    """Return the address of a server as it was typed. Raises ArgumentTypeError where it is none."""
+def parse_server_option(text: str) -> str:
+    """Return `text`, the address of a server. Raises ArgumentTypeError where it is none."""
     try:
-        endpoint_description(text)
+        client_endpoint_description(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, tcp:..., tls:... or unix:PATH"
@@ -71,7 +71,7 @@ def _interval(text: str) -> float:
 
 
 def parse_folder(text: str) -> str:
-    """Return the path of a folder. Raises ArgumentTypeError where it is empty."""
+    """Return `text`, the path of a folder. Raises ArgumentTypeError where it is empty."""
     if not text:
         raise argparse.ArgumentTypeError("it needs the name of a folder")
     return text
@@ -84,12 +84,12 @@ def _file(text: str) -> str:
 
 
 def utf8(argument: str) -> str:
-    """Return what the bytes of an argument say as UTF-8: the locale may have taken them for something else."""
+    """Return an argument with its bytes decoded as UTF-8: the locale may have decoded them otherwise."""
     return argument.encode(errors="surrogateescape").decode(errors="surrogateescape")
 
 
 def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
-    """Return a parser of a text, as UTF-8, about which `check` raises nothing."""
+    """Return a function for argparse that decodes an argument as UTF-8 and lets `check` raise where it is wrong."""
 
     def parse(argument: str) -> str:
         text = utf8(argument)
@@ -108,9 +108,10 @@ def _check_requested(name: str) -> None:
 
 
 def _add_options(parser: argparse._ActionsContainer, *, again: bool, saves: bool = True) -> None:
-    """Add the options that may stand before the command or behind it; there (`again`) without defaults of their own.
+    """Add the options that may stand before the command or after it.
 
-    The folder is not shown where nothing `saves` a file.
+    `again`: they stand after a command, and have no defaults of their own. `saves`: the command saves files, and its
+    help shows the option for the folder.
     """
 
     def default(value: object) -> object:
@@ -118,7 +119,7 @@ def _add_options(parser: argparse._ActionsContainer, *, again: bool, saves: bool
 
     add = parser.add_argument
     add(
-        "-s", "--server", type=parse_server, metavar="ADDRESS", default=default(None),
+        "-s", "--server", type=parse_server_option, metavar="ADDRESS", default=default(None),
         help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
     )  # fmt: skip
     add(
@@ -159,13 +160,13 @@ _NAME_HELP = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints, which quote the arguments, can be shown."""
+    """A parser whose messages, which quote the arguments, are escaped."""
 
     def error(self, message: str) -> NoReturn:
         super().error(wire.printable(message))
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Say nothing to a stream that nobody reads: the exit code tells."""
+        """Write a message; where that fails, the exit code has to do."""
         with contextlib.suppress(OSError):
             super()._print_message(message, file)
 
@@ -188,7 +189,7 @@ chatfile-client COMMAND --help shows the options of a command, man chatfile-clie
 
 
 def command_line() -> argparse.ArgumentParser:
-    """Return the parser of all that can be typed."""
+    """Return the parser of the whole command line."""
     parser = _Parser(
         prog="chatfile-client",
         usage="%(prog)s [OPTION...] [COMMAND [ARGUMENT...]]",
@@ -238,10 +239,10 @@ def command_line() -> argparse.ArgumentParser:
 
 
 class _ShowVersion(argparse.Action):
-    """Shows the version, and looks it up only then."""
+    """Shows the version, which is looked up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser._print_message(f"{program_and_version()}\n", sys.stdout)  # as --help; what exit says is an error
+        parser._print_message(f"{program_and_version()}\n", sys.stdout)  # exit() would write to standard error
         parser.exit()
 
 

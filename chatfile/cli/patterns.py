@@ -1,4 +1,4 @@
-"""Which files are wanted: names as they are, patterns, or several words as at a shell."""
+"""The selection of files by names, patterns, or several words as in a shell."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ UNKNOWN = -1
 """The size of a file that is not listed."""
 _WILD = frozenset("*?[")
 _SIMILAR = 0.7
-"""How much of a name must be that of another, in difflib's measure, to be taken for a slip."""
+"""How similar two names must be, as difflib measures it, for one to be a mistyping of the other."""
 _MOST_COMPARED = 1000
-"""Names among which it is looked for."""
+"""How many names are compared for that."""
 _LONGEST_NAME = 40
-"""Words of a name that is found among others without quotation marks."""
+"""Words that a name among others may have and still be found without quotation marks."""
 
 
 def select(wanted: Wanted, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
-    """Return the files that are `wanted`, none twice; one that is not listed has an unknown size.
+    """Return the files that are `wanted`, none twice; one that is not among `rows` has the size `UNKNOWN`.
 
-    Of a text that was typed: the one of that very name; or all that match; or those of each word. Raises `NoMatch`
-    where a pattern alone stands for nothing, and `UnclosedQuote`.
+    A text that was typed means the file of that very name; or all that match; or those that each of its words means.
+    Raises `NoMatch` where a text is a pattern and nothing matches, and `UnclosedQuote`.
     """
     found = _select_words(wanted, rows) if isinstance(wanted, tuple) else _select_typed(wanted, rows)
     return list(dict.fromkeys(found))
@@ -50,20 +50,20 @@ def _select_typed(text: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]
 
 
 def needs_listing(wanted: Wanted) -> bool:
-    """Tell whether it takes the listing to know which files are `wanted`, or how big several of them are."""
+    """Tell whether the listing is needed to know which files are `wanted`, or how big several of them are."""
     if isinstance(wanted, tuple):
         return len(wanted) > 1 or any(map(is_pattern, wanted))
     return is_pattern(wanted) or any(character in wanted for character in " \t'\"\\")
 
 
 def closest(name: str, rows: Sequence[wire.FileRow]) -> str | None:
-    """Return the listed name that `name` is nearly, if there is one."""
+    """Return the name among `rows` that is most similar to `name`; None where no name is similar enough."""
     some = [row.name for row in islice(rows, _MOST_COMPARED)]
     return next(iter(difflib.get_close_matches(name, some, 1, _SIMILAR)), None)
 
 
 def is_pattern(name: str) -> bool:
-    """Whether it may stand for several files."""
+    """Tell whether `name` may stand for several files."""
     return not _WILD.isdisjoint(name)
 
 
@@ -73,7 +73,7 @@ def _matching(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Whether it does, and nobody could be surprised by what is saved then: a hidden file is named or not meant."""
+    """Tell whether `name` matches. A hidden file never does: it might surprise a user to have it saved."""
     return not is_hidden(name) and fnmatch.fnmatchcase(name, pattern)
 
 
@@ -82,7 +82,7 @@ def _unlisted(name: str) -> wire.FileRow:
 
 
 def _words(text: str, rows: Sequence[wire.FileRow]) -> list[str]:
-    """Of the line, or, where not all of them are names, of the line as a shell reads it."""
+    """Return the words of `text` between spaces; where not all of these are names, its words as a shell reads it."""
     names = {row.name for row in rows}
     spans = [word.span() for word in re.finditer(r"[^ \t]+", text)]
     plain = _together(len(spans), lambda at, end: text[spans[at][0] : spans[end - 1][1]], names)
@@ -93,7 +93,10 @@ def _words(text: str, rows: Sequence[wire.FileRow]) -> list[str]:
 
 
 def _together(count: int, between: Callable[[int, int], str], names: set[str]) -> list[str]:
-    """So many words, but those together that are a name: Tab puts the first one into the line as it is."""
+    """Return `count` words, adjacent ones joined where they make a name: Tab writes a name with spaces as it is.
+
+    `between(at, end)` returns the text from one word up to, but without, another.
+    """
     found, at = [], 0
     while at < count:
         ends = range(min(count, at + _LONGEST_NAME), at + 1, -1)
@@ -107,7 +110,7 @@ def _together(count: int, between: Callable[[int, int], str], names: set[str]) -
 
 
 def last_word(text: str) -> tuple[int, str]:
-    """Where the last word begins, and what it says without its quotation marks, of which one may be open."""
+    """Return where the last word of `text` begins, and the word without quotation marks, of which one may be open."""
     start, said, quote, is_escaped = 0, "", "", False
     for at, character in enumerate(text):
         if is_escaped or (quote and character not in (quote, "\\")):
@@ -124,5 +127,5 @@ def last_word(text: str) -> tuple[int, str]:
 
 
 def escaped(name: str) -> str:
-    """As one word of several."""
+    """Return `name` with backslashes, so that it is one word as a shell reads it."""
     return re.sub(r"""([\s'"\\])""", r"\\\1", name)

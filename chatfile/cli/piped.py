@@ -27,7 +27,7 @@ class StandardInput:
     """The lines of standard input, read in a thread, no further ahead than one line."""
 
     def __init__(self, reactor: IReactorFromThreads) -> None:
-        """Nothing is read before `start`."""
+        """Read nothing before `start`."""
         self._reactor = reactor
         self._events: DeferredQueue[bytes | errors.ChatFileError | None] = DeferredQueue()
         self._wanted = threading.Semaphore(0)
@@ -40,12 +40,12 @@ class StandardInput:
             raise errors.NoThreads from error
 
     def next(self) -> Deferred[bytes | errors.ChatFileError | None]:
-        """The next line without its end; None at the end of input; the error that was `interject`ed."""
+        """Return the next line without its end; None at the end of input; or the error given to `interrupt_with`."""
         self._wanted.release()
         return self._events.get()
 
-    def interject(self, error: errors.ChatFileError) -> None:
-        """Something that whoever waits for a line must hear instead."""
+    def interrupt_with(self, error: errors.ChatFileError) -> None:
+        """Let the caller that waits for a line, or the next one that does, get `error` instead."""
         self._events.put(error)
 
     def _read(self) -> None:
@@ -70,7 +70,7 @@ def _lines() -> Iterator[bytes]:
 
 
 def _beginning() -> bytes:
-    """What stands first, behind a byte order mark. Raises `NotUtf8` where that is one of another encoding."""
+    """Return the first bytes, without a byte order mark. Raises `NotUtf8` where the mark is one of another encoding."""
     data = b""
     while any(mark.startswith(data) and mark != data for mark in _MARKS) and (more := _read_some()):
         data += more
@@ -83,20 +83,23 @@ def _read_some() -> bytes:
     try:
         return os.read(_STDIN, _CHUNK)
     except OSError:
-        return b""  # the terminal went away (EIO), or there never was an input (EBADF): its end
+        return b""  # the terminal is gone (EIO), or there is no input (EBADF): the end
 
 
 class Piped:
-    """Takes a line, carries it out, takes the next."""
+    """Carries out the lines of standard input, one after the other."""
 
     def __init__(self, executor: Executor, source: StandardInput) -> None:
-        """`source` is not started."""
+        """Take lines from `source`, which is not started yet."""
         self._executor = executor
         self._source = source
 
     async def run(self) -> ExitCode:
-        """Until the input ends. The result is the exit code. Raises why, where the server ends the conversation."""
-        self._executor.client.closed.addCallback(self._source.interject)
+        """Carry out all lines until the input ends, and return the exit code of the first failure.
+
+        Raises a `ChatFileError` where the server closes the connection before.
+        """
+        self._executor.client.closed.addCallback(self._source.interrupt_with)
         self._source.start()
         code = ExitCode.DONE
         while (line := await self._next_line()) is not None:

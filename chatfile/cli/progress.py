@@ -1,4 +1,4 @@
-"""What is to be seen of downloads under way: the meters, and when they are shown."""
+"""The progress of downloads under way: their meters, and the displays that show these."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Display(Protocol):
     """Shows meters again and again."""
 
     interval: float
-    """Seconds between two times."""
+    """Seconds between two calls of `draw`."""
 
     def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
-        """Show them as they are now. Raises OSError."""
+        """Show the meters of the download under way, and of all of several, as they are now. Raises OSError."""
 
     def clear(self) -> None:
-        """Leave the place to something else, until the next time. Raises OSError."""
+        """Erase what is shown, so that something else can be written there. Raises OSError."""
 
 
 class Progress:
-    """Measures the download under way, and the several of which it is one, and has them shown."""
+    """Measures the download under way, and the several of which it is one, and lets a display show that."""
 
     def __init__(self, clock: IReactorTime, display: Display | None = None) -> None:
-        """Have a `display` show them, where there is one; `current` and `total` can be looked at in any case."""
+        """Let `display` show `current` and `total`; without one, nothing is shown."""
         self.current: TransferMeter | None = None
         self.total: TotalMeter | None = None
         self.unfinished: TransferMeter | None = None
-        """The latest download, where it did not end well."""
+        """The latest download, where it is under way or failed."""
         self._clock = clock
         self._display = display
         self._is_shown = False
@@ -47,7 +47,7 @@ class Progress:
 
     @contextmanager
     def several(self, sizes: Sequence[int]) -> Iterator[None]:
-        """Measure downloads of files of these sizes; it is around them all."""
+        """Measure the downloads of several files, of these sizes in bytes, within this context."""
         self.total = TotalMeter(sizes, self._clock.seconds)
         try:
             with self._shown():
@@ -57,7 +57,7 @@ class Progress:
 
     @contextmanager
     def of(self, name: str, number: int = 0) -> Iterator[TransferMeter]:
-        """Measure one download; of several, that with this number, from 0 on."""
+        """Measure one download within this context; of several, the one with this number, from 0 on."""
         if self.total is not None:
             self.total.begin(number)
         self.current = self.unfinished = TransferMeter(name, self._clock.seconds, self.total)
@@ -70,7 +70,7 @@ class Progress:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Make room for something else that is written where the display is."""
+        """Clear the display within this context, where something else is written to the terminal."""
         was_shown = self._is_shown
         self.clear()
         yield
@@ -85,7 +85,7 @@ class Progress:
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
-        """Have the display up from a moment after the beginning to the end; the outermost counts."""
+        """Show the display within this context, from a moment after its begin; a nested context changes nothing."""
         is_outermost = self._display is not None and not self._ticking.running
         if is_outermost and self._display is not None:
             self._ticking.start(self._display.interval, now=False)
@@ -111,11 +111,11 @@ class Progress:
         try:
             show(*meters)
         except OSError:
-            self._display = None  # nobody looks any more; the download goes on
+            self._display = None  # nobody reads it any more; the download goes on
 
 
 class Bars:
-    """Draws a line for the download under way, and one for all of several, in their place on a terminal."""
+    """Draws on a terminal a line for the download under way, and one for all of several."""
 
     interval = 0.1
 
@@ -125,7 +125,7 @@ class Bars:
         self._region: LiveRegion | None = None
 
     def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
-        """See `Display`. The first time loads rich: most downloads are over by then."""
+        """See `Display`. The first call loads rich: most downloads are over by then."""
         from chatfile.cli import live  # noqa: PLC0415 -- see above
 
         self._region = self._region or live.LiveRegion(self._stream)
@@ -139,12 +139,12 @@ class Bars:
 
 
 class ProgressEvents:
-    """Shows programs a `progress` event for the download under way, twice a second."""
+    """Writes a `progress` event in JSON for the download under way, twice a second."""
 
     interval = 0.5
 
     def __init__(self, view: View) -> None:
-        """Let `view` show them."""
+        """Write the events to `view`."""
         self._view = view
 
     def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
@@ -154,7 +154,7 @@ class ProgressEvents:
             self._view.event("progress", **_transfer_object(current), **several)
 
     def clear(self) -> None:
-        """Do nothing: what is written stays."""
+        """Do nothing: an event that is written stays."""
 
 
 def _transfer_object(meter: TransferMeter) -> dict[str, object]:

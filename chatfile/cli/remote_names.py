@@ -1,4 +1,4 @@
-"""The names of the files on a server, for the completion of a shell's command line: silent, and soon or not at all."""
+"""The names of the files on a server, for completion in a shell: within two seconds, and without any message."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from chatfile.timeouts import use_monotonic_clock
 
 _ABOUT_SERVERS = ("server", "cafile", "cert", "key")
 _PATIENCE = 2.0
-"""Seconds for which a Tab waits."""
+"""Seconds for which the user waits after a Tab, at most."""
 
 
 def remote_names(options: Mapping[str, str]) -> list[str]:
-    """Return the names of the files on the server that `options` and the environment mean.
+    """Return the names of the files on the server to which `options` and the environment lead.
 
-    There are none where it does not list them within two seconds. Raises SystemExit where `options` are wrong.
+    Returns none where that fails or takes longer than two seconds. Raises SystemExit where `options` are wrong.
     """
     arguments = [f"--{name}={options[name]}" for name in _ABOUT_SERVERS if name in options]
     config = parse_arguments([*arguments, f"--timeout={_PATIENCE:g}", "list"], os.environ)
@@ -48,7 +48,7 @@ async def _names(reactor: Any, config: ClientConfig) -> list[str]:
     client = await connected(config, reactor, View(as_json=False, quiet=True), wait=0)
     try:
         names = [row.name for row in await client.listing()]
-        await client.exit()  # its seat is free before the line that is being typed wants one
+        await client.exit()  # so that the seat is free when the user's command is run
     finally:
         client.abort()
     return names

@@ -1,4 +1,4 @@
-"""Looking up the names of hosts in threads that do not keep the program from ending."""
+"""The resolution of host names, in threads that do not keep the program from ending."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class _Resolution:
         self.name = name
 
     def cancel(self) -> None:
-        """A thread that waits for a name server can't be called back; nobody waits for it at the end."""
+        """Do nothing: a thread that waits for a name server can't be interrupted, and ends with the program."""
 
 
 @implementer(IHostnameResolver)
 class Resolver:
-    """As Twisted's own, but a reactor that ends waits for the threads of that one, and so for a silent name server."""
+    """Resolves host names as Twisted's own resolver does, but a reactor that stops does not wait for its threads."""
 
     def resolveHostName(
         self,
@@ -52,7 +52,7 @@ async def _resolve(
 ) -> None:
     try:
         found = await disk.in_thread(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # there is no such host, no thread to ask in, or no name of one
+    except (OSError, UnicodeError):  # no such host, no thread to be had, or not the name of a host
         found = []
     for family, _, _, _, address in found:
         kind: Any = _ADDRESSES.get(family)
@@ -62,5 +62,5 @@ async def _resolve(
 
 
 def _with_zone(host: str, _port: int, _flow: int = 0, zone: int = 0) -> str:
-    """Whoever connects looks at nothing but the host, and a link-local one is nowhere without its zone."""
+    """Return `host` with its IPv6 zone: a link-local address needs it, and endpoints use nothing but the host."""
     return f"{host}%{zone}" if zone and "%" not in host else host

@@ -1,4 +1,4 @@
-"""One run of the program: the reactor's life around one coroutine that returns the exit code."""
+"""One run of the program: the reactor runs until one coroutine has returned the exit code."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from chatfile.client import ChatFileClient
 from chatfile.timeouts import use_monotonic_clock
 
 _SHORT = 1.0
-"""Seconds for which a terminal that stands still keeps the program after a Ctrl-C, which sets it going."""
+"""Seconds that the program waits after a Ctrl-C for a terminal that stood still to show the last lines."""
 _WATCH_PATIENCE = 60.0
-"""Seconds for which `watch` waits for a server that is restarted, and may drain before."""
+"""Seconds for which `watch` waits for a server that restarts, and may finish transfers before."""
 
 
 def run(config: ClientConfig) -> ExitCode:
-    """Do what `config` asks for, and return the exit code."""
+    """Carry out what `config` asks for, and return the exit code."""
     if config.command is not None or not _is_at_a_terminal():
-        return _Run(config, is_interactive=False).to_the_end()
+        return _Run(config, is_interactive=False).run_to_end()
     from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
 
     with prepared():
-        return _Run(config, is_interactive=True).to_the_end()
+        return _Run(config, is_interactive=True).run_to_end()
 
 
 def _is_at_a_terminal() -> bool:
-    """Tell whether somebody types and sees what is shown."""
+    """Tell whether standard input and output are both terminals."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
-def _exit_of(outcome: ExitCode | Failure, view: View) -> ExitCode:
+def _exit_code_of(outcome: ExitCode | Failure, view: View) -> ExitCode:
     if isinstance(outcome, ExitCode):
         return outcome
     if outcome.check(BrokenPipeError):
@@ -59,7 +59,7 @@ def _exit_of(outcome: ExitCode | Failure, view: View) -> ExitCode:
 
 
 class _Run:
-    """The reactor, what is shown, and what Ctrl-C does."""
+    """Owns the reactor, the view and the handling of Ctrl-C for one run."""
 
     def __init__(self, config: ClientConfig, *, is_interactive: bool) -> None:
         from twisted.internet import reactor as installed  # noqa: PLC0415 -- importing it installs it
@@ -80,13 +80,13 @@ class _Run:
         self._interrupts = Interrupts(reactor, reactor.stop)
         self._outcome: ExitCode | Failure = ExitCode.INTERRUPTED  # until there is another one
 
-    def to_the_end(self) -> ExitCode:
-        """Run the reactor until all is done, and return the exit code."""
+    def run_to_end(self) -> ExitCode:
+        """Run the reactor until the command is done, and return the exit code."""
         use_monotonic_clock(self._reactor)
         self._reactor.installNameResolver(Resolver())
         self._reactor.callWhenRunning(self._begin)
         self._reactor.run(installSignalHandlers=False)
-        code = _exit_of(self._outcome, self._view)
+        code = _exit_code_of(self._outcome, self._view)
         if code is ExitCode.LOCAL_FILE:
             forget_output()
         is_meant_for_others = code is ExitCode.DONE if self._config.writes_to_stdout else self._view.has_written
@@ -104,7 +104,7 @@ class _Run:
         self._reactor.stop()
 
     def _exit_interrupted(self) -> None:
-        """Say that it was interrupted, and exit at once: a thread may be stuck in a write that nobody reads."""
+        """Tell that the user interrupted, and exit at once: a thread may block in a write that nobody reads."""
         unfinished = self._progress.unfinished
         try:
             self._view.interrupted(self._what_came(), unfinished.name if unfinished else None)
@@ -118,7 +118,7 @@ class _Run:
         return "What went to standard output is not whole." if self._config.writes_to_stdout else KEPT
 
     def _display(self) -> Display | None:
-        """Return what shows the progress, if anything does."""
+        """Return the display of progress; None where there is none."""
         if self._config.is_quiet:
             return None
         if self._config.as_json:
@@ -155,7 +155,10 @@ class _Run:
         return code or await executor.leave()
 
     async def _reconnect(self) -> ChatFileClient:
-        """Connect again: the server may hear a moment later that we have gone, or it has just been restarted."""
+        """Connect again, and keep trying for some seconds.
+
+        The server may still count the connection that has just ended, or it may be restarting.
+        """
         patience = _WATCH_PATIENCE if isinstance(self._config.command, WatchClients) else SEAT_PATIENCE
         despite = (errors.Full,) if self._is_interactive else NOT_NOW
         wait = max(self._config.wait, patience)
@@ -164,7 +167,7 @@ class _Run:
     async def _prompt(self, executor: Executor) -> ExitCode:
         from chatfile.cli.prompt import PromptApp  # noqa: PLC0415 -- a single command starts without it
 
-        executor.reconnect = None  # the person is asked first
+        executor.reconnect = None  # the user is asked first
         return await PromptApp(executor, self._reactor, self._interrupts, self._reconnect).run()
 
     async def _watch(self, executor: Executor, interval: float) -> None:

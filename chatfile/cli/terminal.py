@@ -1,4 +1,4 @@
-"""What a terminal can do, and that it is given back as it was, whatever ends or stops the program."""
+"""The abilities of a terminal, and its restoration when a signal ends or stops the program."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import TextIO
 
 
 def is_drawable(stream: TextIO | None) -> bool:
-    """Tell whether what is on `stream` can be drawn anew: it is a terminal that can move its cursor."""
+    """Tell whether `stream` is a terminal that can move its cursor, so that lines can be drawn again in their place."""
     return stream is not None and stream.isatty() and not is_dumb()
 
 
 def is_dumb() -> bool:
-    """Tell whether nobody knows of a terminal that it could draw."""
+    """Tell whether the terminal, by the variable TERM, can't move its cursor."""
     return os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
 
 
 def is_coloured() -> bool:
-    """Tell whether text on a terminal may be bold or in colours: the user may not want it (NO_COLOR)."""
+    """Tell whether text on the terminal may be bold or coloured: it has to be able to, and NO_COLOR must not be set."""
     return not is_dumb() and not os.environ.get("NO_COLOR")
 
 
 def is_in_foreground(descriptor: int) -> bool:
-    """Tell whether the terminal is ours to read and to change: it stops a job in the background that tries."""
+    """Tell whether this process may read and change the terminal: one in the background is stopped where it tries."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
-    except OSError:  # it has gone, or is that of another session
+    except OSError:  # the terminal has gone, or belongs to another session
         return False
 
 
 def restore_on_signals(undo: bytes) -> None:
-    """Let whatever ends or stops the program from outside leave a terminal that can be used.
+    """Let signals that end or stop the program restore the terminal first.
 
-    Its settings become those of now; `undo` is written to it before the end.
+    Its settings become those that it has now; before the end, `undo` is written to it.
     """
     usual, shown_on = termios.tcgetattr(sys.stdin), sys.stdout.fileno()
 
@@ -45,7 +45,7 @@ def restore_on_signals(undo: bytes) -> None:
         signal.signal(number, signal.SIG_DFL)
         with contextlib.suppress(termios.error, OSError):  # the terminal may have gone with its window
             termios.tcsetattr(sys.stdin, termios.TCSANOW, usual)
-            os.write(shown_on, undo)  # not by the stream: it may be amid a write
+            os.write(shown_on, undo)  # not by the stream, which may be in the middle of a write
         signal.raise_signal(number)
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -58,5 +58,5 @@ def restore_on_signals(undo: bytes) -> None:
             termios.tcsetattr(sys.stdin, termios.TCSANOW, ours)
 
     for number, act in ((signal.SIGTERM, end), (signal.SIGHUP, end), (signal.SIGQUIT, end), (signal.SIGTSTP, stop)):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup, for one, ignores it
             signal.signal(number, act)

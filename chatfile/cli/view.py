@@ -1,4 +1,4 @@
-"""How results look: tables for people, exact rows for programs, or JSON. The one gate where text is escaped."""
+"""Results and messages as text: tables for people, exact rows for programs, or JSON. All text is escaped here."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from chatfile.cli.outlets import is_free
 from chatfile.cli.streams import is_unread
 from chatfile.cli.terminal import is_coloured
 
-if TYPE_CHECKING:  # Twisted is not loaded for what a view shows of --help
+if TYPE_CHECKING:  # so that --help does not load Twisted
     from chatfile.downloads import Download
 
 Row = TypeVar("Row")
 KEPT = "The part received so far is kept; get it again to go on."
 _BLOCK = 10_000
-"""Rows of one table."""
+"""Rows of one table, at most."""
 _NOT_VERIFIED = "not verified, for the server does not hash"
 _LONG = 1.0
 """Seconds above which a rate is worth telling."""
@@ -51,7 +51,7 @@ def _window_width() -> int:
 
 
 class View:
-    """Results on standard output, everything else on standard error. All text is given raw and escaped here."""
+    """Shows results on standard output, and all else on standard error. Callers give text unescaped."""
 
     def __init__(
         self,
@@ -62,13 +62,13 @@ class View:
         as_tables: bool = False,
         width: Callable[[], int] = _window_width,
     ) -> None:
-        """`as_json`: one object a line instead of text. `quiet`: no notes.
+        """Choose how to show: `as_json`: one object a line instead of text. `quiet`: no notes.
 
-        `output_is_taken`: standard output is for a file's bytes, and objects go to standard error. `as_tables`: people
-        look at standard output, in a window that is `width` columns wide.
+        `output_is_taken`: standard output is for a file's bytes, and objects go to standard error. `as_tables`: a user
+        looks at standard output, in a window that is `width()` columns wide.
         """
         self.as_json = as_json
-        """Whether programs read it."""
+        """Whether JSON is shown, for programs."""
         self.has_written = False
         """Whether a result went to standard output, or was meant to."""
         self._quiet = quiet
@@ -78,49 +78,49 @@ class View:
         is_seen = self._as_tables or (sys.stdout is not None and sys.stdout.isatty())
         self._shown = wire.printable if is_seen else wire.exact
         self.aside: Callable[[], AbstractContextManager[None]] = nullcontext
-        """What is around everything that is written: a display makes room for it."""
+        """The context in which everything is written: the display of progress makes room for it."""
 
-    # --- what is no result ---
+    # --- notes, errors and events ---
 
     def note(self, text: str) -> None:
-        """Tell something worth knowing that is no result."""
+        """Show a note to the user, which is no result; nothing where the view is quiet."""
         if not self._quiet:
             self._tell(wire.printable(text))
 
     def error(self, error: errors.ChatFileError, name: str | None = None) -> None:
-        """Tell what went wrong, with the file `name`."""
+        """Show an error, which is about the file `name`."""
         self._tell(f"chatfile-client: {wire.printable(str(error))}")
         about = {} if name is None else {"name": name}
         try:
             self.event("error", code=error_word(error), exit=int(exit_code(error)), message=str(error), **about)
         except OSError:
-            pass  # it has been told already
+            pass  # the text has been shown already
 
     def interrupted(self, what_now: str, name: str | None) -> None:
-        """Tell that Ctrl-C ended it, amid the file `name`."""
+        """Show that Ctrl-C ended the command, while the file `name` was under way, and the sentence `what_now`."""
         sentence = f"Interrupted. {what_now}".rstrip()
         self.note(sentence)
         about = {} if name is None else {"name": name}
         self.event("error", code="interrupted", exit=int(ExitCode.INTERRUPTED), message=sentence, **about)
 
     def event(self, event: str, **about: object) -> None:
-        """Show something that is no result, to programs alone. Raises OSError."""
+        """Show an event, to programs alone: nothing without JSON. Raises OSError."""
         if self.as_json:
             self._print({"event": event} | about, "")
 
     def goodbye(self) -> None:
-        """Tell that the session is over."""
+        """Show that the session is over."""
         self.note("Bye.")
 
     def _tell(self, text: str) -> None:
-        """Write text that is escaped to standard error."""
+        """Write `text`, which is escaped already, to standard error."""
         if sys.stderr is None:  # print would take standard output instead
             return
         try:
             with self.aside():
                 print(text, file=sys.stderr, flush=True)
         except OSError:
-            sys.stderr = None  # a full disk, or nobody reads it: results and exit code tell enough
+            sys.stderr = None  # a full disk, or nobody reads it: results and exit code have to do
 
     # --- results ---
 
@@ -129,7 +129,10 @@ class View:
         self._show({"message": text, "reply": reply}, self._shown(reply))
 
     def clients(self, rows: Sequence[wire.ClientRow], *, me: str = "", everyone: bool = False) -> None:
-        """Show the cache of the server, in which `me` is our name; in a table without those who left long ago."""
+        """Show the clients that the server remembers; `me` is our own name.
+
+        In a table, only the latest of those that left are shown, unless `everyone` is set.
+        """
         if not self._as_tables:
             widths = self._widths([] if self.as_json else map(_client_cells, rows))
             self._rows(rows, _client_object, _client_cells, widths, right=(4, 5))
@@ -140,14 +143,14 @@ class View:
         self._tables(shown, lambda some: clients_table(some, me, time.time(), self._width()), *below)
 
     def files(self, rows: Sequence[wire.FileRow], *, sort: str | None = None) -> None:
-        """Show a listing sorted by name, size (the largest first) or time (the latest first).
+        """Show a listing sorted by "name", "size" (the largest first) or "time" (the latest first).
 
-        Without `sort` a table is sorted by name, and all else as the server has it.
+        Without `sort`, a table is sorted by name, and rows and objects are in the order of the server.
         """
         rows = sorted_files(rows, sort or ("name" if self._as_tables else None))
         if not self._as_tables:
             widest = 0 if self.as_json else len(str(max((row.size for row in rows), default=0)))
-            self._rows(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # times are as wide as each other
+            self._rows(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # all times have the same width
         elif not rows:
             self.note("There is no file on the server.")
         else:
@@ -155,27 +158,27 @@ class View:
             self._tables(rows, lambda some: files_table(some, time.time(), self._width()), total)
 
     def help(self, rows: Iterable[str]) -> None:
-        """Show the server's own words."""
+        """Show the lines of the server's help."""
         for row in rows:
             self._show({"help": row}, self._shown(row))
 
     def text(self, text: str) -> None:
-        """Show `text` as it is, behind what others have shown. Raises BrokenPipeError, `LocalFileError`."""
+        """Show `text` as it is, without an end of line. Raises BrokenPipeError, `LocalFileError`."""
         self._show({}, text, end="")
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Show lines of text from here."""
+        """Show lines of text that are not the server's."""
         for line in lines:
             self._show({"text": line}, self._shown(line))
 
     def digest(self, digest: wire.Digest) -> None:
-        """Show it as `sha256sum` writes it, so that it can check it."""
+        """Show a digest in the format of `sha256sum`, so that `sha256sum --check` can read it."""
         shown = dataclasses.asdict(digest) | {"mtime": _time(digest.mtime)}
-        name = "./-" if digest.name == "-" else digest.name  # alone it would be its standard input
+        name = "./-" if digest.name == "-" else digest.name  # `-` alone would mean standard input
         self._show(shown, f"{digest.sha256 or '-'}  {self._shown(name)}")
 
     def download(self, download: Download, seconds: float, rate: float | None = None) -> None:
-        """Show a file that has arrived, within so many seconds and at so many bytes a second while it came."""
+        """Show a file that was saved within `seconds`, at a `rate` in bytes a second while it was received."""
         shown = dataclasses.asdict(download) | {"seconds": round(seconds, 3)}
         path, story = self._shown(_as_utf8(download.path)), _how_it_came(download, seconds, rate)
         if self._as_tables:
@@ -186,14 +189,14 @@ class View:
             self.note(f"{download.name}: {story}")
 
     def copied(self, copy: Download, seconds: float) -> None:
-        """Tell of a file that went to standard output."""
+        """Show that a file went to standard output; people are told only where it is not verified."""
         if self.as_json:
             self._show(dataclasses.asdict(copy) | {"seconds": round(seconds, 3)}, "")
         elif not copy.verified:
             self.note(f"{copy.name}: {_NOT_VERIFIED}")
 
     def look(self, at: str, clients: list[dict[str, object]], lines: Sequence[str]) -> None:
-        """Show who is connected, and what they are sent; the `lines` are those of a table."""
+        """Show one look of `watch`: the `clients` as objects, or the `lines` of their table; `at` is the time."""
         self._show({"event": "look", "time": at, "clients": clients}, "\n".join(lines))
 
     # --- the reader ---
@@ -204,7 +207,7 @@ class View:
         return is_free(sys.stderr if self._output_is_taken else sys.stdout)
 
     def look_for_readers(self) -> None:
-        """Raise BrokenPipeError where nobody would read what there is nothing of just now."""
+        """Raise BrokenPipeError where nobody reads standard output any more, while there is nothing to write."""
         if is_unread(sys.stdout):
             raise BrokenPipeError
 
@@ -218,7 +221,7 @@ class View:
         widths: Sequence[int],
         right: tuple[int, ...],
     ) -> None:
-        """Show rows one by one, as they are looked at: there may be a million, which are never held all at once."""
+        """Show rows one by one: there may be a million, whose text is never in memory all at once."""
         for row in rows:
             if self.as_json:
                 self._show(as_object(row), "")
@@ -226,7 +229,7 @@ class View:
                 self._show({}, join_row(map(self._shown, cells(row)), widths, right, len))
 
     def _widths(self, rows: Iterable[tuple[str, ...]]) -> list[int]:
-        """Return how wide each column is, in characters."""
+        """Return the width of each column, in characters."""
         widths: list[int] = []
         for row in rows:
             found = [min(len(self._shown(cell)), WIDEST) for cell in row]
@@ -234,7 +237,7 @@ class View:
         return widths
 
     def _tables(self, rows: Sequence[Row], table: Callable[[Sequence[Row]], list[str]], *below: str) -> None:
-        """Show a table of the rows: as several, each with its titles, where there are so many that they fill memory."""
+        """Show a table of the rows and the lines `below`; several tables where one of them all would fill memory."""
         bold, plain = (_BOLD, _PLAIN) if is_coloured() else ("", "")
         for start in range(0, len(rows), _BLOCK):
             titles, *lines = table(rows[start : start + _BLOCK])
@@ -245,10 +248,10 @@ class View:
         self._show({}, "\n".join(lines))
 
     def _show(self, as_object: dict[str, Any], text: str, end: str = "\n") -> None:
-        """Write a result whose text is escaped. Raises BrokenPipeError, `LocalFileError`."""
+        """Write a result, whose text is escaped already. Raises BrokenPipeError, `LocalFileError`."""
         try:
             self._print(as_object, text, end)
-        except ConnectionError as error:  # a pipe's, or a socket's
+        except ConnectionError as error:  # of a pipe or a socket
             raise BrokenPipeError from error
         except OSError as error:
             raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
@@ -263,15 +266,15 @@ class View:
 
 
 class PromptView(View):
-    """What is shown at the prompt: tables, and errors as sentences that tell what to type there."""
+    """A view for the prompt: tables, and errors as sentences that tell what to type there."""
 
     def __init__(self, *, quiet: bool, width: Callable[[], int]) -> None:
-        """See `View`. What goes elsewhere than to a terminal is never coloured."""
+        """See `View`. Errors are red only on a terminal."""
         super().__init__(as_json=False, quiet=quiet, as_tables=True, width=width)
         self._errors_are_red = is_coloured() and sys.stderr is not None and sys.stderr.isatty()
 
     def prompt_help(self, commands: Iterable[tuple[str, str]], below: str) -> None:
-        """Show what can be typed: commands with what they mean, and a text below."""
+        """Show the help of the prompt: commands with what they mean, and the text `below`."""
         width = min(self._width(), 76)
         for command, meaning in commands:
             self._lines(textwrap.wrap(f"{command:<17}{meaning}", width, subsequent_indent=" " * 17))
@@ -279,7 +282,7 @@ class PromptView(View):
             self._lines(textwrap.wrap(text, width) or [""])
 
     def error(self, error: errors.ChatFileError, name: str | None = None) -> None:  # noqa: ARG002 -- it is said in it
-        """Tell what went wrong, and what to do about it here."""
+        """Show an error, with advice that fits the prompt."""
         said = wire.printable(str(error))
         if isinstance(error, errors.TargetExists):
             said = said.replace("--force replaces it", '"get!" instead of "get" replaces it')
@@ -323,5 +326,5 @@ def _file_cells(row: wire.FileRow) -> tuple[str, ...]:
 
 
 def _as_utf8(path: str) -> str:
-    """Return what the bytes of `path` say, whatever the locale took them for."""
+    """Return `path` with its bytes decoded as UTF-8: the locale may have decoded them otherwise."""
     return os.fsencode(path).decode(errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""`watch`: who is connected and how fast they are sent files, looked at again and again."""
+"""`watch`: the clients that are connected and how fast they are sent files, shown again and again."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from chatfile.cli.view import View
 from chatfile.client import ChatFileClient
 
 _PAUSE = 1.0
-"""Seconds before another connection: a server that breaks each one is not flooded with them."""
+"""Seconds before another connection: a server that ends each one is not flooded with them."""
 _MARGIN = 3
 """Columns that stay free behind the table: what the terminal shows of a Ctrl-C must not begin another line."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A client that is connected, and the bytes a second that it was sent since the look before.
+    """A connected client at one look, with the bytes a second that it was sent since the look before.
 
-    `seconds` is for how long it has been connected, which grows whether anything changes or not.
+    `seconds` is how long it has been connected. It does not count in comparisons, for it grows all the time.
     """
 
     row: wire.ClientRow
@@ -40,21 +40,24 @@ class Seen:
 
 
 class Rates:
-    """Works out the rates from what `status` counts, and for how long each client has been there.
+    """Computes from the rows of `status` how fast each client is sent files, and for how long it has been connected.
 
-    Of the server's times only those at the first look count, and only against each other: its clock may be another than
-    ours, and can be set. A client that comes later has been there since it was seen.
+    Of the server's times only those of the first look are used, and only their differences: its clock may differ from
+    ours, and can be set. The time of a client that connects later counts from the look that first shows it.
     """
 
     def __init__(self, us: str) -> None:
-        """Know nothing yet; `us` is our own name."""
+        """Begin without a look; `us` is our own name."""
         self._us = us
         self._before: dict[str, int] = {}
         self._looked = 0.0
         self._came: dict[str, float] = {}
 
     def look(self, rows: Sequence[wire.ClientRow], now: float) -> list[Seen]:
-        """Return what the rows tell `now`; a client that has just come was sent all its bytes since the look before."""
+        """Return the connected clients among `rows`; `now` is the time in seconds, of a monotonic clock.
+
+        A client that was not in the look before was sent all its bytes since then.
+        """
         connected = [row for row in rows if row.disconnected is None]
         passed = now - self._looked if self._before else 0
         ages = self._ages(connected)
@@ -67,7 +70,7 @@ class Rates:
         return seen
 
     def _ages(self, rows: Sequence[wire.ClientRow]) -> dict[str, float]:
-        """Return how long clients had been there at the first look: as much as they came before us."""
+        """Return the seconds for which each client had been connected before us; none after the first look."""
         ours = {row.name: row.connected for row in rows}.get(self._us)
         return {} if self._came or ours is None else {row.name: max(ours - row.connected, 0) for row in rows}
 
@@ -76,7 +79,10 @@ class Rates:
 
 
 def table_of(seen: Sequence[Seen], width: int | None, least: dict[str, int] | None = None) -> list[str]:
-    """Return the lines of the table; a column is as wide as in `least` at least, which is updated."""
+    """Return the lines of the table, which fits `width` columns of the screen.
+
+    `least` has the least width for each title, and is updated, so that no column becomes narrower.
+    """
     cells = [
         (
             each.row.name,
@@ -104,26 +110,26 @@ def table_of(seen: Sequence[Seen], width: int | None, least: dict[str, int] | No
 
 
 def title(seen: Sequence[Seen], at: float) -> str:
-    """Return the line above the table: when it was, and what it comes to."""
+    """Return the line above the table: the time, and the sum of the rates. `at` is in seconds since 1970."""
     total = format_rate(sum(each.rate for each in seen))
     return f"{time.strftime('%H:%M:%S', time.localtime(at))}  {len(seen)} connected, {total} in all"
 
 
 class WatchView(Protocol):
-    """Shows what was seen."""
+    """Shows each look of `watch`."""
 
     def show(self, seen: Sequence[Seen], at: float) -> None:
-        """Show it; it was seen `at` so many seconds since 1970."""
+        """Show the clients of one look; `at` is in seconds since 1970. Raises BrokenPipeError, `LocalFileError`."""
 
     def leave(self) -> None:
-        """Leave what was shown: nothing more comes."""
+        """Leave what was shown on the terminal: nothing more comes, or other lines come first."""
 
 
 class PlainWatch:
-    """Shows a block of lines for each look at which something had changed; programs an object for each look."""
+    """Shows a block of lines for each look that differs from the one before; as JSON, an object for every look."""
 
     def __init__(self, view: View) -> None:
-        """Let `view` show it."""
+        """Show the looks by `view`."""
         self._view = view
         self._before: Sequence[Seen] | None = None
 
@@ -147,7 +153,7 @@ def _as_object(seen: Seen) -> dict[str, object]:
 
 
 class WatchTable:
-    """Draws a table at the bottom of the terminal, whose columns never become narrower."""
+    """Draws a table on the terminal in its place; its columns never become narrower."""
 
     def __init__(self, stream: TextIO) -> None:
         """Draw on the terminal `stream`."""
@@ -163,7 +169,7 @@ class WatchTable:
         self._region.draw_lines([(title(seen, at), "bold"), (titles, "dim"), *zip(rows, styles, strict=True)])
 
     def leave(self) -> None:
-        """See `WatchView`: what was seen last stays."""
+        """See `WatchView`: the last look stays on the terminal."""
         self._region.leave()
 
 
@@ -176,13 +182,16 @@ async def watch(
     reconnect: Reconnect,
     how_to_stop: str = "Ctrl-C",
 ) -> None:
-    """Look every `interval` seconds, until the user interrupts. Raises a `ChatFileError` where the server is gone."""
+    """Show a look every `interval` seconds, until the user interrupts; connect again where the connection ends.
+
+    Raises a `ChatFileError` where that fails.
+    """
     watching: Deferred[None] = Deferred.fromCoroutine(_watch(executor, clock, shown, interval, reconnect, how_to_stop))
     handle, interrupts.handle = interrupts.handle, watching.cancel
     try:
         await watching
     except CancelledError:
-        pass  # the way to end it
+        pass  # by the user
     finally:
         interrupts.handle = handle
         shown.leave()
@@ -204,7 +213,7 @@ async def _watch(
 
 
 async def _watch_one(client: ChatFileClient, clock: IReactorTime, shown: WatchView, interval: float) -> None:
-    """Look as long as the connection lasts."""
+    """Show looks until the connection ends. Raises a `ChatFileError` then."""
     rates = Rates(client.name)
     while True:
         rows = await client.status()

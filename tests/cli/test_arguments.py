@@ -8,7 +8,7 @@ from chatfile import program_and_version
 from chatfile.cli.arguments import parse_arguments
 from chatfile.cli.commands import GetFiles, ListFiles, SendMessage, ShowStatus
 from chatfile.cli.config import ClientConfig
-from chatfile.cli.parser import endpoint_description
+from chatfile.cli.parser import client_endpoint_description
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from chatfile.cli.parser import endpoint_description
     ],
 )
 def test_an_address_stands_for_an_endpoint(address: str, description: str) -> None:
-    assert endpoint_description(address) == description
+    assert client_endpoint_description(address) == description
 
 
 @pytest.mark.parametrize(

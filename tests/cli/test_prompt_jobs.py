@@ -54,16 +54,16 @@ def test_any_number_of_lines_may_wait_that_take_no_time() -> None:
     work.takes_time = False
     work.type(*map(str, range(1000)))
     work.ends[0].callback(None)
-    assert (len(work.begun), work.jobs.is_idle, result_of(work.jobs.idle())) == (1001, True, None)
+    assert (len(work.begun), work.jobs.is_idle, result_of(work.jobs.wait_idle())) == (1001, True, None)
 
 
-def test_nothing_begins_while_they_are_held() -> None:
+def test_nothing_begins_while_they_are_paused() -> None:
     work = Work().type("a", "b")
-    work.jobs.hold()
+    work.jobs.pause()
     work.ends[0].callback(None)
     work.type("c")
-    assert (work.begun, result_of(work.jobs.idle())) == (["a"], None)
-    work.jobs.go_on()
+    assert (work.begun, result_of(work.jobs.wait_idle())) == (["a"], None)
+    work.jobs.resume()
     assert work.begun == ["a", "b"]
 
 
@@ -71,15 +71,15 @@ def test_what_is_stopped_ends_and_the_others_wait() -> None:
     work = Work().type("a", "b")
     assert result_of(work.jobs.stop()) is None
     assert (work.jobs.is_idle, work.begun, work.faults) == (True, ["a"], [])
-    work.jobs.go_on()
+    work.jobs.resume()
     assert work.begun == ["a", "b"]
 
 
-def test_what_is_kept_comes_before_the_others() -> None:
+def test_what_is_requeued_comes_before_the_others() -> None:
     work = Work().type("a", "b")
-    work.jobs.keep(work.jobs.current or Job("", SendMessage("")))
+    work.jobs.requeue(work.jobs.current or Job("", SendMessage("")))
     work.ends[0].callback(None)
-    work.jobs.go_on()
+    work.jobs.resume()
     assert work.begun == ["a", "a"]
 
 

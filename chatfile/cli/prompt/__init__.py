@@ -1,4 +1,4 @@
-"""The interactive prompt: typing goes on while what was typed before is carried out."""
+"""The interactive prompt: the user can type while earlier lines are carried out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompt's life: what is typed goes to the jobs, what happens meanwhile is asked about or told."""
+"""The application of the prompt: lines typed become jobs; on Ctrl-C, Ctrl-D and lost connections it asks what to do."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _LONGEST_SERVER = 40
 
 
 class Left(Exception):
-    """`exit` was carried out."""
+    """Raised where the user has left by `exit`."""
 
 
 class PromptApp:
-    """Between a person at a terminal and a server, over as many connections as it takes."""
+    """A session of a person at a terminal with a server, over as many connections as it takes."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class PromptApp:
         interrupts: Interrupts,
         reconnect: Reconnect,
     ) -> None:
-        """Begin with a connected `executor`; the reactor is asyncio's."""
+        """Take over `executor`, which is connected; `reactor` is asyncio's, `reconnect` makes another connection."""
         self._executor = executor
         self._clock: IReactorTime = reactor
         self._interrupts = interrupts
@@ -71,13 +71,13 @@ class PromptApp:
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
-        self._jobs = JobQueue(self._carry_out, self._reader.interject)
+        self._jobs = JobQueue(self._carry_out, self._reader.interrupt_with)
         self._asked_about: Job | None = None
-        self._settling: Deferred[None] | None = None
-        self._connection = Connection(executor, self._clock, reconnect, self._reader.obedient, self._lost)
+        self._idle_wait: Deferred[None] | None = None
+        self._connection = Connection(executor, self._clock, reconnect, self._reader.signals_enabled, self._lost)
 
     async def run(self) -> ExitCode:
-        """Until the person leaves; the result is the exit code."""
+        """Run until the user leaves, and return the exit code."""
         redrawing = LoopingCall(self._redraw)
         redrawing.clock = self._clock
         self._interrupts.handle = self._signalled
@@ -88,7 +88,7 @@ class PromptApp:
             self._executor.refresh()
             redrawing.start(_REDRAW)
             try:
-                with self._reader.silent():
+                with self._reader.raw_mode():
                     return await self._converse()
             finally:
                 redrawing.stop()
@@ -99,7 +99,7 @@ class PromptApp:
         while True:
             try:
                 if self._is_dumb:
-                    await self._settled()  # such a terminal can't show a prompt and output at once
+                    await self._wait_idle()  # such a terminal can't show a prompt and output at once
                 typed = await self._reader.line(wire.printable(self._executor.client.name), self._server)
                 await self._take(typed)
                 code = None
@@ -109,7 +109,7 @@ class PromptApp:
                 return code
 
     async def _respond(self, event: Exception) -> ExitCode | None:
-        """Do what something other than a line asks for; the result is the exit code where it is the end."""
+        """Deal with an event that came instead of a line; return the exit code where the session ends, else None."""
         try:
             match event:
                 case Interrupted(typed=""):
@@ -127,18 +127,18 @@ class PromptApp:
     # --- what was typed ---
 
     async def _take(self, typed: str) -> None:
-        """Each of its lines, for it may have been pasted, becomes a job; what is done in a moment is waited for."""
+        """Add each line of what was typed, or pasted, as a job, and wait a moment: most are done by then."""
         given = [line for line in typed.splitlines() if line]
         lines = [line for line in given if self._add(line, is_alone=len(given) == 1)]
         if not self._is_dumb:
-            await self._settled(_A_MOMENT)
+            await self._wait_idle(_A_MOMENT)
         waiting = min(len(lines), len(self._jobs.waiting))
         if self._jobs.current is not None and waiting and not self._is_dumb:
             first = f'"{lines[-1]}" waits' if waiting == 1 else f"{waiting} lines wait"
             self._executor.view.note(f'{first} until "{self._jobs.current.line}" is done.')
 
     def _add(self, line: str, *, is_alone: bool) -> bool:
-        """Whether it will be carried out."""
+        """Add a job for `line` unless it is refused or answered at once; return whether it was added."""
         try:
             command = parse(line)
         except errors.ChatFileError as error:
@@ -155,17 +155,17 @@ class PromptApp:
         self._jobs.add(job)
         return True
 
-    async def _settled(self, longest: float | None = None) -> None:
-        """Until nothing is under way, or for so many seconds."""
-        self._settling = self._jobs.idle()
+    async def _wait_idle(self, longest: float | None = None) -> None:
+        """Wait until no job is under way, or for `longest` seconds."""
+        self._idle_wait = self._jobs.wait_idle()
         if longest is not None:
-            self._settling.addTimeout(longest, self._clock)
+            self._idle_wait.addTimeout(longest, self._clock)
         try:
-            await self._settling
+            await self._idle_wait
         except (TimedOut, CancelledError):
             pass
         finally:
-            self._settling = None
+            self._idle_wait = None
 
     async def _carry_out(self, job: Job) -> None:
         if job.is_last:
@@ -180,15 +180,15 @@ class PromptApp:
         if self._asked_about is job:
             self._reader.withdraw()
         if job.is_last:
-            self._jobs.hold()
-            self._reader.interject(Left())
+            self._jobs.pause()
+            self._reader.interrupt_with(Left())
 
     def _interrupted_by_server(self, job: Job) -> None:
-        """Why it went is told when that is asked about."""
+        """Deal with a connection that broke amid `job`: the reason is shown with the question whether to reconnect."""
         if job.queue is not None:
-            self._jobs.keep(job)
+            self._jobs.requeue(job)
         else:
-            self._jobs.hold()
+            self._jobs.pause()
             self._executor.view.note(f'There is no answer to "{job.line}".')
         self._executor.client.abort()
 
@@ -206,18 +206,18 @@ class PromptApp:
         return truncate(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
-        if is_free(self._terminal):  # one that stands still shows it later on, as it is then
+        if is_free(self._terminal):  # one that stands still is drawn when it goes on
             self._reader.redraw()
 
     # --- Ctrl-C, Ctrl-D ---
 
     def _signalled(self) -> None:
-        """Ctrl-C where no prompt is there to take it as a key."""
+        """Handle SIGINT: a Ctrl-C while no prompt is there to take it as a key."""
         if self._connection.stop_connecting():
             return
-        self._reader.interject(Interrupted())
-        if self._settling is not None:
-            self._settling.cancel()
+        self._reader.interrupt_with(Interrupted())
+        if self._idle_wait is not None:
+            self._idle_wait.cancel()
 
     async def _offer_to_stop(self) -> None:
         job = self._jobs.current
@@ -233,7 +233,7 @@ class PromptApp:
             await self._stop()
 
     async def _ask_about(self, job: Job, what_to_do: str) -> bool | None:
-        """Yes or no; None where it is done before there was an answer."""
+        """Return the answer to a question about `job`; None where the job was done before there was one."""
         self._asked_about = job
         try:
             return await self._reader.ask(f"{what_to_do} {_described(job)}", otherwise=False)
@@ -241,20 +241,20 @@ class PromptApp:
             self._asked_about = None
 
     async def _stop(self) -> None:
-        """A reply can't be called back: what is left of it goes with its connection, and another one takes over."""
+        """Stop the job under way. Where the rest of a reply would still come, another connection takes over."""
         await self._jobs.stop()
         if self._executor.client.is_waiting or self._connection.is_given_up:
             await self._connect(self._connection.replace)
         self._executor.view.note("Stopped.")
-        if self._executor.client.is_receiving:  # or it is asked what to do, and they wait for that
-            self._jobs.go_on()
+        if self._executor.client.is_receiving:  # else the user is asked first whether to connect again
+            self._jobs.resume()
 
     async def _leave(self) -> ExitCode | None:
         job = self._jobs.current
         try:
             is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
             if is_wanted is None and not self._executor.client.is_receiving:
-                return None  # the connection has gone, which is told of first
+                return None  # the connection has gone, and that is shown first
             if is_wanted is None:
                 return await self._leave()  # there may be another one under way
             if not is_wanted:
@@ -268,8 +268,8 @@ class PromptApp:
         self._note(_what_is_dropped(self._jobs.waiting))
         if not self._executor.client.is_receiving:
             return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
-        self._interrupts.handle = self._executor.client.abort  # the server may have nothing to say any more
-        with self._reader.obedient():
+        self._interrupts.handle = self._executor.client.abort  # the server may never answer
+        with self._reader.signals_enabled():
             code = await self._executor.leave()
         self._executor.view.goodbye()
         return code
@@ -277,7 +277,7 @@ class PromptApp:
     # --- the connection ---
 
     async def _offer_to_reconnect(self, why: errors.ChatFileError) -> ExitCode | None:
-        await self._jobs.idle()
+        await self._jobs.wait_idle()
         code = exit_code(why)
         while True:
             self._executor.view.error(why)
@@ -292,15 +292,15 @@ class PromptApp:
                 why = error
             else:
                 self._executor.view.note("Connected.")
-                self._jobs.go_on()
+                self._jobs.resume()
                 return None
 
     async def _replace_connection(self) -> None:
-        """Amid a job. Where that fails, it is asked about, too. Raises a `ChatFileError`."""
+        """Replace the connection amid a job. Where that fails, ask what to do, and raise a `ChatFileError`."""
         try:
             await self._connect(self._connection.replace)
         except errors.ChatFileError as why:
-            self._reader.interject(why)
+            self._reader.interrupt_with(why)
             raise
 
     async def _connect(self, connect: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
@@ -312,15 +312,15 @@ class PromptApp:
             self._executor.view.note(text)
 
     def _lost(self, why: errors.ChatFileError) -> None:
-        self._jobs.hold()
-        self._reader.interject(why)
+        self._jobs.pause()
+        self._reader.interrupt_with(why)
 
 
-# --- in words, what is under way and what waits ---
+# --- jobs in words ---
 
 
 def _described(job: Job) -> str:
-    """As the end of a question whether to stop it."""
+    """Return the end of the question whether to stop `job`."""
     queue = job.queue
     if queue is None or len(queue.rows) > 1 or not queue.left:
         return f'"{wire.printable(job.line)}"?'
@@ -328,7 +328,7 @@ def _described(job: Job) -> str:
 
 
 def _what_waits(waiting: Sequence[Job]) -> str | None:
-    """For another connection, if anything does."""
+    """Return the sentence about jobs that wait for another connection; None where there are none."""
     if not waiting:
         return None
     more = f" and {pluralize(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
@@ -336,6 +336,6 @@ def _what_waits(waiting: Sequence[Job]) -> str | None:
 
 
 def _what_is_dropped(waiting: Sequence[Job]) -> str | None:
-    """By leaving, if anything is."""
+    """Return the sentence about jobs that are dropped when the user leaves; None where there are none."""
     dropped = [job for job in waiting if not job.is_last]
     return f"Not carried out: {pluralize(len(dropped), 'line')} that waited." if dropped else None

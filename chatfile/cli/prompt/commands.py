@@ -1,4 +1,4 @@
-"""What a line at the prompt asks for: a request of the wire, or one of the few things that only the prompt knows."""
+"""The commands of a line at the prompt: those that every mode knows, and the few that only the prompt has."""
 
 from __future__ import annotations
 
@@ -71,24 +71,24 @@ class ShowRaw:
 
 @dataclass(frozen=True, slots=True)
 class ShowPromptHelp:
-    """`help`: the prompt's own, which tells of the server's commands too."""
+    """`help`: the prompt's own text, which tells of the server's commands, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeFolder:
-    """`lcd FOLDER`: where files are saved from now on."""
+    """`lcd FOLDER`: save files in that folder from now on."""
 
     folder: str
 
 
 @dataclass(frozen=True, slots=True)
 class ShowFolder:
-    """`lpwd`: where files are saved."""
+    """`lpwd`: show the folder in which files are saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunShell:
-    """`!COMMAND`: what a shell does here."""
+    """`!COMMAND`: let a shell on this machine carry it out."""
 
     command: str
 
@@ -106,7 +106,7 @@ def parse(line: str) -> PromptCommand:
 
 
 def _own_command(line: str) -> PromptCommand | None:
-    """Return what only the prompt knows."""
+    """Return the command of `line` that only the prompt has; None where it is none of those."""
     word, _, rest = line.partition(" ")
     if not rest and word.lower() in RAW:
         return ShowRaw(RAW[word.lower()])
@@ -120,7 +120,7 @@ def _own_command(line: str) -> PromptCommand | None:
 
 
 def mistaken(text: str) -> str | None:
-    """What to tell whoever sent this message and may have meant a command; None where it is a message like any."""
+    """Return a hint for a user whose message `text` looks like a command; None where it looks like any message."""
     words = text.lower().split()
     if not 0 < len(words) <= _LONGEST_MISTAKE:
         return None

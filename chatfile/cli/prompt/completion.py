@@ -1,4 +1,4 @@
-"""Tab: commands, and the names of the files on the server as it was last seen."""
+"""Completion at the prompt by Tab: commands, and the names of files, of which the latest listing tells."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WIDEST = 48
 
 
 class Completions(Completer):
-    """What may come behind what stands there; `refresh` is asked for a newer listing, for the next time."""
+    """Finds the words that may stand at the cursor."""
 
     def __init__(
         self,
@@ -33,13 +33,16 @@ class Completions(Completer):
         refresh: Callable[[], object],
         when_listed: Callable[[Callable[[], object]], object],
     ) -> None:
-        """`files` is the listing as it was last seen; `when_listed` calls what it is given when another one comes."""
+        """Look for names in `files`, the latest listing.
+
+        `refresh` asks for a newer one, for the next time; `when_listed` calls its argument when that has come.
+        """
         self.when_listed = when_listed
         self._files = files
         self._refresh = refresh
 
     def get_completions(self, document: Document, _event: CompleteEvent) -> Iterator[Completion]:
-        """Called on Tab."""
+        """Yield the words that may stand before the cursor of `document`. Called on Tab."""
         self._refresh()
         line = document.current_line_before_cursor
         word, space, name = line.partition(" ")
@@ -50,9 +53,9 @@ class Completions(Completer):
 
 
 def tab(completer: Completions) -> KeyBindings:
-    """The key: what can only be meant stands in the line before the next key is looked at, which may be Enter.
+    """Return the binding of Tab. Where there is one completion only, it is in the line before the next key is handled.
 
-    Where nothing is found and a listing is under way, it is completed when that comes, if the line is still the same.
+    Where nothing is found and a listing is under way, the line is completed when that comes, if it is still the same.
     """
     keys = KeyBindings()
 
@@ -78,7 +81,7 @@ def tab(completer: Completions) -> KeyBindings:
                 app.invalidate()
 
         if not complete_now(buffer):
-            context = contextvars.copy_context()  # what comes from the network knows nothing of the prompt
+            context = contextvars.copy_context()  # contexts of network events lack the prompt's application
             completer.when_listed(lambda: context.run(complete_later))
 
     return keys
@@ -92,7 +95,7 @@ def _commands(beginning: str) -> Iterable[Completion]:
 
 
 def _names(typed: str, rows: Sequence[wire.FileRow]) -> Iterator[Completion]:
-    """A name as it is; where there is none, one more word."""
+    """Yield names in place of all that was typed; where none begins like that, in place of its last word."""
     if found := _found(typed, rows):
         yield from _offered(found, len(typed), lambda name: name)
     else:
@@ -101,15 +104,15 @@ def _names(typed: str, rows: Sequence[wire.FileRow]) -> Iterator[Completion]:
 
 
 def _found(typed: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
-    """Those that begin with what was typed; where there are none, those that hold it anywhere."""
+    """Return the files whose names begin with what was typed; where there are none, those that contain it."""
     found = [row for row in rows if row.name.startswith(typed)]
     return found or [row for row in rows if typed.casefold() in row.name.casefold()]
 
 
 def _offered(found: Sequence[wire.FileRow], replaced: int, written: Callable[[str], str]) -> Iterator[Completion]:
-    """Each in place of so many characters, `written` like that."""
-    # The last one stands for all that are left out: what it has in common with the first is what they all have.
+    """Yield each file's name, `written` as the line needs it, in place of the last `replaced` characters."""
+    # The last one stands for those left out: names are sorted, so it shares with the first what all share.
     for row in found if len(found) <= MOST else [*found[: MOST - 1], found[-1]]:
-        if wire.printable(row.name) == row.name:  # it stands in the line as it is: nothing there may steer the terminal
+        if wire.printable(row.name) == row.name:  # it goes into the line unescaped: it must not steer the terminal
             display, size = truncate(row.name, _WIDEST), f"{format_size(row.size):>{_SIZE}}"
             yield Completion(written(row.name), -replaced, display=display, display_meta=size)

@@ -1,4 +1,4 @@
-"""The connection that the executor has: its end is heard of, and another one takes its place."""
+"""The connection behind the prompt: noticing that it ended, and making another one in its place."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ _A_MOMENT = 0.5
 
 
 class Connection:
-    """That of `executor`; `lost` is told why it went, unless that was expected."""
+    """Watches the connection of an executor, and replaces it."""
 
     def __init__(
         self,
         executor: Executor,
         clock: IReactorTime,
         reconnect: Reconnect,
-        obedient: Callable[[], AbstractContextManager[None]],
+        signals_enabled: Callable[[], AbstractContextManager[None]],
         lost: Callable[[errors.ChatFileError], object],
     ) -> None:
-        """`obedient` is around attempts, for then Ctrl-C has to be a signal."""
+        """Call `lost` with the reason when the connection of `executor` ends unexpectedly.
+
+        `signals_enabled` is the context in which `reconnect` is called: Ctrl-C has to be a signal meanwhile.
+        """
         self._executor = executor
         self._clock = clock
         self._reconnect = reconnect
-        self._obedient = obedient
+        self._signals_enabled = signals_enabled
         self._lost = lost
         self._watched: ChatFileClient | None = None
         self._connecting: Deferred[ChatFileClient] | None = None
 
     def watch(self) -> None:
-        """Hear of its end."""
+        """Call `lost` when the connection that the executor has now ends."""
         watched = self._watched = self._executor.client
 
         def tell(why: errors.ChatFileError) -> None:
@@ -48,26 +51,26 @@ class Connection:
         watched.closed.addCallback(tell)
 
     def expect_end(self) -> None:
-        """It will go, and that is right."""
+        """Call `lost` no more for the connection that there is: its end is expected."""
         self._watched = None
 
     @property
     def is_given_up(self) -> bool:
-        """Whether nobody hears of its end: there is no other one yet, where an attempt at that was stopped."""
+        """Tell whether the connection is watched no more: its end was expected, and no other one has been made."""
         return self._watched is None
 
     async def replace(self) -> None:
-        """Hang up, and connect again: a reply can't be called back. Raises a `ChatFileError` where that fails."""
+        """Hang up and connect again, as a reply can't be called back. Raises a `ChatFileError` where that fails."""
         self.expect_end()
         self._executor.client.abort()
         await self.connect()
 
     async def connect(self) -> None:
-        """Once more. Raises a `ChatFileError` where that fails."""
+        """Connect again, and watch the new connection. Raises a `ChatFileError` where that fails or was stopped."""
         connecting = self._connecting = Deferred.fromCoroutine(self._reconnect())
         late = self._clock.callLater(_A_MOMENT, self._executor.view.note, "Connecting; Ctrl-C stops that.")
         try:
-            with self._obedient():
+            with self._signals_enabled():
                 self._executor.client = await connecting
         except (errors.NoConnection, CancelledError):
             if self._connecting is None:
@@ -80,7 +83,7 @@ class Connection:
         self.watch()
 
     def stop_connecting(self) -> bool:
-        """Whether there was an attempt."""
+        """Stop the attempt to connect that is under way; return whether there was one."""
         connecting, self._connecting = self._connecting, None
         if connecting is not None:
             connecting.cancel()

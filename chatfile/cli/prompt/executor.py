@@ -1,4 +1,4 @@
-"""Lines that were typed, carried out one after the other, and what only the prompt knows how to carry out."""
+"""The queue of lines typed at the prompt, and the execution of commands that only the prompt has."""
 
 from __future__ import annotations
 
@@ -32,42 +32,42 @@ from chatfile.cli.view import PromptView, View
 
 
 class Job:
-    """A line and what it asks for."""
+    """A line that was typed, and its command."""
 
     def __init__(self, line: str, command: PromptCommand) -> None:
-        """Not begun."""
+        """Begin nothing yet: a `JobQueue` does that."""
         self.line = line
         self.command = command
         self.queue: FileQueue | None = None
-        """The files that it fetches, once they are known."""
+        """The files to be fetched, once they are known."""
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing can come behind it."""
+        """Tell whether no other job can come after this one."""
         return isinstance(self.command, LeaveServer)
 
 
 class JobQueue:
-    """Those that wait and the one that is carried out. While they are held, none begins."""
+    """The jobs that wait and the one that is carried out. While the queue is paused, none begins."""
 
     def __init__(
         self,
         carry_out: Callable[[Job], Coroutine[Deferred[Any], Any, None]],
         report: Callable[[BaseException], None],
     ) -> None:
-        """`report` is told of what `carry_out` fails with: the program is at fault."""
+        """Carry out jobs by `carry_out`; an error that it raises is a defect of the program, and goes to `report`."""
         self.current: Job | None = None
         self.waiting: deque[Job] = deque()
         self._carry_out = carry_out
         self._report = report
-        self._is_held = False
+        self._is_paused = False
         self._is_beginning = False
         self._doing: Deferred[None] | None = None
         self._idle: list[Deferred[None]] = []
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way."""
+        """Tell whether no job is under way."""
         return self.current is None
 
     @property
@@ -77,37 +77,37 @@ class JobQueue:
 
     @property
     def are_ending(self) -> bool:
-        """Whether the last one of all is among them."""
+        """Tell whether the job that ends the session is under way or waits."""
         return any(job.is_last for job in (self.current, *self.waiting) if job is not None)
 
     def add(self, job: Job) -> None:
-        """Carry it out behind the others."""
+        """Carry out `job` after the others."""
         self.waiting.append(job)
         self._begin()
 
-    def keep(self, job: Job) -> None:
-        """Carry it out once more, before the others, and none before `go_on`."""
+    def requeue(self, job: Job) -> None:
+        """Carry out `job` once more, before the others; none begins before `resume` is called."""
         self.waiting.appendleft(job)
-        self.hold()
+        self.pause()
 
-    def hold(self) -> None:
-        """Begin nothing more."""
-        self._is_held = True
+    def pause(self) -> None:
+        """Begin no other job; the one that is under way goes on."""
+        self._is_paused = True
 
-    def go_on(self) -> None:
-        """Begin again."""
-        self._is_held = False
+    def resume(self) -> None:
+        """Begin the jobs that wait, after a `pause`."""
+        self._is_paused = False
         self._begin()
 
     def stop(self) -> Deferred[None]:
-        """End the one that is under way, and begin nothing more; the result comes when it has ended."""
-        self.hold()
+        """Cancel the job that is under way, and begin no other; the result fires when it has ended."""
+        self.pause()
         if self._doing is not None:
             self._doing.cancel()
-        return self.idle()
+        return self.wait_idle()
 
-    def idle(self) -> Deferred[None]:
-        """Fires when nothing is under way."""
+    def wait_idle(self) -> Deferred[None]:
+        """Return a Deferred that fires when no job is under way."""
         if self.is_idle:
             return succeed(None)
         waiting: Deferred[None] = Deferred(self._idle.remove)
@@ -115,10 +115,10 @@ class JobQueue:
         return waiting
 
     def _begin(self) -> None:
-        if self._is_beginning:  # one that took no time has ended within it
+        if self._is_beginning:  # called from within the loop below, by a job that took no time
             return
         self._is_beginning = True
-        while self.current is None and self.waiting and not self._is_held:
+        while self.current is None and self.waiting and not self._is_paused:
             self.current = self.waiting.popleft()
             self._doing = Deferred.fromCoroutine(self._carry_out(self.current))
             self._doing.addErrback(self._failed)
@@ -139,15 +139,15 @@ class JobQueue:
 
 
 class PromptPerformer:
-    """Carries out what a line asks for: most of it as on the command line, the rest here."""
+    """Carries out the commands of the prompt: most of them by the executor of all modes, the rest itself."""
 
     def __init__(self, executor: Executor) -> None:
-        """Leave to `executor` what it knows."""
+        """Leave to `executor` the commands that every mode has."""
         self._executor = executor
-        self._beside: Deferred[None] | None = None  # what is answered during a download
+        self._beside: Deferred[None] | None = None  # the answer that is under way during a download
 
     async def perform(self, job: Job) -> None:
-        """Carry it out. Raises a `ChatFileError` where that fails."""
+        """Carry out the command of `job`. Raises a `ChatFileError` where that fails."""
         executor = self._executor
         match job.command:
             case GetFiles() as command:
@@ -182,7 +182,7 @@ class PromptPerformer:
         try:
             output, _ = await disk.in_thread(process.communicate)
         finally:
-            process.kill()  # where nobody waits for it any more; else it has ended
+            process.kill()  # where the job was stopped; otherwise it has ended
         self._executor.view.lines(output.decode(errors="replace").splitlines())
         if process.returncode:
             self._executor.view.note(f"The command ended with {process.returncode}.")
@@ -215,7 +215,7 @@ class PromptPerformer:
 
 
 def _existing(folder: str) -> str:
-    """Return `folder` if it is one. Raises `LocalFileError`."""
+    """Return `folder`. Raises `LocalFileError` where there is no such folder."""
     if not os.path.isdir(folder):
         raise errors.LocalFileError(path=folder, why="there is no such folder")
     return folder

@@ -1,4 +1,4 @@
-"""What was typed, kept between runs: a line each, for nobody else to read, and no more than is of use."""
+"""The history of lines typed at the prompt, in a file that nobody else can read and that does not grow for ever."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _LONGEST = 1 << 20
 
 
 def history_path() -> Path | None:
-    """Where it is kept (XDG base directories); None for a user without a home."""
+    """Return the path of the history (XDG base directories); None for a user without a home."""
     state = os.environ.get("XDG_STATE_HOME", "")
-    base = state if os.path.isabs(state) else os.path.expanduser("~/.local/state")  # left as it is where nobody knows
+    base = state if os.path.isabs(state) else os.path.expanduser("~/.local/state")  # unchanged where there is no home
     return Path(base) / "chatfile" / "history" if os.path.isabs(base) else None
 
 
 def kept_history() -> History:
-    """That of earlier runs, where there is a place for it."""
+    """Return the history of earlier runs; one of this run only, where there is no place to keep it."""
     path = history_path()
     return InMemoryHistory() if path is None else KeptHistory(path)
 
 
 class KeptHistory(History):
-    """A prompt works without it: where it can't be read or written, what was typed is known in this run only."""
+    """The history in a file. Where that can't be read or written, the history is that of this run only."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is read or written yet."""
+        """Read and write nothing yet."""
         super().__init__()
         self._path = path
 
     def load_history_strings(self) -> Iterable[str]:
-        """The latest lines, the last one first."""
+        """Return the latest lines, the last one first; none where they can't be read."""
         try:
             lines = self._read()
             if len(lines) > 2 * KEPT:

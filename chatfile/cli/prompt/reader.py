@@ -28,7 +28,7 @@ _STYLE = Style.from_dict(
         "server": "ansicyan",
         "bottom-toolbar": "reverse",
         "completion-menu": "bg:#303030 #e4e4e4",
-        "completion-menu.completion.current": "reverse bg:#ffffff #005f87",  # which is seen without colours, too
+        "completion-menu.completion.current": "reverse bg:#ffffff #005f87",  # seen without colours, too
         "completion-menu.meta.completion": "bg:#303030 #b2b2b2",
         "completion-menu.meta.completion.current": "bg:#005f87 #e4e4e4",
         "scrollbar.background": "bg:#303030",
@@ -48,19 +48,19 @@ _CHUNK = 65536
 
 
 class Withdrawn(Exception):
-    """A question needs no answer any more."""
+    """Raised where a question needs no answer any more."""
 
 
 class Reader:
-    """Reads from the terminal, until something is more important."""
+    """Reads lines, and answers to questions, from a terminal that can be drawn on."""
 
     def __init__(
         self, clock: IReactorTime, history: History, completer: Completions, toolbar: Callable[[], str | None]
     ) -> None:
-        """`toolbar` gives the text below the line; None where there is nothing to tell."""
+        """Read from standard input; `toolbar` returns the text below the line, None where there is nothing to show."""
         self._clock = clock
         self._toolbar = toolbar
-        # Not asked for later: what comes of a thread knows nothing of the application.
+        # Kept here: contexts of threads lack the application.
         self._application = get_app_session()
         self._keyboard = Keyboard(sys.stdin)
         self._lines: PromptSession[str] = PromptSession(
@@ -78,13 +78,17 @@ class Reader:
             style=_STYLE,
         )
         for session in (self._lines, self._questions):
-            session.app.max_render_postpone_time = None  # a busy loop would put it off until the wall clock says so
+            session.app.max_render_postpone_time = None  # a busy loop would postpone drawing by the wall clock
         self._due: deque[BaseException] = deque()
         self._is_reading = False
         self._kept = ""
 
     async def line(self, name: str, server: str) -> str:
-        """What is typed. Raises `Interrupted`, EOFError, or what was interjected; then the line is kept for later."""
+        """Return the line that is typed.
+
+        Raises `Interrupted` (Ctrl-C), EOFError (Ctrl-D), or the error given to `interrupt_with`. After that one the
+        unfinished line is kept, and stands there again the next time.
+        """
         message = FormattedText([("class:name", name), ("", " "), ("class:server", server), ("", "> ")])
         self._raise_due()
         kept, self._kept = self._kept, ""
@@ -98,9 +102,9 @@ class Reader:
             raise
 
     async def ask(self, question: str, *, otherwise: bool) -> bool | None:
-        """Yes or no, asked until it is one of them; `otherwise` is what Enter alone means.
+        """Ask until the answer is yes (True) or no (False), and return it; `otherwise` is what Enter alone means.
 
-        None where the question was withdrawn. Raises what `line` does.
+        Returns None where the question was withdrawn. Raises what `line` does.
         """
         answers = {"": otherwise, **ANSWERS}
         while True:
@@ -114,13 +118,13 @@ class Reader:
                 return answer
 
     def withdraw(self) -> None:
-        """The question that is being asked needs no answer any more."""
-        self.interject(Withdrawn())
+        """Take back the question that is being asked: it needs no answer any more."""
+        self.interrupt_with(Withdrawn())
 
     def _raise_due(self) -> None:
         while self._due:
             due = self._due.popleft()
-            if not isinstance(due, Withdrawn):  # its question had an answer before, if maybe no valid one
+            if not isinstance(due, Withdrawn):  # the question was answered before, maybe with nonsense
                 raise due
 
     async def _read(self, session: PromptSession[Any], message: Any, default: str) -> Any:
@@ -133,16 +137,16 @@ class Reader:
         finally:
             self._is_reading = False
 
-    def silent(self) -> AbstractContextManager[None]:
-        """Keys are kept for the next line and not shown until then, not even Ctrl-C."""
+    def raw_mode(self) -> AbstractContextManager[None]:
+        """Keep keys for the next line within this context, Ctrl-C too, and show none of them until then."""
         return self._keyboard.raw_mode()
 
-    def obedient(self) -> AbstractContextManager[None]:
-        """The same, but Ctrl-C and Ctrl-Z are signals: for what may last."""
-        return self._keyboard.obeyed()
+    def signals_enabled(self) -> AbstractContextManager[None]:
+        """Do as `raw_mode`, but let Ctrl-C and Ctrl-Z be signals: for what may take long."""
+        return self._keyboard.signals_enabled()
 
-    def interject(self, error: BaseException) -> None:
-        """Whoever reads now, or next, gets `error` instead."""
+    def interrupt_with(self, error: BaseException) -> None:
+        """End what is being read, or what is read next, with `error`."""
         self._due.append(error)
         self._deliver()
 
@@ -153,11 +157,11 @@ class Reader:
         if app is None or app.future is None:
             self._clock.callLater(_RETRY, self._deliver)
         elif not app.future.done():
-            app.erase_when_done = not app.current_buffer.text  # nothing stays of what nobody has answered
+            app.erase_when_done = not app.current_buffer.text  # a question without an answer leaves no trace
             app.exit(exception=self._due.popleft())
 
     def redraw(self) -> None:
-        """What the toolbar tells has changed."""
+        """Draw the prompt again: the text of the toolbar may have changed."""
         shown = None if self._toolbar() is None else self._toolbar
         if shown is None and self._lines.bottom_toolbar is None:
             return
@@ -168,13 +172,13 @@ class Reader:
 
 
 class PlainReader:
-    """As `Reader`, on a terminal that can't be drawn on: the system edits the lines, as it does for `cat`.
+    """Does the same as `Reader` on a terminal that can't be drawn on: the system edits the lines, as it does for `cat`.
 
     There is neither history nor completion. What is typed too early is kept for later, even Ctrl-D.
     """
 
     def __init__(self) -> None:
-        """Listens to standard input from now on."""
+        """Read standard input from now on."""
         self._descriptor = sys.stdin.fileno()
         self._came: deque[str | BaseException] = deque()
         self._due: deque[BaseException] = deque()
@@ -189,7 +193,7 @@ class PlainReader:
     async def ask(self, question: str, *, otherwise: bool) -> bool | None:
         """See `Reader`."""
         answers = {"": otherwise, **ANSWERS}
-        early, self._came = self._came, deque()  # typed before it was asked, and no answer
+        early, self._came = self._came, deque()  # lines typed before the question are no answer to it
         try:
             while True:
                 typed = await self._asked(f"{question} ({'Y/n' if otherwise else 'y/N'}) ")
@@ -239,22 +243,22 @@ class PlainReader:
             came = self._came.popleft()
             self._waiting.errback(came) if isinstance(came, BaseException) else self._waiting.callback(came)
 
-    def interject(self, error: BaseException) -> None:
+    def interrupt_with(self, error: BaseException) -> None:
         """See `Reader`."""
         self._due.append(error)
         if isinstance(error, Interrupted) and self._waiting is None:
-            sys.stdout.write("\n")  # behind the ^C
+            sys.stdout.write("\n")  # after the ^C that the terminal shows
         self._deliver()
 
     def withdraw(self) -> None:
         """See `Reader`."""
-        self.interject(Withdrawn())
+        self.interrupt_with(Withdrawn())
 
     def redraw(self) -> None:
-        """There is nothing to be drawn."""
+        """Do nothing: there is no toolbar."""
 
-    def silent(self) -> AbstractContextManager[None]:
-        """What is typed is shown by the system."""
+    def raw_mode(self) -> AbstractContextManager[None]:
+        """Do nothing: the system shows what is typed."""
         return nullcontext()
 
-    obedient = silent
+    signals_enabled = raw_mode

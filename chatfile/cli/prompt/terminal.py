@@ -27,16 +27,16 @@ from twisted.internet import asyncioreactor
 from chatfile.cli.terminal import is_dumb, restore_on_signals
 
 _UNDO = b"\x1b[J\x1b[?2004l\x1b[0m\x1b[?25h\r\n"
-"""What is below goes, pastes are not marked any more, no colour, and a cursor (ECMA-48 and xterm's own)."""
+"""Erase what is below, stop marking pastes, colours off, cursor on (ECMA-48, and xterm's own)."""
 _LFLAG = 3
 """Where `tcgetattr` has the flags of which ISIG is one."""
 
 
 @contextlib.contextmanager
 def prepared() -> Iterator[None]:
-    """The reactor is asyncio's, for that is what prompts run on; a terminal that obeys nothing is told nothing.
+    """Make asyncio's reactor the one of this process, for prompts run on asyncio, and the terminal fit for a prompt.
 
-    Before anything imports `twisted.internet.reactor`, and around its run.
+    This context has to begin before anything imports `twisted.internet.reactor`, and to last as long as that runs.
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -54,12 +54,15 @@ class Keyboard(Vt100Input):
     """Stays raw while something is shown above the line: a key struck in that moment is neither shown nor obeyed."""
 
     def cooked_mode(self) -> AbstractContextManager[None]:
-        """As it is."""
+        """Change nothing: the terminal stays as it is."""
         return nullcontext()
 
     @contextlib.contextmanager
-    def obeyed(self) -> Iterator[None]:
-        """Ctrl-C and Ctrl-Z are signals, though nothing is read; other keys are kept and not shown, even Ctrl-D."""
+    def signals_enabled(self) -> Iterator[None]:
+        """Let Ctrl-C and Ctrl-Z be signals within this context, while nothing is read.
+
+        Other keys are kept for later and not shown, even Ctrl-D.
+        """
         with self.raw_mode():
             with contextlib.suppress(termios.error):  # the terminal has gone
                 attributes = termios.tcgetattr(self.fileno())
@@ -69,21 +72,21 @@ class Keyboard(Vt100Input):
 
 
 class Interrupted(Exception):
-    """Ctrl-C. `typed` is the line that it dropped."""
+    """Raised for Ctrl-C; `typed` is the unfinished line that it dropped."""
 
     def __init__(self, typed: str = "") -> None:
-        """By default, nothing was being typed."""
+        """Tell of the line that was being typed, by default an empty one."""
         super().__init__(typed)
         self.typed = typed
 
 
 def own_keys() -> KeyBindings:
-    """The keys that do here what they do at a shell."""
+    """Return the keys that do here what they do at a shell: Ctrl-C, Ctrl-Z, and Enter amid a search."""
     keys = KeyBindings()
     keys.add("c-c")(_interrupt)
     keys.add("c-z")(lambda _: run_in_terminal(lambda: os.kill(0, signal.SIGTSTP)))  # the whole job, pipes and all
     keys.add("enter", filter=is_searching)(_take_what_was_found)
-    keys.add(Keys.Vt100MouseEvent)(lambda _: None)  # a colour that was pasted looks like one, and is none
+    keys.add(Keys.Vt100MouseEvent)(lambda _: None)  # a pasted escape sequence of a colour looks like one
     return keys
 
 
@@ -108,9 +111,9 @@ class PatchedStdout(io.TextIOBase):
     """Takes the place of a stream: what is written appears above the prompt, which is drawn anew below it."""
 
     def __init__(self, output: Output) -> None:
-        """`output` is the terminal."""
+        """Write to the terminal `output`."""
         self._output = output
-        self._context = contextvars.copy_context()  # what comes of a thread knows nothing of the prompt
+        self._context = contextvars.copy_context()  # contexts of threads lack the prompt's application
         self._waiting: list[str] = []
         self._showing: asyncio.Future[None] | None = None
 
@@ -129,20 +132,20 @@ class PatchedStdout(io.TextIOBase):
             self._showing = None
 
     def show_now(self) -> None:
-        """Without regard to a prompt."""
+        """Write at once what is still to be shown, whether there is a prompt or not."""
         text, self._waiting = "".join(self._waiting), []
         self._output.write_raw(text)
         self._output.flush()
 
     async def shown(self) -> None:
-        """Until everything written so far is seen."""
+        """Wait until everything that was written so far can be seen."""
         while self._showing is not None:
             await self._showing
 
 
 @contextlib.contextmanager
 def streams_above(output: Output) -> Iterator[PatchedStdout]:
-    """Until its end, what is printed to a stream that is a terminal appears above the prompt."""
+    """Let what is printed to a stream that is a terminal appear above the prompt, within this context."""
     above = PatchedStdout(output)
     out, error = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (

@@ -1,4 +1,4 @@
-"""The line at the bottom of the window while a download is under way. Pure: the width is given."""
+"""The line at the bottom of the window while a download is under way. Nothing is written here: the width is given."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Unseen:
 
 
 def toolbar(progress: Progress, waiting: int, width: int) -> str:
-    """Return name and progress, and how many lines wait behind it, as much of it as fits."""
+    """Return the text that fits `width` columns: the file's name, its progress, and how many lines wait."""
     meter = progress.current
     if meter is None:
         return ""
