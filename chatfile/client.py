@@ -283,6 +283,8 @@ def _no_greeting(error: errors.ChatFileError) -> str:
     """Return, in one sentence or two, that the server said nothing that is a greeting."""
     if str(error) == str(errors.ServerClosed()):
         return str(errors.NoGreeting())
+    if isinstance(error, errors.ServerSilent):
+        return f"No greeting came: {str(error)[:1].lower()}{str(error)[1:]}"
     return f"The server gave no greeting. {error}"
 
 

@@ -197,7 +197,19 @@ class UnclosedQuote(ChatFileError):
 
 
 class OutputForSeveral(ChatFileError):
-    """-o names one file, and "{wanted}" stands for {count}."""
+    """-o names one file, but {count} are meant."""
+
+
+class OutputAtPrompt(ChatFileError):
+    """Standard output is for the command line: chatfile-client get {name} -o -"""
+
+
+class UnknownOption(ChatFileError):
+    """There is no option "{option}" here; "--" stands before names that begin with a dash."""
+
+
+class NoSuchFolder(ChatFileError):
+    """There is no folder "{path}"."""
 
 
 class IsCommand(ChatFileError):

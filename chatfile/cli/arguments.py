@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 
 from chatfile import errors, tls, wire
 from chatfile.cli.commands import (
+    ALIASES,
     Command,
     GetFiles,
     HashFiles,
@@ -91,7 +93,7 @@ def _command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Com
             return SendMessage(_checked_message(parser, " ".join(parsed.words)))
         case "get":
             if parsed.output is not None and len(parsed.names) > 1:
-                parser.error("-o goes with a single name")
+                parser.error(f"-o names one file, but {len(parsed.names)} were asked for")
             return GetFiles(tuple(parsed.names), parsed.output, parsed.force)
         case "list" | "hash" as name:
             names = tuple(parsed.names)
@@ -127,6 +129,16 @@ def _is_address(word: str) -> bool:
         return False
 
 
+def _no_command(names: Sequence[str], commands: Mapping[str, object]) -> str:
+    """Return what to say of a first word that is no command: what may have been meant by it."""
+    word = names[0]
+    if _is_address(word) or (len(names) > 1 and names[1] in commands):
+        return f'"{word}" is no command; to talk to that server, use -s {word}'
+    meant = ALIASES.get(word) or next(iter(difflib.get_close_matches(word, commands, 1)), "")
+    hint = f'; did you mean "{meant}"?' if meant in commands else f" (choose from {', '.join(commands)})"
+    return f'"{word}" is no command{hint}'
+
+
 def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
     """Return `arguments` in the order that argparse understands: options, the command, its options, `--`, its names.
 
@@ -141,8 +153,11 @@ def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
         names, options = _separate_options(known, arguments)
     except _Unknown as unknown:
         parser.error(f'there is no option {unknown}; "{parser.prog} --help" shows those that there are')
-    if names and names[0] not in commands and _is_address(names[0]):
-        parser.error(f'"{names[0]}" is no command; to talk to that server, use -s {names[0]}')
+    if names and names[0] not in commands:
+        parser.error(_no_command(names, commands))
+    for option in options if names else ():
+        if not {_name(option[0])} & {*parser._option_string_actions, *commands[names[0]]._option_string_actions}:
+            commands[names[0]].error(f"{names[0]} has no option {_name(option[0])}")
     if not names or names[0] not in commands or (names[1:] and not _takes_names(commands[names[0]])):
         return list(arguments)
     here = commands[names[0]]._option_string_actions
@@ -185,7 +200,7 @@ def _name(word: str) -> str:
 def _takes_next_word(known: _Known, word: str) -> bool:
     """Tell whether the word after this option is its value. Raises `_Unknown`."""
     if word.startswith("--"):
-        return "=" not in word and _takes_value(known, word)
+        return _takes_value(known, word) and "=" not in word
     letters = word[1:]
     for at, letter in enumerate(letters):
         if _takes_value(known, f"-{letter}"):

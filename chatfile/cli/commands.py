@@ -87,7 +87,7 @@ Command = SendMessage | ShowStatus | ListFiles | GetFiles | HashFiles | WatchCli
 _ALONE: dict[str, Command] = {
     "list": ListFiles(), "status": ShowStatus(), "help": ShowServerHelp(), "exit": LeaveServer(),
 }  # fmt: skip
-_ALIASES = {"ls": "list", "dir": "list", "quit": "exit", "bye": "exit", "q": "exit", "?": "help"}
+ALIASES = {"ls": "list", "dir": "list", "quit": "exit", "bye": "exit", "q": "exit", "?": "help"}
 """Words that other programs use, each with the command here that does the same."""
 _OPTION = r"""(?:--(?P<{0}force>force)|(?:-o|--output)[ =]\s*(?P<{0}output>"[^"]*"|'[^']*'|\S+))"""
 _FIRST = re.compile(rf"{_OPTION.format('first_')}\s+")
@@ -110,7 +110,7 @@ def _parse_command(line: str) -> Command | None:
         line = f"get! {line[4:].lstrip()}"
     word, _, rest = line.partition(" ")
     word = word.lower()
-    if (meant := _ALIASES.get(word)) is not None:
+    if (meant := ALIASES.get(word)) is not None:
         word, rest = meant, re.sub(r"(?:^|\s+)-(?!-sort\b)\S+", "", rest)  # `ls -l`
     if not rest.strip():
         return _parse_bare(word.strip())
@@ -120,7 +120,7 @@ def _parse_command(line: str) -> Command | None:
 
 def _parse_bare(word: str) -> Command | None:
     if word in ("get", "get!", "hash", "resume"):
-        raise errors.Usage(usage=f"{word} NAME")
+        raise errors.Usage(usage=f"{word} NAME...")
     return _ALONE.get(word)
 
 

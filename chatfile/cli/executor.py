@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
 from chatfile.cli.commands import (
+    STDOUT,
     Command,
     GetFiles,
     HashFiles,
@@ -55,6 +57,10 @@ class Executor:
         self.view = view
         self.progress = progress or Progress(client.clock)
         self.reconnect = reconnect
+        self.name = ""
+        """Our own name in a status, where it is not that of the connection."""
+        self.local_folder = ""
+        """Where paths begin that are typed at the prompt; empty where that was not changed."""
         self.is_prompt = False
         """Whether a user types the commands, and is asked before another connection is made."""
         self.replace: Callable[[], Coroutine[Deferred[Any], Any, None]] = self._replace
@@ -109,7 +115,7 @@ class Executor:
             case SendMessage(text):
                 self.view.ack(text, await self.client.send(text))
             case ShowStatus(everyone):
-                self.view.clients(await self.client.status(), me=self.client.name, everyone=everyone)
+                self.view.clients(await self.client.status(), me=self.name or self.client.name, everyone=everyone)
             case ListFiles(wanted, message, sort):
                 await self._list(wanted, message, sort)
             case ShowServerHelp():
@@ -170,7 +176,7 @@ class Executor:
         """Return the files that are wanted; a name that is not listed is among them, for the server to refuse."""
         if isinstance(wanted, str) and (known := [row for row in self.files if row.name == wanted]):
             return known
-        return select(wanted, await self.listing() if needs_listing(wanted) else self.files)
+        return _checked(wanted, select(wanted, await self.listing() if needs_listing(wanted) else self.files))
 
     async def _list(self, wanted: Wanted, message: str | None, sort: str | None) -> None:
         rows = await self.listing()
@@ -178,7 +184,7 @@ class Executor:
             self.view.files(rows, sort=sort)
             return
         try:
-            found = select(wanted, rows)
+            found = _checked(wanted, select(wanted, rows))
         except (errors.NoMatch, errors.UnclosedQuote):
             if message is None:
                 raise
@@ -192,7 +198,7 @@ class Executor:
                     raise errors.NoSuchFile(name=row.name)
         elif not listed:
             self.view.ack(message, await self.client.send(message))
-            self.view.note("Sent as a message: there is no such file to list.")
+            self.view.note("Sent as a message: no file of that name.")
 
     async def suggest(self, error: errors.ChatFileError, name: str | None) -> None:
         """Note which file may have been meant by `name`, where `error` is that there is no such file.
@@ -227,7 +233,7 @@ class Executor:
     async def _sized(self, wanted: Wanted) -> list[wire.FileRow]:
         """Return the files that are wanted, with their sizes: the time to wait for a digest depends on the size."""
         try:
-            return select(wanted, await self.listing())
+            return _checked(wanted, select(wanted, await self.listing()))
         except errors.Unavailable:
             return select(wanted, ())
 
@@ -241,8 +247,11 @@ class Executor:
                 wanted, output, force = left, typed_output or output, typed_force or force
         rows, violation = await self._rows(wanted)
         if output is not None and len(rows) > 1:
-            said = wanted if isinstance(wanted, str) else " ".join(wanted)
-            raise errors.OutputForSeveral(wanted=wire.printable(said), count=f"{len(rows)} files")
+            raise errors.OutputForSeveral(count=f"{len(rows)} files")
+        if output == STDOUT and self.is_prompt:
+            raise errors.OutputAtPrompt(name=wire.printable(rows[0].name))
+        if output is not None and output != STDOUT and isinstance(command.wanted, str):
+            output = os.path.join(self.local_folder, os.path.expanduser(output))
         return FileQueue(self, rows, output=output, force=force, violation=violation)
 
     async def _rows(self, wanted: Wanted) -> tuple[list[wire.FileRow], errors.ProtocolViolation | None]:
@@ -260,9 +269,22 @@ class Executor:
             return select(wanted, ()), None  # what is wrong shows with the first file as well
 
 
+def _checked(wanted: Wanted, rows: list[wire.FileRow]) -> list[wire.FileRow]:
+    """Return `rows`. Raises `UnknownOption` for what was typed like an option, and is no file's name."""
+    for row in rows:
+        if (
+            isinstance(wanted, str)
+            and row.size == UNKNOWN
+            and row.name.startswith("-")
+            and not wanted.startswith("-- ")
+        ):
+            raise errors.UnknownOption(option=wire.printable(row.name.split()[0]))
+    return rows
+
+
 def _name_in(command: Command) -> str | None:
     """Return the name of the file that a command is about; None where it is about none, or about several."""
-    wanted = command.wanted if isinstance(command, GetFiles | HashFiles) else ()
+    wanted = command.wanted if isinstance(command, GetFiles | HashFiles | ListFiles) else ()
     if isinstance(wanted, tuple):
         return wanted[0] if len(wanted) == 1 else None
     return wanted

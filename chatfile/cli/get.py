@@ -242,8 +242,8 @@ class FileQueue:
         saved = len(self.rows) - self.failed
         rate = f" ({format_rate(self.received / self._seconds)})" if self.received and self._seconds >= 1 else ""
         came = f"{saved} of {len(self.rows)} files, {format_size(self.received)} in {elapsed(self._seconds)}{rate}"
-        failed = f"; {self.failed} could not be saved" if self.failed else ""
-        differ = f", of {self._differ} another one is here: --force replaces it" if self._differ else ""
+        failed = f"; {self.failed} failed" if self.failed else ""
+        differ = f", {self._differ} of them because another file is here (--force replaces it)" if self._differ else ""
         self._downloader.view.note(f"{came}{failed}{differ}.")
 
 

@@ -46,7 +46,9 @@ def parse_server_option(text: str) -> str:
     """Return `text`, the address of a server. Raises ArgumentTypeError where it is none."""
     try:
         client_endpoint_description(text)
-    except ValueError:
+    except ValueError as error:
+        if "no port" in str(error):
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
         raise argparse.ArgumentTypeError(
             f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, tcp:..., tls:... or unix:PATH"
         ) from None

@@ -40,6 +40,8 @@ def _select_words(words: Sequence[str], rows: Sequence[wire.FileRow]) -> list[wi
 def _select_typed(text: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     if found := _matching(text, rows):
         return found
+    if text.startswith("-- "):  # all that follows are names
+        return _select_typed(text[3:].lstrip(), rows)
     words = _words(text, rows)
     found = _select_words(words, rows)
     if any(row.size != UNKNOWN for row in found):

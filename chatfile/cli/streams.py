@@ -10,6 +10,7 @@ import sys
 from typing import TextIO
 
 from chatfile.cli.exits import ExitCode
+from chatfile.cli.outlets import drain
 
 _STANDARD = (0, 1, 2)
 _A_MOMENT = 0.05
@@ -46,8 +47,12 @@ def is_unread(stream: TextIO | None, patience: float = 0) -> bool:
 
 
 def forget_output() -> None:
-    """Discard what could not be written to standard output: the interpreter would try again at exit, and complain."""
+    """Discard what could not be written to standard output: the interpreter would try again at exit, and complain.
+
+    What waits to be written in a thread is written before.
+    """
     if sys.stdout is not None:
+        drain()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -34,7 +34,8 @@ class Seen:
     """
 
     row: wire.ClientRow
-    rate: float
+    rate: float | None
+    """None at the first look, when nobody can tell."""
     is_us: bool
     seconds: float = field(compare=False)
 
@@ -74,8 +75,8 @@ class Rates:
         ours = {row.name: row.connected for row in rows}.get(self._us)
         return {} if self._came or ours is None else {row.name: max(ours - row.connected, 0) for row in rows}
 
-    def _rate(self, row: wire.ClientRow, passed: float) -> float:
-        return max(row.bytes - self._before.get(row.name, 0), 0) / passed if passed > 0 else 0.0
+    def _rate(self, row: wire.ClientRow, passed: float) -> float | None:
+        return max(row.bytes - self._before.get(row.name, 0), 0) / passed if passed > 0 else None
 
 
 def table_of(seen: Sequence[Seen], width: int | None, least: dict[str, int] | None = None) -> list[str]:
@@ -110,9 +111,13 @@ def table_of(seen: Sequence[Seen], width: int | None, least: dict[str, int] | No
 
 
 def title(seen: Sequence[Seen], at: float) -> str:
-    """Return the line above the table: the time, and the sum of the rates. `at` is in seconds since 1970."""
-    total = format_rate(sum(each.rate for each in seen))
-    return f"{time.strftime('%H:%M:%S', time.localtime(at))}  {len(seen)} connected, {total} in all"
+    """Return the line above the table: the time, and the sum of the rates, where there are any yet.
+
+    `at` is in seconds since 1970.
+    """
+    rates = [each.rate for each in seen if each.rate is not None]
+    total = f", {format_rate(sum(rates))} in all" if rates else ""
+    return f"{time.strftime('%H:%M:%S', time.localtime(at))}  {len(seen)} connected{total}"
 
 
 class WatchView(Protocol):
@@ -149,7 +154,7 @@ class PlainWatch:
 def _as_object(seen: Seen) -> dict[str, object]:
     row = dataclasses.asdict(seen.row) | {"connected": wire.format_time(seen.row.connected)}
     del row["disconnected"]
-    return row | {"rate": round(seen.rate, 1), "you": seen.is_us}
+    return row | {"rate": round(seen.rate or 0, 1), "you": seen.is_us}
 
 
 class WatchTable:

@@ -397,7 +397,7 @@ def test_several_names_and_patterns_end_with_one_line(shared_server: ServerProce
     assert done.returncode == 5
     *_, suggestion, summary = done.stderr.decode().splitlines()
     assert suggestion == 'Did you mean "1.bin"?'
-    assert re.fullmatch(r"2 of 3 files, \d+ B in \d+\.\d s; 1 could not be saved\.", summary)
+    assert re.fullmatch(r"2 of 3 files, \d+ B in \d+\.\d s; 1 failed\.", summary)
     done = run_client(tmp_path, "-s", f"localhost:{shared_server.port}", "list", "0*", "1.bin")
     assert [line.split()[2] for line in done.stdout.decode().splitlines()] == ["0.bin", "1.bin"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from chatfile.cli.commands import Command, ListFiles, ShowServerHelp, ShowStatus, parse_line
+from chatfile.cli.commands import Command, ListFiles, ShowServerHelp, ShowStatus, parse_line, split_words
 
 RAW: dict[str, Command] = {"!status": ShowStatus(), "!list": ListFiles(), "!help": ShowServerHelp()}
 DESCRIPTIONS = {
@@ -26,11 +26,17 @@ DESCRIPTIONS = {
 """Everything that Tab offers as a first word."""
 TAKES_A_NAME = ("get", "get!", "hash")
 _LOOK_ALIKE = {
-    "who": "status", "w": "status", "watch": "status", "man": "help", "logout": "exit",
+    "who": "status", "w": "status", "man": "help", "logout": "exit",
     "mget": "get", "fetch": "get", "download": "get", "sha256sum": "hash", "cd": "lcd", "pwd": "lpwd",
 }  # fmt: skip
 _ALONE = ("status", "help", "exit")
-_NOT_HERE = frozenset(("put", "mput", "upload", "rm", "del", "delete", "mv", "rename", "mkdir"))
+_WITH_MORE = ("lcd", "send")
+_NOT_HERE = ("put", "mput", "upload", "rm", "del", "delete", "mv", "rename", "mkdir")
+_HINTS = {
+    **{word: f'the command is "{meant}"' for word, meant in _LOOK_ALIKE.items()},
+    **{word: f'there is no command "{word}", "help" shows what there is' for word in _NOT_HERE},
+    "watch": 'outside the prompt there is "chatfile-client watch"',
+}
 _SIMILAR = 0.8
 """How much of a word must be that of a command, in difflib's measure, to be taken for a slip."""
 _LONGEST_MISTAKE = 2
@@ -111,7 +117,7 @@ def _own_command(line: str) -> PromptCommand | None:
     if not rest and word.lower() in RAW:
         return ShowRaw(RAW[word.lower()])
     if word.lower() == "lcd" and rest:
-        return ChangeFolder(rest.strip())
+        return ChangeFolder(" ".join(split_words(rest)))
     if word.lower() == "lpwd" and not rest:
         return ShowFolder()
     if line.startswith("!") and line[1:].strip(" !"):
@@ -124,13 +130,13 @@ def mistaken(text: str) -> str | None:
     words = text.lower().split()
     if not 0 < len(words) <= _LONGEST_MISTAKE:
         return None
-    word = words[0]
-    if meant := _LOOK_ALIKE.get(word):
-        return f'the command is "{meant}"'
-    if words[1:] and (word in _ALONE or word in RAW):
+    word, is_alone = words[0], not words[1:]
+    if word in _HINTS:
+        return _HINTS[word]
+    if not is_alone and (word in _ALONE or word in RAW):
         return f'"{word}" is a command when nothing stands behind it'
-    if word in _NOT_HERE:
-        return f'there is no command "{word}", "help" shows what there is'
+    if is_alone and word in _WITH_MORE:
+        return f'"{word}" is a command when something stands behind it'
     swapped = [command for command in DESCRIPTIONS if sorted(command) == sorted(word)]
     similar = swapped or difflib.get_close_matches(word, DESCRIPTIONS, 1, _SIMILAR)
     return f'the command is "{similar[0]}"' if similar else None

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
-from chatfile import disk, errors
+from chatfile import disk, errors, wire
 from chatfile.cli.commands import Command, GetFiles, LeaveServer, ListFiles, SendMessage, ShowServerHelp, ShowStatus
 from chatfile.cli.connecting import connected
 from chatfile.cli.executor import Executor
@@ -162,7 +162,9 @@ class PromptPerformer:
             case ShowPromptHelp():
                 await executor.execute(ShowServerHelp())
             case ChangeFolder(folder):
-                executor.config = replace(executor.config, downloads=_existing(os.path.expanduser(folder)))
+                folder = _existing(os.path.join(executor.local_folder, os.path.expanduser(folder)))
+                executor.local_folder = folder
+                executor.config = replace(executor.config, downloads=folder)
             case ShowFolder():
                 executor.view.lines([os.path.abspath(executor.config.downloads)])
             case RunShell(command):
@@ -177,7 +179,12 @@ class PromptPerformer:
     async def _run_shell(self, command: str) -> None:
         """Show what a shell says to `command`, which has no input: the keys are those of the prompt."""
         process = subprocess.Popen(  # noqa: S602 -- the user's own words, meant for a shell
-            command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self._executor.local_folder or None,
         )
         try:
             output, _ = await disk.in_thread(process.communicate)
@@ -192,6 +199,9 @@ class PromptPerformer:
 
         Where there is no connection to be had, `wait(job)` is called.
         """
+        if isinstance(job.command, ShowPromptHelp | ShowFolder):
+            Deferred.fromCoroutine(self.perform(job))  # it needs no server
+            return True
         if self._beside is not None or not isinstance(job.command, ShowStatus | ListFiles):
             return False
         self._beside = Deferred.fromCoroutine(self._answer_beside(job, job.command, wait))
@@ -202,11 +212,12 @@ class PromptPerformer:
         try:
             client = await connected(main.config, main.client.clock, main.view, wait=0)
         except errors.ChatFileError as error:
-            what = "no seat is free" if isinstance(error, errors.Full) else "there is no second connection"
-            main.view.note(f'"{job.line}" waits for the download: {what} for it.')
+            what = "The server is full" if isinstance(error, errors.Full) else "There is no second connection"
+            main.view.note(f'{what}, so "{job.line}" waits for the download; it would need a second seat.')
             wait(job)
         else:
             beside = Executor(client, main.config, main.view)
+            beside.name = main.client.name  # it is us who ask
             await beside.attempt(command)
             main.files = beside.files or main.files
             await beside.leave()
@@ -215,7 +226,7 @@ class PromptPerformer:
 
 
 def _existing(folder: str) -> str:
-    """Return `folder`. Raises `LocalFileError` where there is no such folder."""
+    """Return `folder`. Raises `NoSuchFolder`."""
     if not os.path.isdir(folder):
-        raise errors.LocalFileError(path=folder, why="there is no such folder")
+        raise errors.NoSuchFolder(path=wire.printable(folder))
     return folder
