@@ -216,16 +216,21 @@ class Responder:
 
     async def _send_range(self, opened: OpenFile, count: int) -> None:
         """Promise the last `count` bytes of a file, and send them."""
-        began = self._context.clock.seconds()
         self._promise(wire.FileHeader(count, opened.mtime, opened.name))
         self._transfer = transfer = FileTransfer(self._connection, count)
-        try:
+        with self._logging(opened.name, transfer):
             await transfer.run(opened, self._calls_about(opened.name), self.seat.count_bytes)
+
+    @contextmanager
+    def _logging(self, name: str, transfer: FileTransfer) -> Iterator[None]:
+        """Log a transfer at its end, whatever that is."""
+        began = self._context.clock.seconds()
+        try:
+            yield
         finally:
             self._transfer = None
-            self._context.events.sent(
-                self.seat, opened.name, transfer.sent, count, self._context.clock.seconds() - began
-            )
+            seconds = self._context.clock.seconds() - began
+            self._context.events.sent(self.seat, name, transfer.sent, transfer.count, seconds)
 
     async def _send_end(self, name: str, digest: Deferred[str | None]) -> None:
         try:
