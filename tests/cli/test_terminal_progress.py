@@ -69,7 +69,7 @@ async def test_ctrl_c_takes_the_bar_away_and_says_what_is_left(hostile: Hostile,
     with get(hostile([*BEGIN, Do.STALL]), tmp_path, columns=60) as terminal:
         await deferToThread(terminal.see, "50 % ")
         terminal.type(CTRL_C)
-        await deferToThread(terminal.see, "Interrupted. What came is kept; get it again to go on.")
+        await deferToThread(terminal.see, "Interrupted. The part received so far is kept; get it again to go on.")
         assert await deferToThread(terminal.ended) == 130
     assert "\x1b[2K" in terminal.raw[terminal.raw.index("^C") :]
 

@@ -143,6 +143,7 @@ def _follow(jobs: list[Job]) -> dict[int, int]:
 def main() -> None:
 
     import chatfile.cli
+    import chatfile.cli.arguments
     import chatfile.cli.piped
     import chatfile.cli.run  # noqa: F401
 
