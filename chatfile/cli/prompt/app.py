@@ -64,13 +64,13 @@ class PromptApp:
         if not executor.config.as_json:
             quiet = executor.config.is_quiet
             executor.view = PromptView(quiet=quiet, width=lambda: self._output.get_size().columns)
-        self._performer = PromptPerformer(executor)
         executor.is_prompt = True
         executor.replace = self._replace_connection
         completions = Completions(lambda: executor.files, self._refresh_listing, executor.when_listed)
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
+        self._performer = PromptPerformer(executor, self._reader.interrupt_with)
         self._jobs = JobQueue(self._carry_out, self._reader.interrupt_with)
         self._asked_about: Job | None = None
         self._idle_wait: Deferred[None] | None = None

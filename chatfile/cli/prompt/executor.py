@@ -141,9 +141,13 @@ class JobQueue:
 class PromptPerformer:
     """Carries out the commands of the prompt: most of them by the executor of all modes, the rest itself."""
 
-    def __init__(self, executor: Executor) -> None:
-        """Leave to `executor` the commands that every mode has."""
+    def __init__(self, executor: Executor, report: Callable[[BaseException], None]) -> None:
+        """Leave to `executor` the commands that every mode has.
+
+        `report` is called with what goes wrong with an answer for which nobody waits.
+        """
         self._executor = executor
+        self._report = report
         self._beside: Deferred[None] | None = None  # the answer that is under way during a download
 
     async def perform(self, job: Job) -> None:
@@ -195,17 +199,21 @@ class PromptPerformer:
             self._executor.view.note(f"The command ended with {process.returncode}.")
 
     def answer_beside(self, job: Job, wait: Callable[[Job], None]) -> bool:
-        """Answer a job during a download, over a connection of its own; False where it has to wait for its turn.
+        """Answer a job during a download; return False where it has to wait for its turn.
 
-        Where there is no connection to be had, `wait(job)` is called.
+        What needs the server has a connection of its own; where there is none to be had, `wait(job)` is called.
         """
         if isinstance(job.command, ShowPromptHelp | ShowFolder):
-            Deferred.fromCoroutine(self.perform(job))  # it needs no server
+            Deferred.fromCoroutine(self.perform(job)).addErrback(self._tell)
             return True
         if self._beside is not None or not isinstance(job.command, ShowStatus | ListFiles):
             return False
-        self._beside = Deferred.fromCoroutine(self._answer_beside(job, job.command, wait))
+        self._beside = Deferred.fromCoroutine(self._answer_beside(job, job.command, wait)).addErrback(self._tell)
         return True
+
+    def _tell(self, failure: Failure) -> None:
+        if failure.value is not None:
+            self._report(failure.value)
 
     async def _answer_beside(self, job: Job, command: Command, wait: Callable[[Job], None]) -> None:
         main = self._executor
