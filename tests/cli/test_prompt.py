@@ -95,6 +95,8 @@ def test_list_and_status_are_answered_during_a_download(server: ServerProcess, t
         wait_for_bytes(tmp_path / "client_downloads" / ".huge.part")
         terminal.type(f"list{ENTER}")
         terminal.see(r"5 files, 20\.0 GB")
+        terminal.type(f"help{ENTER}")
+        terminal.see("Anything else is a message")
         terminal.type(f"hello{ENTER}")
         terminal.see('"hello" waits until "get huge" is done')
         terminal.type(CTRL_C)

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO, cast
@@ -190,3 +191,21 @@ def until(reader: int, word: bytes) -> bytes:
     while word not in seen:
         seen += os.read(reader, 65536)
     return seen
+
+
+# --- the end of the program ---
+
+FORGETFUL = """
+import sys
+from chatfile.cli import outlets, streams
+with outlets.installed():
+    for number in range(200):
+        print(f"line {number}")
+    streams.forget_output()
+"""
+
+
+def test_what_was_shown_is_written_before_the_rest_is_forgotten(tmp_path: Path) -> None:
+    with Terminal(sys.executable, "-c", FORGETFUL, folder=tmp_path) as terminal:
+        terminal.see("line 199")
+        assert terminal.ended() == 0
