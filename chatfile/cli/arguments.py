@@ -211,5 +211,5 @@ def _takes_next_word(known: _Known, word: str) -> bool:
 def _takes_value(known: _Known, name: str) -> bool:
     action = known.get(name.partition("=")[0])
     if action is None:
-        raise _Unknown(name)
+        raise _Unknown(name.partition("=")[0])
     return action.nargs != 0

@@ -139,6 +139,32 @@ def test_what_is_sent_may_have_dashes() -> None:
     assert parse_arguments(["send", "a", "--", "-b", "c"]).command == SendMessage("a -b c")
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--limit-rate 1M get x", "there is no option --limit-rate;"),
+        ("--limit-rate=1M get x", "there is no option --limit-rate;"),
+        ("list --all", "list has no option --all"),
+        ("status --sort name", "status has no option --sort"),
+        ("localhost:5000", "-s localhost:5000"),
+        ("localhost list", "-s localhost"),
+        ("tls:localhost list", "-s tls:localhost"),
+        ("lst", 'did you mean "list"'),
+        ("ls", 'did you mean "list"'),
+        ("put x", "choose from send, status"),
+        ("-s 127.0.0.1:99999 list", "there is no port 99999"),
+        ("get a b -o c", "-o names one file, but 2 were asked for"),
+        ("--completion tcsh", "choose bash, zsh or fish"),
+    ],
+)
+def test_a_complaint_says_what_is_wrong_and_what_may_have_been_meant(
+    typed: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(typed.split())
+    assert (ended.value.code, said in capsys.readouterr().err) == (2, True)
+
+
 # --- the environment ---
 
 AT_HOME = {
