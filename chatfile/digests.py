@@ -84,7 +84,7 @@ class HashJob:
         self.first_reading: bytes | None = None
         self.offset = 0
         self.size = status.st_size
-        self.version = _version(status)
+        self.version = file_version(status)
         self.stopped = threading.Event()
         self.askers: list[Deferred[str]] = []
         self.turn: Deferred[bool]
@@ -134,7 +134,7 @@ class Digests:
     def knows(self, status: os.stat_result) -> bool:
         """Tell whether the digest of a file with that `status` is cached, and keep it for longer; in any thread."""
         try:
-            self._cache.move_to_end(_version(status))
+            self._cache.move_to_end(file_version(status))
         except KeyError:
             return False
         return True
@@ -146,7 +146,7 @@ class Digests:
         Fails with `FileChanged` if there is no such digest, or with an OSError. Cancel it when the digest is not wanted
         any more.
         """
-        version = _version(status)
+        version = file_version(status)
         if self.knows(status):
             return succeed(self._cache[version])
         job = self._jobs.get(version)
@@ -215,7 +215,7 @@ class Digests:
         is_other = verdict is Verdict.COMPARE and job.first_reading != job.sha256.digest()
         if is_other or verdict is Verdict.CHANGED:
             raise FileChanged
-        return _version(now) == job.version and self._was_unchanged(job)
+        return file_version(now) == job.version and self._was_unchanged(job)
 
     def _was_unchanged(self, job: HashJob) -> bool:
         """Tell whether the last change of the file was long enough ago when the job began."""
@@ -247,5 +247,6 @@ class Digests:
             self._cache.popitem(last=False)
 
 
-def _version(status: os.stat_result) -> Version:
+def file_version(status: os.stat_result) -> Version:
+    """Return the version of the file that has that `status`."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

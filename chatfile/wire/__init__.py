@@ -4,7 +4,7 @@ Requests and replies are frozen values. Formatting one and parsing the line give
 either a value or exactly one error. Lines are handled here without their end.
 """
 
-from chatfile.wire.bursts import acknowledge
+from chatfile.wire.bursts import acknowledge, parse_file_requests
 from chatfile.wire.replies import (
     GRAMMAR,
     MAX_REPLY,
@@ -53,5 +53,6 @@ __all__ = [
     "Ack", "Bye", "ClientRow", "Digest", "End", "Error", "Exit", "FileHeader", "FileRow", "Get", "Hash", "Help",
     "HelpHeader", "List", "ListHeader", "Message", "Reply", "Request", "Resume", "Rows", "Status", "StatusHeader",
     "Welcome", "acknowledge", "check_name", "check_servable", "exact", "format_reply", "format_request", "format_time",
-    "is_command", "is_servable", "parse_listed", "parse_reply", "parse_request", "parse_time", "printable",
+    "is_command", "is_servable", "parse_file_requests", "parse_listed", "parse_reply", "parse_request",
+    "parse_time", "printable",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chatfile.server.small_files import ReadAhead
 from tests.support.flooding import MIB, Memory
 from tests.support.processes import RawClient, ServerProcess, wait_until
 from tests.support.slow_disks import (
@@ -49,6 +50,20 @@ def test_those_who_ask_for_what_hangs_and_go_delay_nobody(slow_disk: SlowDisk, c
         for line in (b"get hung", b"hash hung"):
             ask_and_go(server, line, 20)
             is_not_delayed(neighbour, slow_disk, lists=call != "stat")
+
+
+@pytest.mark.parametrize("call", KINDS)
+def test_what_hangs_amid_many_requests_holds_up_those_before_it_for_a_moment_and_nobody_else(
+    slow_disk: SlowDisk, call: str
+) -> None:
+    slow_disk.put("hung", bytes(1000))
+    with slow_disk.served(f"{call}:hung:{HANGS}") as server, server.greeted() as asker, server.greeted() as neighbour:
+        asker.send(b"get small\n" * 20 + b"get hung\nget small\n" + b"get small\n" * 20)
+        assert seconds_of(lambda: [asker.line() for _ in range(2 * 20)]) < ReadAhead.PATIENCE + NO_DELAY
+        for _ in range(3):
+            is_not_delayed(neighbour, slow_disk, lists=call != "stat")
+        slow_disk.recover()
+        assert asker.line().startswith(b"FILE 1000 ")
 
 
 @pytest.mark.slow
@@ -168,7 +183,7 @@ def test_a_flood_of_listings_that_nobody_waits_for_costs_little_and_delays_nobod
 @pytest.mark.parametrize("ends", ["by itself", "at the deadline", "at a second signal"])
 @pytest.mark.parametrize("call", ["open", "read", "list"])
 def test_no_end_waits_for_a_disk(slow_disk: SlowDisk, call: str, ends: str) -> None:
-    slow_disk.put("hung", bytes(1000))
+    slow_disk.put("hung", bytes(100_000))  # more than is read before the header
     about = "served" if call == "list" else "hung"
     deadline = "--drain-timeout=0.5" if ends == "at the deadline" else "--drain-timeout=60"
     with slow_disk.served(f"{call}:{about}:{HANGS}", deadline) as server:
