@@ -26,8 +26,10 @@ from chatfile.endpoints import connect_to, parse_server, why_lost
 from chatfile.lines import LineProtocol
 from chatfile.pending import (
     Accept,
+    Content,
     FileRequest,
     PendingAck,
+    PendingContent,
     PendingFile,
     PendingLine,
     PendingReply,
@@ -130,6 +132,13 @@ class ChatFileClient(LineProtocol):
         accept: Accept = (lambda _: succeed(into)) if isinstance(into, int) else into
         asked = FileRequest(name, offset, accept, hasher, self._in_thread, progress)
         return self._ask(request, PendingFile(self, asked))
+
+    def read(self, name: str, *, most: int) -> Deferred[Content | None]:
+        """Fetch a small file into memory, and verify it; None if it has more than `most` bytes, which are dropped.
+
+        Fails with a `Refusal`, `TransferBroken` or `DigestMismatch`.
+        """
+        return self._ask(wire.Get(name), PendingContent(self, name, most))
 
     def exit(self) -> Deferred[None]:
         """Say goodbye; the result comes when the connection is closed."""

@@ -296,6 +296,7 @@ def _how_it_came(download: Download, seconds: float, rate: float | None) -> str:
     """Return the sentence for a finished download."""
     proof = "SHA-256 verified" if download.verified else _NOT_VERIFIED
     if download.already:
+        proof = proof if download.sha256 else "of the same size and time"
         return f"already complete, {format_size(download.size)}, {proof}"
     came = f"{format_size(download.size - download.resumed_from)} in {elapsed(seconds)}"
     speed = f" ({format_rate(rate)})" if rate is not None and seconds >= _LONG else ""

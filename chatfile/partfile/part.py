@@ -14,13 +14,9 @@ from chatfile import errors
 from chatfile.fdio import close_quietly, read_slice
 from chatfile.partfile.names import SAFELY, is_same_file, names_beside, remove, remove_stale_link, rename
 from chatfile.partfile.opening import create_exclusively, open_exclusively
+from chatfile.partfile.saving import make_folder, set_time, sync
 from chatfile.partfile.spelling import has_other_spelling
 
-_NO_SYNC = {
-    *(errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EROFS, errno.ENOTTY),
-    *(errno.EPERM, errno.EACCES),
-}
-"""Errors of fsync(2) on file systems that do not have it; any other one means that data may be lost."""
 _NO_NAME = {errno.EINVAL, errno.EILSEQ}
 """Errors for a name with characters that the file system can't store."""
 _LONGEST_NOTE = 100
@@ -55,7 +51,7 @@ class PartFile:
         self._lock = threading.Lock()  # `close` waits for a call in another thread that was cancelled
         try:
             if create_folder:
-                _make_folder(folder)
+                make_folder(folder)
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._check_target()
             self._part, self._note = names_beside(self._folder, name)
@@ -181,8 +177,8 @@ class PartFile:
             with self._lock:
                 if not self._has_name(self.descriptor):
                     raise errors.LocalFileError(path=self.path, why="its part file was replaced meanwhile")
-                self._set_time(mtime)
-                self._sync()
+                set_time(self.descriptor, mtime)
+                sync(self.descriptor)
                 if self._force and verified:
                     self._check_replaced()
                 remove(self._folder, self._note)  # before the rename: afterwards it may be another client's
@@ -207,20 +203,6 @@ class PartFile:
             _write_note(self._folder, self._note, Source(self.size(), mtime))
         except OSError:
             pass  # then it has to fetch it
-
-    def _set_time(self, mtime: int) -> None:
-        try:
-            os.utime(self.descriptor, (mtime, mtime))
-        except (OSError, OverflowError):
-            pass  # a time that this file system can't store; the content matters
-
-    def _sync(self) -> None:
-        """Have all bytes written to the disk: otherwise the new name may be there before them at a power failure."""
-        try:
-            os.fsync(self.descriptor)
-        except OSError as error:
-            if error.errno not in _NO_SYNC:
-                raise
 
     def mark_unwanted(self) -> None:
         """Have `close` remove the part file and its note; other links to the file keep its bytes."""
@@ -256,13 +238,6 @@ class PartFile:
             if descriptor >= 0:
                 close_quietly(descriptor)
         self.descriptor = self._folder = -1
-
-
-def _make_folder(folder: str) -> None:
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, "not a folder", folder) from error
 
 
 def _read_note(folder: int, name: str) -> Source | None:

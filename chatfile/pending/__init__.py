@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from chatfile.pending.files import Accept, FileRequest, PendingFile, Received
+from chatfile.pending.files import Accept, Content, FileRequest, PendingContent, PendingFile, Received
 from chatfile.pending.replies import PendingAck, PendingLine, PendingReply, PendingRows, pending_help
 
 __all__ = [
     "Accept",
+    "Content",
     "FileRequest",
     "PendingAck",
+    "PendingContent",
     "PendingFile",
     "PendingLine",
     "PendingReply",

@@ -1,4 +1,4 @@
-"""Downloads that can be trusted on disk: resumed, verified, and only then under their final names."""
+"""The download of one file: resumed, verified, and only then under its final name."""
 
 from __future__ import annotations
 
