@@ -66,6 +66,7 @@ class Server:
         folder: Path,
         *,
         in_thread: InThread = at_once,
+        in_tree_thread: InThread | None = None,
         limit: int = 3,
         history: int = 1000,
         timeouts: Timeouts | None = None,
@@ -83,7 +84,7 @@ class Server:
         self.factory = ChatFileFactory(
             repository,
             self.admission,
-            listings=Listings(repository, in_thread, in_thread),
+            listings=Listings(repository, in_thread, in_tree_thread or in_thread),
             digests=Digests(lambda: in_thread, lambda: time.time() + 1000) if hashing else None,
             clock=self.clock,
             queue=self._queue,
