@@ -89,13 +89,11 @@ class Repository:
 
         It stops reading as soon as `is_stopped()` is true, and returns what there is by then.
         """
-        with self._open_folder() as folder:
-            try:
-                with os.scandir(folder) as found:
-                    readable = takewhile(lambda _: not is_stopped(), found)
-                    packed = [_pack(entry) for each in readable if (entry := _entry(each, _name(each))) is not None]
-            except OSError as error:
-                raise errors.Unavailable.folder(why=errors.reason(error)) from error
+        packed: list[str] = []
+        try:
+            self._scan("", packed, [], is_stopped)
+        except OSError as error:
+            raise _folder_refusal("", error) from error
         return map(_unpack, _sort_in_parts(packed))
 
     def tree(self, folder: str, *, most: int, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[Entry]:
@@ -220,7 +218,7 @@ def _folder_refusal(path: str, error: OSError) -> errors.Refusal:
     return errors.Unavailable(name=f"{path}/", why=errors.reason(error))
 
 
-def _name(found: os.DirEntry[str], prefix: str = "") -> str | None:
+def _name(found: os.DirEntry[str], prefix: str) -> str | None:
     """Return the name of what was found, with the path of its folder before it; None where it can't be served."""
     try:
         name = os.fsencode(found.name).decode()
