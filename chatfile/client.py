@@ -36,6 +36,7 @@ from chatfile.pending import (
     PendingRows,
     Received,
     pending_help,
+    pending_tree,
 )
 from chatfile.receiving import Hasher
 from chatfile.timeouts import Timer
@@ -96,6 +97,13 @@ class ChatFileClient(LineProtocol):
         """Return a row for each file that there is."""
         return self._ask(wire.List(), PendingRows(self, wire.ListHeader, wire.parse_listed))
 
+    def tree(self, folder: str = "") -> Deferred[wire.Rows[wire.FileRow]]:
+        """Return a row for each file of `folder`, a path, and of those in it, or of all; their names are whole paths.
+
+        Fails with `NoSubfolders` where the server has none, which `listing` is for.
+        """
+        return self._ask(wire.Tree(folder), pending_tree(self, folder))
+
     def help(self) -> Deferred[wire.Rows[str]]:
         """Return what the server says of its commands, in rows of text."""
         return self._ask(wire.Help(), pending_help(self))
@@ -104,7 +112,7 @@ class ChatFileClient(LineProtocol):
         """Return the digest of a file, with its size and time; the server is given time to hash `size` bytes."""
 
         def is_right(digest: wire.Digest) -> bool:
-            return digest.name == name and wire.is_servable(name)
+            return digest.name == name and wire.is_servable_path(name)
 
         return self._ask(wire.Hash(name), PendingLine(self, wire.Digest, is_right, hashing=size))
 

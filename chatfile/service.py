@@ -202,13 +202,13 @@ def makeService(options: Options) -> ChatFileService:
         timeout=options["disk-timeout"],
         clients=options["max-clients"],
     )
-    repository = Repository(options["folder"])
+    repository = Repository(options["folder"], is_recursive=bool(options["recursive"]))
     if any(OWN_TLS.match(endpoint) for endpoint in options["endpoints"]):
         sum_up_unknown_names(IReactorTime(reactor))
     factory = ChatFileFactory(
         repository,
         admission,
-        listings=Listings(repository, disk.listings.queue()),
+        listings=Listings(repository, disk.listings.queue(), disk.trees.queue()),
         digests=None if options["no-digest"] else Digests(disk.digests.queue, time.time),
         clock=IReactorTime(reactor),
         queue=disk.files.queue,
@@ -219,7 +219,7 @@ def makeService(options: Options) -> ChatFileService:
     )
     return ChatFileService(
         factory,
-        options["folder"],
+        options["folder"] + (" and its subfolders" if options["recursive"] else ""),
         options["endpoints"],
         options["drain-timeout"],
         options["max-clients"],

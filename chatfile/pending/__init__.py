@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatfile.pending.files import Accept, Content, FileRequest, PendingContent, PendingFile, Received
-from chatfile.pending.replies import PendingAck, PendingLine, PendingReply, PendingRows, pending_help
+from chatfile.pending.replies import PendingAck, PendingLine, PendingReply, PendingRows, pending_help, pending_tree
 
 __all__ = [
     "Accept",
@@ -17,4 +17,5 @@ __all__ = [
     "PendingRows",
     "Received",
     "pending_help",
+    "pending_tree",
 ]

@@ -72,7 +72,7 @@ class Responder:
     def handle_line(self, line: bytes) -> None:
         """Answer a request, or begin to."""
         try:
-            request = wire.parse_request(line)
+            request = wire.parse_request(line, has_tree=self._context.repository.is_recursive)
         except errors.Refusal as refusal:
             self.send_error(refusal)
             return
@@ -189,15 +189,21 @@ class Responder:
         await self._send_rows(wire.StatusHeader(count), rows)
 
     async def _list(self, _: wire.List) -> None:
+        await self._send_listing(wire.ListHeader)
+
+    async def _tree(self, request: wire.Tree) -> None:
+        await self._send_listing(wire.TreeHeader, request.folder)
+
+    async def _send_listing(self, header: Callable[[int], wire.Reply], tree: str | None = None) -> None:
         try:
-            listing = await self._context.listings.ask()
+            listing = await self._context.listings.ask(tree)
         except OSError as error:
             raise errors.Unavailable.folder(why=errors.reason(error)) from error
-        await self._send_rows(wire.ListHeader(listing.count), listing.pieces)
+        await self._send_rows(header(listing.count), listing.pieces)
 
     async def _help(self, _: wire.Help) -> None:
         self._promised.begin(self._connection.transport)
-        self._connection.transport.write(_HELP)
+        self._connection.transport.write(_HELP[self._context.repository.is_recursive])
 
     async def _exit(self, _: wire.Exit) -> None:
         self.send_reply(wire.Bye(self.seat.name))
@@ -342,6 +348,7 @@ class Responder:
     _RESPONSES: ClassVar[dict[type, Callable[[Responder, Any], Coroutine[Deferred[Any], Any, None]]]] = {
         wire.Status: _status,
         wire.List: _list,
+        wire.Tree: _tree,
         wire.Help: _help,
         wire.Exit: _exit,
         wire.Hash: _hash,
@@ -355,6 +362,9 @@ def _close_opened(opened: OpenFile | SmallFile) -> None:
         opened.close()
 
 
-_HELP = b"".join(
-    [wire.format_reply(wire.HelpHeader(len(wire.HELP))) + b"\n", *(f"{row}\n".encode() for row in wire.HELP)]
-)
+def _format_help(rows: Sequence[str]) -> bytes:
+    return b"".join([wire.format_reply(wire.HelpHeader(len(rows))) + b"\n", *(f"{row}\n".encode() for row in rows)])
+
+
+_HELP = {False: _format_help(wire.HELP), True: _format_help(wire.HELP_WITH_TREE)}
+"""The reply to `help`, of a server without subfolders and of one with them."""

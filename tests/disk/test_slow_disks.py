@@ -136,6 +136,28 @@ def test_a_listing_that_hangs_is_told_and_delays_no_file(slow_disk: SlowDisk) ->
         assert list_all(client)
 
 
+def test_a_folder_that_hangs_in_a_tree_is_told_and_delays_neither_lists_nor_other_trees(slow_disk: SlowDisk) -> None:
+    for folder in ("hung", "other"):
+        (slow_disk.folder / folder).mkdir()
+        slow_disk.put(f"{folder}/file", b"content")
+    with slow_disk.served(f"open:hung:{HANGS}", "--recursive", "--disk-timeout=1") as server:
+        with server.greeted() as neighbour:
+            clients = [server.greeted() for _ in range(3)]
+            for client, line in zip(clients, (b"tree", b"tree hung/", b"get hung/file"), strict=True):
+                client.send(line + b"\n")
+            is_not_delayed(neighbour, slow_disk)
+            assert seconds_of(lambda: tree_of_other(neighbour)) < NO_DELAY
+            assert [client.line().split()[1] for client in clients] == [b"unavailable"] * 3
+        slow_disk.recover()
+        assert get(clients[0], b"hung/file") == b"content"
+        assert tree_of_other(clients[0])
+
+
+def tree_of_other(client: RawClient) -> bool:
+    assert client.ask(b"tree other/") == b"TREE 1"
+    return client.line().endswith(b" other/file")
+
+
 @pytest.mark.slow
 def test_slow_files_that_are_hashed_keep_nobody_from_a_digest(slow_disk: SlowDisk) -> None:
     for name in ("one", "two", "three"):
