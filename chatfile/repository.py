@@ -169,7 +169,7 @@ class Repository:
             served = os.open(self._folder, _FOLDER_FLAGS)
         except OSError as error:
             raise errors.Unavailable.folder(why=errors.reason(error)) from error
-        descriptor = descend(served, path.split("/") if path else (), enter_on_same_device)
+        descriptor = descend(served, path.encode().split(b"/") if path else (), enter_on_same_device)
         try:
             yield descriptor
         finally:

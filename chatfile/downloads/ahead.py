@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -26,6 +27,7 @@ from chatfile.partfile import (
     look_for,
     save_together,
 )
+from chatfile.paths import LocalPath
 from chatfile.pending import Content
 
 SMALL = 64 << 10
@@ -79,7 +81,7 @@ class DownloadAhead:
         self._is_end_told = False
         self._change: Deferred[None] | None = None
         self._saving = Batches[WholeFile](self._in_thread, self._save, self._changed)
-        self._comparing = Batches[tuple[str, str]](self._in_thread, self._compare, self._changed)
+        self._comparing = Batches[tuple[LocalPath, str]](self._in_thread, _compare, self._changed)
 
     async def download(
         self,
@@ -104,7 +106,7 @@ class DownloadAhead:
             progress(received.at)
         if isinstance(asked.result, Failure):
             asked.result.raiseException()
-        self._saved.add(self._folder, _local_name(asked.row))
+        self._saved.add(self._path(asked.row))
         return asked.result
 
     def has_result(self, number: int) -> bool:
@@ -124,7 +126,7 @@ class DownloadAhead:
             client,
             row.name,
             self._folder,
-            save_as=_local_name(row),
+            save_as=_local_name(row.name),
             force=self._force,
             create_folder=self._create_folder,
             in_thread=self._in_thread,
@@ -183,9 +185,7 @@ class DownloadAhead:
             return
         self._is_looking = True
         rows = self._rows[len(self._presence) : len(self._presence) + self.LOOK]
-        looking = self._in_thread(
-            look_for, self._folder, [(_local_name(row), Source(row.size, row.mtime)) for row in rows]
-        )
+        looking = self._in_thread(look_for, [(self._path(row), Source(row.size, row.mtime)) for row in rows])
         looking.addErrback(lambda _: [Presence.OTHER] * len(rows))  # the download of each by itself tells why
         looking.addCallback(self._have_looked)
 
@@ -213,8 +213,8 @@ class DownloadAhead:
     def _ask(self, client: ChatFileClient, number: int) -> bool:
         """Ask for a file, or for its digest where it is there; return False where that can't be done ahead."""
         row, presence = self._rows[number], self._presence[number]
-        name = _local_name(row)
-        if row.size < 0 or is_unfinished(name) or self._saved.has_like(self._folder, name):
+        path = self._path(row)
+        if row.size < 0 or any(map(is_unfinished, path.names)) or self._saved.has_like(path):
             return False
         if presence is Presence.SAME and not self._by_digest:
             self._add(number).finish(self._present(row, None))
@@ -269,14 +269,12 @@ class DownloadAhead:
             asked.finish(None)
             self._changed()
             return
-        name, header = _local_name(asked.row), content.header
+        path, header = self._path(asked.row), content.header
         if content.broken is not None:
             self._keep(asked, content, content.broken)
             return
-        result = Download(
-            asked.row.name, self._path(name), header.size, content.sha256, content.verified, resumed_from=0
-        )
-        self._saving.add(self._clock, WholeFile(name, header.mtime, content.content), asked, result)
+        result = Download(asked.row.name, str(path), header.size, content.sha256, content.verified, resumed_from=0)
+        self._saving.add(self._clock, WholeFile(path, header.mtime, content.content), asked, result)
 
     def _keep(self, asked: AskedFile, content: Content, why: errors.ChatFileError) -> None:
         """Keep what came before the connection broke in a part file: the file is resumed then, by itself."""
@@ -284,8 +282,9 @@ class DownloadAhead:
         asked.kept = Stage(Step.RECEIVING, len(content.content), content.header.size)
         self._presence[asked.number] = Presence.OTHER
         self._is_end_told = True
-        begun = WholeFile(_local_name(asked.row), content.header.mtime, content.content)
-        keeping = self._in_thread(keep_begun, self._folder, begun, content.header.size, self._create_folder)
+        begun = WholeFile(self._path(asked.row), content.header.mtime, content.content)
+        keep = partial(keep_begun, begun, content.header.size, create_folder=self._create_folder)
+        keeping = self._in_thread(keep)
         keeping.addErrback(lambda _: None)  # then it is fetched anew
         keeping.addCallback(lambda _: asked.finish(Failure(why)))
         keeping.addCallback(lambda _: self._changed())
@@ -296,29 +295,31 @@ class DownloadAhead:
             self._changed()
             return
         self._comparing.add(
-            self._clock, (_local_name(asked.row), digest.sha256), asked, self._present(asked.row, digest.sha256)
+            self._clock, (self._path(asked.row), digest.sha256), asked, self._present(asked.row, digest.sha256)
         )
 
     def _present(self, row: wire.FileRow, sha256: str | None) -> Download:
-        path = self._path(_local_name(row))
-        return Download(row.name, path, row.size, sha256, sha256 is not None, resumed_from=0, already=True)
+        return Download(
+            row.name, str(self._path(row)), row.size, sha256, sha256 is not None, resumed_from=0, already=True
+        )
 
-    def _path(self, name: str) -> str:
-        return os.path.join(self._folder, name)
+    def _path(self, row: wire.FileRow) -> LocalPath:
+        return LocalPath.of(self._folder, _local_name(row.name))
 
     # --- in threads ---
 
     def _save(self, files: list[WholeFile]) -> list[bool]:
-        return save_together(self._folder, files, self._create_folder)
-
-    def _compare(self, digests: list[tuple[str, str]]) -> list[bool]:
-        return [_has_digest(self._folder, name, sha256) for name, sha256 in digests]
+        return save_together(files, create_folder=self._create_folder)
 
 
-def _has_digest(folder: str, name: str, sha256: str) -> bool:
+def _compare(digests: list[tuple[LocalPath, str]]) -> list[bool]:
+    return [_has_digest(path, sha256) for path, sha256 in digests]
+
+
+def _has_digest(path: LocalPath, sha256: str) -> bool:
     """Tell whether the small file that is there has that digest, in a thread."""
     try:
-        present = PresentFile(folder, name)
+        present = PresentFile(path)
     except OSError:
         return False
     try:
@@ -329,6 +330,6 @@ def _has_digest(folder: str, name: str, sha256: str) -> bool:
         present.close()
 
 
-def _local_name(row: wire.FileRow) -> str:
-    """Return the name of the file on this disk, which is the same bytes in every locale."""
-    return os.fsdecode(row.name.encode())
+def _local_name(name: str) -> str:
+    """Return the name of a file on this disk, which is the same bytes in every locale."""
+    return os.fsdecode(name.encode())

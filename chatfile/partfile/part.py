@@ -14,8 +14,9 @@ from chatfile import errors
 from chatfile.fdio import close_quietly, read_slice
 from chatfile.partfile.names import SAFELY, is_same_file, names_beside, remove, remove_stale_link, rename
 from chatfile.partfile.opening import create_exclusively, open_exclusively
-from chatfile.partfile.saving import make_folder, set_time, sync
+from chatfile.partfile.saving import set_time, sync
 from chatfile.partfile.spelling import has_other_spelling
+from chatfile.paths import LocalPath
 
 _NO_NAME = {errno.EINVAL, errno.EILSEQ}
 """Errors for a name with characters that the file system can't store."""
@@ -37,24 +38,22 @@ class PartFile:
     Its methods block on the disk: they are for threads. A note beside it tells a later download which file it is of.
     """
 
-    def __init__(self, folder: str, name: str, force: bool, create_folder: bool) -> None:
-        """Open or create the part file for `name` in `folder`.
+    def __init__(self, target: LocalPath, *, force: bool, create_folder: bool) -> None:
+        """Open or create the part file of `target`, the final path, in its folder, made with `create_folder`.
 
         Raises `TargetExists` (unless `force`), `TargetNotRegular`, `DownloadBusy`, `LocalFileError`.
         """
-        self.path = os.path.join(folder, name)
-        self._name = name
+        self.path = str(target)
+        self._name = target.name
         self._force = force
         self._is_unwanted = False
         self._folder = -1
         self.descriptor = -1
         self._lock = threading.Lock()  # `close` waits for a call in another thread that was cancelled
         try:
-            if create_folder:
-                make_folder(folder)
-            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._folder = target.open_folder(create=create_folder)
             self._check_target()
-            self._part, self._note = names_beside(self._folder, name)
+            self._part, self._note = names_beside(self._folder, self._name)
             self.descriptor, self._is_identifiable = open_exclusively(self._folder, self._part)
         except BlockingIOError:
             self._close()

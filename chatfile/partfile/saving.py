@@ -1,4 +1,4 @@
-"""What makes written bytes a file that stays: its folder, its time, and all of it on the disk."""
+"""What makes written bytes a file that stays: its time, and all of it on the disk."""
 
 from __future__ import annotations
 
@@ -10,14 +10,6 @@ _NO_SYNC = {
     *(errno.EPERM, errno.EACCES),
 }
 """Errors of fsync(2) on file systems that do not have it; any other one means that data may be lost."""
-
-
-def make_folder(folder: str) -> None:
-    """Make `folder`, and those that it is in, unless it is there. Raises OSError."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, "not a folder", folder) from error
 
 
 def set_time(descriptor: int, mtime: int) -> None:

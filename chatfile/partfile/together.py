@@ -8,13 +8,15 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 
 from chatfile import errors
 from chatfile.fdio import close_quietly, write_all
 from chatfile.partfile.names import names_beside
 from chatfile.partfile.part import PartFile, Source
-from chatfile.partfile.saving import make_folder, set_time, sync
+from chatfile.partfile.saving import set_time, sync
 from chatfile.partfile.spelling import has_other_spelling
+from chatfile.paths import LocalPath
 
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
 """The flag for a file that has no name until it is given one (open(2)); 0 where the system has none such."""
@@ -31,23 +33,29 @@ class Presence(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class WholeFile:
-    """A file in memory; mtime in seconds since 1970."""
+    """A file in memory, and where it is to be; mtime in seconds since 1970."""
 
-    name: str
+    target: LocalPath
     mtime: int
     content: bytes
 
 
-def look_for(folder: str, files: Sequence[tuple[str, Source]]) -> list[Presence]:
-    """Tell for each of the `files`, by name, size and time, what of it is in `folder`, which need not be there.
+def look_for(files: Sequence[tuple[LocalPath, Source]]) -> list[Presence]:
+    """Tell for each of the `files`, by path, size and time, what of it is there. It blocks, so it is for threads."""
+    found: list[Presence] = []
+    for _, some in groupby(files, lambda file: file[0].folder):
+        found += _look_in_folder(list(some))
+    return found
 
-    It blocks, so it is for threads. Raises OSError if the folder can't be opened.
-    """
+
+def _look_in_folder(files: list[tuple[LocalPath, Source]]) -> list[Presence]:
     try:
-        with _opened(folder) as directory:
-            return [_look_for(directory, name, source) for name, source in files]
+        with _opened(files[0][0]) as directory:
+            return [_look_for(directory, path.name, source) for path, source in files]
     except FileNotFoundError:
         return [Presence.ABSENT] * len(files)
+    except (OSError, ValueError):
+        return [Presence.OTHER] * len(files)
 
 
 def _look_for(directory: int, name: str, source: Source) -> Presence:
@@ -75,32 +83,44 @@ def _exists(directory: int, name: str) -> bool:
     return True
 
 
-def save_together(folder: str, files: Sequence[WholeFile], create_folder: bool) -> list[bool]:
-    """Save `files` in `folder` under names that are free; tell for each whether it was saved.
+def save_together(files: Sequence[WholeFile], *, create_folder: bool) -> list[bool]:
+    """Save `files` under paths that are free; tell for each whether it was saved.
 
-    All are synced before the first one has its name. It blocks, so it is for threads. Raises OSError if the folder
-    can't be opened, or made where it is to be made.
+    All of one folder are synced before the first one has its name. Folders are made with `create_folder`. It blocks,
+    so it is for threads.
     """
-    if create_folder:
-        make_folder(folder)
-    with _opened(folder) as directory:
-        descriptors = [_write_unnamed(directory, file) for file in files]
-        try:
-            synced = [descriptor is not None and _is_synced(descriptor) for descriptor in descriptors]
-            named = [
-                is_synced and _is_named(directory, descriptor, file.name)
-                for file, descriptor, is_synced in zip(files, descriptors, synced, strict=True)
-            ]
-        finally:
-            for descriptor in descriptors:
-                if descriptor is not None:
-                    close_quietly(descriptor)
-    return [is_saved or _is_saved_alone(folder, file) for file, is_saved in zip(files, named, strict=True)]
+    saved: list[bool] = []
+    for _, some in groupby(files, lambda file: file.target.folder):
+        saved += _save_in_folder(list(some), create_folder)
+    return saved
+
+
+def _save_in_folder(files: list[WholeFile], create_folder: bool) -> list[bool]:
+    try:
+        with _opened(files[0].target, create=create_folder) as directory:
+            named = _save_unnamed(directory, files)
+    except (OSError, ValueError):
+        return [False] * len(files)
+    return [is_saved or _is_saved_alone(file) for file, is_saved in zip(files, named, strict=True)]
+
+
+def _save_unnamed(directory: int, files: list[WholeFile]) -> list[bool]:
+    descriptors = [_write_unnamed(directory, file) for file in files]
+    try:
+        synced = [descriptor is not None and _is_synced(descriptor) for descriptor in descriptors]
+        return [
+            is_synced and _is_named(directory, descriptor, file.target.name)
+            for file, descriptor, is_synced in zip(files, descriptors, synced, strict=True)
+        ]
+    finally:
+        for descriptor in descriptors:
+            if descriptor is not None:
+                close_quietly(descriptor)
 
 
 @contextmanager
-def _opened(folder: str) -> Iterator[int]:
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _opened(path: LocalPath, *, create: bool = False) -> Iterator[int]:
+    directory = path.open_folder(create=create)
     try:
         yield directory
     finally:
@@ -141,28 +161,28 @@ def _is_named(directory: int, descriptor: int | None, name: str) -> bool:
     return True
 
 
-def _is_saved_alone(folder: str, file: WholeFile) -> bool:
+def _is_saved_alone(file: WholeFile) -> bool:
     """Save a file by way of a part file, as a large one is: not all file systems have files without names."""
     try:
-        with _begun(folder, file, len(file.content), create_folder=False) as part:
+        with _begun(file, len(file.content), create_folder=False) as part:
             part.finish(file.mtime, verified=True)
     except (errors.ChatFileError, OSError):
         return False
     return True
 
 
-def keep_begun(folder: str, file: WholeFile, size: int, create_folder: bool) -> None:
+def keep_begun(file: WholeFile, size: int, *, create_folder: bool) -> None:
     """Keep the first bytes of a file of `size` bytes in its part file, for the next download.
 
     It blocks, so it is for threads. Raises `LocalFileError`, or OSError.
     """
-    with _begun(folder, file, size, create_folder=create_folder):
+    with _begun(file, size, create_folder=create_folder):
         pass
 
 
 @contextmanager
-def _begun(folder: str, file: WholeFile, size: int, *, create_folder: bool) -> Iterator[PartFile]:
-    part = PartFile(folder, file.name, force=False, create_folder=create_folder)
+def _begun(file: WholeFile, size: int, *, create_folder: bool) -> Iterator[PartFile]:
+    part = PartFile(file.target, force=False, create_folder=create_folder)
     try:
         part.begin(Source(size, file.mtime))
         write_all(part.descriptor, file.content)

@@ -30,7 +30,7 @@ HOUSE = {
     "digests": {"fdio", "disk"},
     "sending": {"fdio", "errors", "disk", "transports"},
     "receiving": {"fdio", "disk"},
-    "partfile": {"fdio", "errors"},
+    "partfile": {"fdio", "errors", "paths"},
     "server": {
         "errors",
         "wire",
@@ -59,7 +59,7 @@ HOUSE = {
         "pending",
         "endpoints",
     },
-    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
+    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths"},
     "completion": {"wire"},
     "options": {"completion", "errors", "server", "tls"},
     "listening": set(),
