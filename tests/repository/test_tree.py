@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from chatfile import errors
 from chatfile.repository import Entry, Repository
-from chatfile.wire import MAX_TREE_ROWS, is_servable_path
+from chatfile.wire import MAX_TREE_ROWS, FileRow, TreeOrder, is_servable_path
 from tests.support.processes import PATIENCE, ServerProcess
 from tests.support.trees import as_another_user, plant
 
@@ -402,6 +402,37 @@ def test_a_tree_that_changes_between_two_steps_shows_nothing_else(
     shown = {entry.name for entry in entries}
     assert {"top"} <= shown <= {"top", "a", "a/one", "a/b/two"}
     assert all(entry.size in (0, len(INSIDE)) for entry in entries)
+
+
+def test_what_shows_up_twice_while_its_folder_changes_is_shown_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As readdir(3) allows: a name that was seen is removed, and comes again behind those that were not."""
+    scan = os.scandir
+
+    @contextmanager
+    def scanned(where: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with scan(where) as found:
+            entries = list(found)
+        if any(entry.name == "top" for entry in entries):
+            for name, again in (("top", "top/x"), ("plain", "plain")):
+                (folder / name).unlink(missing_ok=True)
+                plant(folder, again, INSIDE)
+            with scan(where) as found:
+                entries += found
+        yield iter(entries)
+
+    plant(folder, "plain", b"")
+    monkeypatch.setattr(os, "scandir", scanned)
+    entries = list(served(folder).tree("", most=100))
+    order = TreeOrder("")
+    for entry in entries:
+        order.check(FileRow(entry.size, entry.mtime, entry.name))
+    assert [entry.name for entry in entries] == ["a/b/two", "a/one", "plain", "top/x"]
+    (folder / "top/x").rename(folder / "x")
+    (folder / "top").rmdir()
+    plant(folder, "top", INSIDE)
+    assert [entry.name for entry in served(folder).listing()] == ["plain", "x"]  # for it is a folder again
 
 
 # --- mounts ---
