@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import resource
 import shutil
 import socket
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -436,6 +438,41 @@ def test_what_shows_up_twice_while_its_folder_changes_is_shown_once(
     (folder / "top").rmdir()
     plant(folder, "top", INSIDE)
     assert [entry.name for entry in served(folder).listing()] == ["plain", "top", "x"]
+
+
+class Moving(threading.Thread):
+    """Moves files and folders about below a folder, makes and removes some, until it is told to stop."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.stopped = threading.Event()
+        self._folder = folder
+        self._random = random.Random(0)
+
+    def run(self) -> None:
+        places = [folder + name for folder in ("", "a/", "b/", "a/b/", "b/a/") for name in "abcd"]
+        while not self.stopped.is_set():
+            one, other = (self._folder / place for place in self._random.sample(places, 2))
+            act = self._random.choice([partial(one.rename, other), one.mkdir, one.rmdir, one.unlink, one.touch])
+            with suppress(OSError):
+                act()
+
+
+@pytest.mark.slow
+def test_a_tree_in_which_everything_moves_is_one_that_a_client_takes(tmp_path: Path) -> None:
+    moving, seen = Moving(tmp_path), set()
+    moving.start()
+    try:
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            order, entries = TreeOrder(""), list(served(tmp_path).tree("", most=1000))
+            for entry in entries:
+                order.check(FileRow(entry.size, entry.mtime, entry.name))
+            seen.add(tuple(entry.name for entry in entries))
+    finally:
+        moving.stopped.set()
+        moving.join()
+    assert len(seen) > 100
 
 
 # --- mounts ---
