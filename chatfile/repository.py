@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from bisect import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -94,7 +94,7 @@ class Repository:
             self._scan("", packed, [], is_stopped)
         except OSError as error:
             raise _folder_refusal("", error) from error
-        return map(_unpack, _sort_in_parts(packed))
+        return _each_once(packed, ())
 
     def tree(self, folder: str, *, most: int, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[Entry]:
         """Return the files that can be fetched of `folder`, a path, and of those in it; of all where it is empty.
@@ -119,7 +119,7 @@ class Repository:
                     raise _folder_refusal(path, error) from error
         if max(len(packed), len(folders)) > most:
             raise errors.Usage.of_long_tree(limit=most)
-        return map(_unpack, _sort_in_parts(packed))
+        return _each_once(packed, set(folders))
 
     def _scan(self, path: str, packed: list[str], folders: list[str], is_over: Callable[[], bool]) -> None:
         """Add the files of the folder `path` to `packed`, and the paths of those in it to `folders`."""
@@ -200,6 +200,18 @@ def _sort_in_parts(texts: list[str]) -> Iterator[str]:
         yield from part
 
 
+def _each_once(packed: list[str], folders: Collection[str]) -> Iterator[Entry]:
+    """Sort, and leave out what was there already: a folder that changes while it is read can show a name twice.
+
+    One that was found as a file, and in `folders` as well, is a folder.
+    """
+    latest = ""
+    for entry in map(_unpack, _sort_in_parts(packed)):
+        if entry.name != latest and entry.name not in folders:
+            yield entry
+        latest = entry.name
+
+
 def _missing(name: str) -> errors.NoSuchFile:
     return errors.NoSuchFile.in_tree(name) if "/" in name else errors.NoSuchFile(name=name)
 
@@ -220,10 +232,12 @@ def _folder_refusal(path: str, error: OSError) -> errors.Refusal:
 
 def _name(found: os.DirEntry[str], prefix: str) -> str | None:
     """Return the name of what was found, with the path of its folder before it; None where it can't be served."""
-    try:
-        name = os.fsencode(found.name).decode()
-    except UnicodeDecodeError:
-        return None
+    name = found.name
+    if not name.isascii():
+        try:
+            name = os.fsencode(name).decode()
+        except UnicodeDecodeError:
+            return None
     if prefix:
         return f"{prefix}{name}" if is_servable_path(f"{prefix}{name}") else None
     return name if is_servable(name) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import resource
 import shutil
 import socket
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 
 from chatfile import errors
 from chatfile.repository import Entry, Repository
-from chatfile.wire import MAX_TREE_ROWS, is_servable_path
+from chatfile.wire import MAX_TREE_ROWS, FileRow, TreeOrder, is_servable_path
 from tests.support.processes import PATIENCE, ServerProcess
 from tests.support.trees import as_another_user, plant
 
@@ -402,6 +404,75 @@ def test_a_tree_that_changes_between_two_steps_shows_nothing_else(
     shown = {entry.name for entry in entries}
     assert {"top"} <= shown <= {"top", "a", "a/one", "a/b/two"}
     assert all(entry.size in (0, len(INSIDE)) for entry in entries)
+
+
+def test_what_shows_up_twice_while_its_folder_changes_is_shown_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As readdir(3) allows: a name that was seen is removed, and comes again behind those that were not."""
+    scan = os.scandir
+
+    def twice(where: int) -> Iterator[os.DirEntry[str]]:
+        with scan(where) as found:
+            entries = list(found)
+        yield from entries
+        if any(entry.name == "top" for entry in entries):
+            for name, again in (("top", "top/x"), ("plain", "plain")):
+                (folder / name).unlink(missing_ok=True)
+                plant(folder, again, INSIDE)
+            with scan(where) as found:
+                yield from list(found)
+
+    @contextmanager
+    def scanned(where: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+        yield twice(where)
+
+    plant(folder, "plain", b"")
+    monkeypatch.setattr(os, "scandir", scanned)
+    entries = list(served(folder).tree("", most=100))
+    order = TreeOrder("")
+    for entry in entries:
+        order.check(FileRow(entry.size, entry.mtime, entry.name))
+    assert [entry.name for entry in entries] == ["a/b/two", "a/one", "plain", "top/x"]
+    (folder / "top/x").rename(folder / "x")
+    (folder / "top").rmdir()
+    plant(folder, "top", INSIDE)
+    assert [entry.name for entry in served(folder).listing()] == ["plain", "top", "x"]
+
+
+class Moving(threading.Thread):
+    """Moves files and folders about below a folder, makes and removes some, until it is told to stop."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.stopped = threading.Event()
+        self._folder = folder
+        self._random = random.Random(0)
+
+    def run(self) -> None:
+        places = [folder + name for folder in ("", "a/", "b/", "a/b/", "b/a/") for name in "abcd"]
+        while not self.stopped.is_set():
+            one, other = (self._folder / place for place in self._random.sample(places, 2))
+            act = self._random.choice([partial(one.rename, other), one.mkdir, one.rmdir, one.unlink, one.touch])
+            with suppress(OSError):
+                act()
+
+
+@pytest.mark.slow
+def test_a_tree_in_which_everything_moves_is_one_that_a_client_takes(tmp_path: Path) -> None:
+    moving, seen = Moving(tmp_path), set()
+    moving.start()
+    try:
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            order, entries = TreeOrder(""), list(served(tmp_path).tree("", most=1000))
+            for entry in entries:
+                order.check(FileRow(entry.size, entry.mtime, entry.name))
+            seen.add(tuple(entry.name for entry in entries))
+    finally:
+        moving.stopped.set()
+        moving.join()
+    assert len(seen) > 100
 
 
 # --- mounts ---
