@@ -76,7 +76,7 @@ class FileQueue:
         self._output = output
         self._force = force
         self._ahead = (
-            DownloadAhead(rows, downloader.config.downloads, force=force, saved=downloader.saved)
+            DownloadAhead(rows, downloader.config.downloads, force=lambda _: force, saved=downloader.saved)
             if len(rows) > 1 and output is None
             else None
         )

@@ -53,19 +53,22 @@ class DownloadAhead:
         rows: Sequence[wire.FileRow],
         folder: str,
         *,
-        force: bool = False,
+        strip: str = "",
+        force: Callable[[wire.FileRow], bool] = lambda _: False,
         create_folder: bool = True,
         by_digest: bool = False,
         saved: Saved | None = None,
         in_thread: InThread = disk.in_thread,
     ) -> None:
-        """Prepare to download `rows`, where a size below 0 is unknown, into `folder`, under their own names.
+        """Prepare to download `rows`, where a size below 0 is unknown, into `folder`.
 
-        A file that is there already with the size and the time of the one on the server is taken for the same, unless
-        files are to be compared `by_digest`. See `download` for the other arguments.
+        They are saved under their own names, or paths, without the beginning `strip`. A file that is there already with
+        the size and the time of the one on the server is taken for the same, unless files are to be compared
+        `by_digest`. One that differs is replaced where `force(row)` is true. See `download` for the other arguments.
         """
         self._rows = rows
         self._folder = folder
+        self._strip = strip
         self._force = force
         self._create_folder = create_folder
         self._by_digest = by_digest
@@ -106,7 +109,7 @@ class DownloadAhead:
             progress(received.at)
         if isinstance(asked.result, Failure):
             asked.result.raiseException()
-        self._saved.add(self._path(asked.row))
+        self._saved.add(self.path(asked.row))
         return asked.result
 
     def has_result(self, number: int) -> bool:
@@ -126,8 +129,8 @@ class DownloadAhead:
             client,
             row.name,
             self._folder,
-            save_as=_local_name(row.name),
-            force=self._force,
+            save_as=self._local_name(row),
+            force=self._force(row),
             create_folder=self._create_folder,
             in_thread=self._in_thread,
             listed_size=row.size if row.size >= 0 else None,
@@ -185,7 +188,7 @@ class DownloadAhead:
             return
         self._is_looking = True
         rows = self._rows[len(self._presence) : len(self._presence) + self.LOOK]
-        looking = self._in_thread(look_for, [(self._path(row), Source(row.size, row.mtime)) for row in rows])
+        looking = self._in_thread(look_for, [(self.path(row), Source(row.size, row.mtime)) for row in rows])
         looking.addErrback(lambda _: [Presence.OTHER] * len(rows))  # the download of each by itself tells why
         looking.addCallback(self._have_looked)
 
@@ -213,7 +216,7 @@ class DownloadAhead:
     def _ask(self, client: ChatFileClient, number: int) -> bool:
         """Ask for a file, or for its digest where it is there; return False where that can't be done ahead."""
         row, presence = self._rows[number], self._presence[number]
-        path = self._path(row)
+        path = self.path(row)
         if row.size < 0 or any(map(is_unfinished, path.names)) or self._saved.has_like(path):
             return False
         if presence is Presence.SAME and not self._by_digest:
@@ -269,7 +272,7 @@ class DownloadAhead:
             asked.finish(None)
             self._changed()
             return
-        path, header = self._path(asked.row), content.header
+        path, header = self.path(asked.row), content.header
         if content.broken is not None:
             self._keep(asked, content, content.broken)
             return
@@ -282,7 +285,7 @@ class DownloadAhead:
         asked.kept = Stage(Step.RECEIVING, len(content.content), content.header.size)
         self._presence[asked.number] = Presence.OTHER
         self._is_end_told = True
-        begun = WholeFile(self._path(asked.row), content.header.mtime, content.content)
+        begun = WholeFile(self.path(asked.row), content.header.mtime, content.content)
         keep = partial(keep_begun, begun, content.header.size, create_folder=self._create_folder)
         keeping = self._in_thread(keep)
         keeping.addErrback(lambda _: None)  # then it is fetched anew
@@ -295,16 +298,21 @@ class DownloadAhead:
             self._changed()
             return
         self._comparing.add(
-            self._clock, (self._path(asked.row), digest.sha256), asked, self._present(asked.row, digest.sha256)
+            self._clock, (self.path(asked.row), digest.sha256), asked, self._present(asked.row, digest.sha256)
         )
 
     def _present(self, row: wire.FileRow, sha256: str | None) -> Download:
         return Download(
-            row.name, str(self._path(row)), row.size, sha256, sha256 is not None, resumed_from=0, already=True
+            row.name, str(self.path(row)), row.size, sha256, sha256 is not None, resumed_from=0, already=True
         )
 
-    def _path(self, row: wire.FileRow) -> LocalPath:
-        return LocalPath.of(self._folder, _local_name(row.name))
+    def path(self, row: wire.FileRow) -> LocalPath:
+        """Return the place of a file on this disk."""
+        return LocalPath.of(self._folder, self._local_name(row))
+
+    def _local_name(self, row: wire.FileRow) -> str:
+        """Return the name or path of a file on this disk, which is the same bytes in every locale."""
+        return os.fsdecode(row.name.removeprefix(self._strip).encode())
 
     # --- in threads ---
 
@@ -328,8 +336,3 @@ def _has_digest(path: LocalPath, sha256: str) -> bool:
         return False
     finally:
         present.close()
-
-
-def _local_name(name: str) -> str:
-    """Return the name of a file on this disk, which is the same bytes in every locale."""
-    return os.fsdecode(name.encode())

@@ -225,7 +225,7 @@ def test_another_content_stays_or_is_replaced(server: Server, folder: Path, forc
     Fetching(server, folder).get_all()
     (folder / "f03").write_bytes(content("f03")[::-1])
     (folder / "f04").write_bytes(b"shorter")
-    results = Fetching(server, folder, force=force).get_all()
+    results = Fetching(server, folder, force=lambda _: force).get_all()
     if force:
         assert results["f03"].verified
         assert results["f04"].verified
@@ -244,7 +244,7 @@ def test_what_is_no_file_stays(server: Server, folder: Path, put: Callable[[Path
     folder.mkdir()
     put(folder / "f05")
     before = os.lstat(folder / "f05")
-    results = Fetching(server, folder, force=True).get_all()
+    results = Fetching(server, folder, force=lambda _: True).get_all()
     assert isinstance(results["f05"], errors.LocalFileError)
     assert os.lstat(folder / "f05") == before
 
@@ -420,6 +420,6 @@ def test_two_names_that_are_one_here_are_never_saved_over_each_other(
     rows = rows_of(server)
     see_names(monkeypatch, folding(str.lower))
     folder.mkdir(exist_ok=True)
-    results = Fetching(server, folder, rows, saved=Saved(), force=True).get_all()
+    results = Fetching(server, folder, rows, saved=Saved(), force=lambda _: True).get_all()
     assert isinstance(results["a"], errors.NameTaken)
     assert (folder / "A").read_bytes() == b"A"
