@@ -15,7 +15,7 @@ from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.disk import InThread
 from chatfile.downloads.batches import AskedFile, AskedState, Batches
-from chatfile.downloads.single import Download, Stage, Step, download
+from chatfile.downloads.single import Download, Stage, Step, download_to, local_path
 from chatfile.partfile import (
     Presence,
     PresentFile,
@@ -125,11 +125,10 @@ class DownloadAhead:
         stage: Callable[[Stage], None],
     ) -> Download:
         row = self._rows[number]
-        return await download(
+        return await download_to(
             client,
             row.name,
-            self._folder,
-            save_as=self._local_name(row),
+            local_path(self._folder, self._local_name(row)),
             force=self._force(row),
             create_folder=self._create_folder,
             in_thread=self._in_thread,

@@ -78,7 +78,7 @@ async def download(
     progress: Callable[[int], None] = lambda _: None,
     stage: Callable[[Stage], None] = lambda _: None,
 ) -> Download:
-    """Fetch the file `name` into `folder`, under its own name or that of `save_as`; a path leads to folders below that.
+    """Fetch the file `name` into `folder`, under its own name or that of `save_as`.
 
     What an earlier download has left is resumed if the file on the server is still the same, which only its digest
     shows; otherwise, and where the server does not hash, the download begins anew.
@@ -95,7 +95,37 @@ async def download(
     far is kept for the next time, unless its digest is wrong.
     """
     wire.check_name(name)
-    path = local_path(folder, save_as or name)
+    if "/" in (save_as or ""):
+        raise errors.BadName(name=wire.printable(save_as or ""))
+    return await download_to(
+        client,
+        name,
+        local_path(folder, save_as or name),
+        force=force,
+        create_folder=create_folder,
+        in_thread=in_thread,
+        listed_size=listed_size,
+        saved=saved,
+        progress=progress,
+        stage=stage,
+    )
+
+
+async def download_to(
+    client: ChatFileClient,
+    name: str,
+    path: LocalPath,
+    *,
+    force: bool,
+    create_folder: bool,
+    in_thread: InThread,
+    listed_size: int | None,
+    saved: Saved | None,
+    progress: Callable[[int], None],
+    stage: Callable[[Stage], None],
+) -> Download:
+    """Fetch the file `name`, which may be a path, and save it as `path`; see `download`."""
+    wire.check_path(name)
     target = _Target(client, name, path, in_thread, stage)
     if saved is not None and saved.has_like(path):
         await target.check_name_free(saved)

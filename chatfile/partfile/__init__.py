@@ -6,6 +6,7 @@ without following links, so that no link planted in the folder can direct a down
 
 from chatfile.partfile.part import PartFile, Source
 from chatfile.partfile.present import PresentFile, remove_leftovers
+from chatfile.partfile.saving import set_named_time
 from chatfile.partfile.spelling import Saved, is_hidden, is_unfinished
 from chatfile.partfile.together import Presence, WholeFile, keep_begun, look_for, save_together
 
@@ -22,4 +23,5 @@ __all__ = [
     "look_for",
     "remove_leftovers",
     "save_together",
+    "set_named_time",
 ]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 
+from chatfile.fdio import close_quietly
+from chatfile.paths import LocalPath
+
 _NO_SYNC = {
     *(errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EROFS, errno.ENOTTY),
     *(errno.EPERM, errno.EACCES),
@@ -18,6 +21,15 @@ def set_time(descriptor: int, mtime: int) -> None:
         os.utime(descriptor, (mtime, mtime))
     except (OSError, OverflowError):
         pass
+
+
+def set_named_time(place: LocalPath, mtime: int) -> None:
+    """Set the time of the file that is there, in seconds since 1970. Raises OSError."""
+    directory = place.open_folder()
+    try:
+        os.utime(place.name, (mtime, mtime), dir_fd=directory, follow_symlinks=False)
+    finally:
+        close_quietly(directory)
 
 
 def sync(descriptor: int) -> None:

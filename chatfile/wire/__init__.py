@@ -44,6 +44,7 @@ from chatfile.wire.requests import (
     Status,
     Tree,
     check_name,
+    check_path,
     format_request,
     is_command,
     parse_request,
@@ -65,7 +66,7 @@ __all__ = [
     "MAX_ROWS_BYTES", "MAX_TREE_ROWS", "VERSION", "Ack", "Bye", "ClientRow", "Digest", "End", "Error", "Exit",
     "FileHeader", "FileRow", "Get", "Hash", "Help", "HelpHeader", "List", "ListHeader", "Message", "Reply", "Request",
     "Resume", "Rows", "Status", "StatusHeader", "Tree", "TreeHeader", "TreeOrder", "Welcome", "acknowledge",
-    "check_name", "check_servable", "exact", "format_reply", "format_request", "format_time", "is_command",
-    "is_servable", "is_servable_path", "parse_file_requests", "parse_in_tree", "parse_listed", "parse_reply",
-    "parse_request", "parse_time", "printable",
+    "check_name", "check_path", "check_servable", "exact", "format_reply", "format_request", "format_time",
+    "is_command", "is_servable", "is_servable_path", "parse_file_requests", "parse_in_tree", "parse_listed",
+    "parse_reply", "parse_request", "parse_time", "printable",
 ]  # fmt: skip

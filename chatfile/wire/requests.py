@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatfile import errors
-from chatfile.wire.text import is_servable, printable
+from chatfile.wire.text import is_servable, is_servable_path, printable
 
 MAX_REQUEST = 4096
 """Bytes of a request, without its end."""
@@ -204,6 +204,12 @@ def check_name(name: str) -> None:
     """Raise `BadName` for a name under which no server has a file, before it is asked for."""
     if not is_servable(name):
         raise errors.BadName(name=printable(name))
+
+
+def check_path(path: str) -> None:
+    """Raise `BadName` for what is neither a name nor a path under which any server has a file."""
+    if not is_servable_path(path):
+        raise errors.BadName(name=printable(path))
 
 
 def is_command(line: bytes) -> bool:

@@ -59,7 +59,7 @@ HOUSE = {
         "pending",
         "endpoints",
     },
-    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths"},
+    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths", "fdio"},
     "completion": {"wire"},
     "options": {"completion", "errors", "server", "tls"},
     "listening": set(),
