@@ -22,7 +22,7 @@ from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.lines import PauseReason
 from chatfile.repository import OpenFile
 from chatfile.server.context import ServerContext
-from chatfile.server.small_files import ReadAhead, SmallFile, read_if_small
+from chatfile.server.small_files import ReadAhead, SmallFile, close_opened
 from chatfile.server.transfer import ClientConnection, FileTransfer, PromisedSize
 
 
@@ -83,13 +83,9 @@ class Responder:
 
     def handle_requests(self, requests: Sequence[wire.Get | wire.Hash]) -> None:
         """Begin to answer several requests, in their order; small files are read ahead."""
-        self._ahead = ReadAhead(
-            self._context.repository,
-            [request.name for request in requests],
-            partial(self._in_thread, about=self),
-            self._context.clock,
-            hashed=self._context.digests is not None,
-        )
+        names = [request.name for request in requests]
+        in_thread = partial(self._in_thread, about=self)
+        self._ahead = ReadAhead(self._context.reader, names, in_thread, self._context.clock)
         self._begin(requests)
 
     def send_reply(self, reply: wire.Reply) -> None:
@@ -211,7 +207,7 @@ class Responder:
         self._connection.close()
 
     async def _hash(self, request: wire.Hash) -> None:
-        opened = await self._open(request.name, self._open_to_hash)
+        opened = await self._open(request.name, self._context.reader.open_to_hash)
         if isinstance(opened, SmallFile):
             sha256 = opened.sha256
         else:
@@ -236,7 +232,7 @@ class Responder:
         await self._send_file(request.name, request.offset)
 
     async def _send_file(self, name: str, offset: int) -> None:
-        opened = await self._open(name, self._open_to_send)
+        opened = await self._open(name, self._context.reader.open_to_send)
         try:
             if offset > opened.size:
                 raise errors.BadOffset(name=name, size=opened.size)
@@ -302,7 +298,7 @@ class Responder:
         if small is not None:
             return small
         try:
-            return await acquire(self._calls_about(name), _close_opened, how, name)
+            return await acquire(self._calls_about(name), close_opened, how, name)
         except OSError as error:
             raise errors.Unavailable(name=name, why=errors.reason(error)) from error
 
@@ -310,23 +306,6 @@ class Responder:
         """Close in a thread, unless a transfer had the descriptor, or it is closed already."""
         if isinstance(opened, OpenFile) and opened.is_open:
             run_unawaited(self._calls_about(opened.name), opened.close)
-
-    def _open_to_send(self, name: str) -> OpenFile | SmallFile:
-        """Open the file, in a thread, or read it if it is small."""
-        opened = self._context.repository.open(name)
-        return read_if_small(opened, hashed=self._context.digests is not None) or opened
-
-    def _open_to_hash(self, name: str) -> OpenFile | SmallFile:
-        """Open the file, in a thread, or read it if it is small.
-
-        It is closed again where its digest is known, or none is wanted.
-        """
-        opened = self._context.repository.open(name)
-        digests = self._context.digests
-        if digests is None or digests.knows(opened.status):
-            opened.close()
-            return opened
-        return read_if_small(opened, hashed=True) or opened
 
     def _digest(self, opened: OpenFile) -> Deferred[str | None]:
         if self._context.digests is None:
@@ -355,11 +334,6 @@ class Responder:
         wire.Get: _get,
         wire.Resume: _resume,
     }
-
-
-def _close_opened(opened: OpenFile | SmallFile) -> None:
-    if isinstance(opened, OpenFile):
-        opened.close()
 
 
 def _format_help(rows: Sequence[str]) -> bytes:

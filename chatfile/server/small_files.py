@@ -12,7 +12,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 
 from chatfile import errors
-from chatfile.digests import Change, file_version, find_change
+from chatfile.digests import Change, Digests, file_version, find_change
 from chatfile.disk import InThread
 from chatfile.repository import OpenFile, Repository
 
@@ -35,23 +35,62 @@ class SmallFile:
         return len(self.content)
 
 
-def read_if_small(opened: OpenFile, *, hashed: bool) -> SmallFile | None:
-    """Read `opened` whole, in a thread, and close it; digest it where it is to be `hashed`.
+class FileReader:
+    """Opens served files, and reads those that are small; its methods are for threads, and raise what `open` does."""
 
-    Returns None, and leaves it open, if it is larger than `SMALL`, can't be read, or has changed since it was opened:
-    all that is for those that send and digest files of any size.
-    """
-    if opened.size > SMALL:
-        return None
-    try:
-        content = os.pread(opened.descriptor, opened.size, 0)
-        change = find_change(file_version(opened.status), os.fstat(opened.descriptor))
-    except OSError:
-        return None
-    if change is not Change.NONE or len(content) < opened.size:
-        return None
-    opened.close()
-    return SmallFile(opened.name, opened.mtime, content, hashlib.sha256(content).hexdigest() if hashed else None)
+    def __init__(self, repository: Repository, digests: Digests | None) -> None:
+        """Read files of `repository`; without `digests`, nothing is hashed."""
+        self._repository = repository
+        self._digests = digests
+
+    def open_to_send(self, name: str) -> OpenFile | SmallFile:
+        """Open a file, or read it if it is small."""
+        opened = self._repository.open(name)
+        return self._read_if_small(opened) or opened
+
+    def open_to_hash(self, name: str) -> OpenFile | SmallFile:
+        """Open a file, or read it if it is small; return it closed where its digest is known, or none is wanted."""
+        opened = self._repository.open(name)
+        if self._digests is None or self._digests.knows(opened.status):
+            opened.close()
+            return opened
+        return self._read_if_small(opened) or opened
+
+    def read(self, name: str) -> SmallFile | None:
+        """Read a file; return None where it can't be opened, or is not small."""
+        try:
+            opened = self._repository.open(name)
+        except (errors.Refusal, OSError):
+            return None
+        try:
+            return self._read_if_small(opened)
+        finally:
+            opened.close()
+
+    def _read_if_small(self, opened: OpenFile) -> SmallFile | None:
+        """Read `opened` whole, digest it, and close it.
+
+        Returns None, and leaves it open, if it is larger than `SMALL`, can't be read, or has changed since it was
+        opened: all that is for those that send and digest files of any size.
+        """
+        if opened.size > SMALL:
+            return None
+        try:
+            content = os.pread(opened.descriptor, opened.size, 0)
+            change = find_change(file_version(opened.status), os.fstat(opened.descriptor))
+        except OSError:
+            return None
+        if change is not Change.NONE or len(content) < opened.size:
+            return None
+        opened.close()
+        sha256 = None if self._digests is None else hashlib.sha256(content).hexdigest()
+        return SmallFile(opened.name, opened.mtime, content, sha256)
+
+
+def close_opened(opened: OpenFile | SmallFile) -> None:
+    """Close what a `FileReader` has opened and nobody wants any more; it blocks, so it is for threads."""
+    if isinstance(opened, OpenFile):
+        opened.close()
 
 
 class ReadAhead:
@@ -68,15 +107,12 @@ class ReadAhead:
     PATIENCE = 0.25
     """Seconds that a request waits for a call that reads others, too: one of those may be what hangs."""
 
-    def __init__(
-        self, repository: Repository, names: Sequence[str], in_thread: InThread, clock: IReactorTime, *, hashed: bool
-    ) -> None:
-        """Read the files called `names`, in their order; digest them where they are to be `hashed`."""
-        self._repository = repository
+    def __init__(self, reader: FileReader, names: Sequence[str], in_thread: InThread, clock: IReactorTime) -> None:
+        """Let `reader` read the files called `names`, in their order."""
+        self._reader = reader
         self._names = names
         self._in_thread = in_thread
         self._clock = clock
-        self._hashed = hashed
         self._read: list[SmallFile | None] = []  # a thread appends to it
         self._taken = 0
         self._may_read = True
@@ -103,18 +139,8 @@ class ReadAhead:
         """Read the next few files, in a thread."""
         until, room = time.monotonic() + self.SECONDS, self.BYTES
         for name in self._names[len(self._read) :]:
-            small = self._read_one(name)
+            small = self._reader.read(name)
             self._read.append(small)
             room -= SMALL if small is None else small.size
             if small is None or room <= 0 or time.monotonic() >= until:
                 break
-
-    def _read_one(self, name: str) -> SmallFile | None:
-        try:
-            opened = self._repository.open(name)
-        except (errors.Refusal, OSError):
-            return None
-        try:
-            return read_if_small(opened, hashed=self._hashed)
-        finally:
-            opened.close()

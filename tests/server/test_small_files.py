@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from chatfile.repository import OpenFile, Repository
 from chatfile.server import small_files
-from chatfile.server.small_files import SMALL, ReadAhead
+from chatfile.server.small_files import SMALL, FileReader, ReadAhead
 from tests.support.changes import CHANGES, CONTENT, Change
 from tests.support.serving import Peer, Server, sha256
 from tests.support.transports import FullTransport, Threads
@@ -153,7 +153,7 @@ def test_a_file_that_hangs_keeps_those_before_it_waiting_for_a_moment_only(folde
 def test_what_a_call_has_read_by_then_is_used_although_it_hangs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = Threads()
     names = ["tiny", "empty", "more"]
-    ahead = ReadAhead(Repository(str(folder)), names, threads, Server(folder).clock, hashed=True)
+    ahead = ReadAhead(FileReader(Repository(str(folder)), None), names, threads, Server(folder).clock)
     monkeypatch.setattr(ReadAhead, "SECONDS", 0.0)
     ahead._read_on()
     taken: list[object] = []
