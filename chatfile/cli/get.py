@@ -222,7 +222,7 @@ class FileQueue:
             folder, save_as = downloader.config.downloads, os.fsdecode(row.name.encode())
         else:
             folder, save_as = os.path.split(output)
-        if not save_as:
+        if save_as in ("", ".", ".."):
             raise errors.LocalFileError(path=output or "", why="it is a folder")
         saved = await download(
             downloader.client, row.name, folder or ".", save_as=save_as, force=self._force,
