@@ -259,7 +259,7 @@ class Responder:
         """Open the file, in a thread, and close it again where its digest is known, or none is wanted."""
         opened = self._context.repository.open(name)
         digests = self._context.digests
-        if digests is None or digests.knows(opened.status):
+        if digests is None or digests.find(opened.status) is not None:
             opened.close()
         return opened
 
