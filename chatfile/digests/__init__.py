@@ -9,9 +9,9 @@ from chatfile.digests.versions import (
     Reading,
     Verdict,
     Version,
+    file_version,
     find_change,
     is_settled,
-    version_of,
 )
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "Reading",
     "Verdict",
     "Version",
+    "file_version",
     "find_change",
     "is_settled",
-    "version_of",
 ]

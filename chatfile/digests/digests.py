@@ -22,9 +22,9 @@ from chatfile.digests.versions import (
     Reading,
     Verdict,
     Version,
+    file_version,
     find_change,
     is_settled,
-    version_of,
 )
 from chatfile.disk import InThread
 from chatfile.fdio import close_quietly
@@ -93,12 +93,12 @@ class Digests:
 
     def find(self, status: os.stat_result) -> str | None:
         """Return the SHA-256, in hex, of a file with that `status`; None if it is not known."""
-        version = version_of(status)
+        version = file_version(status)
         return self._known.find(version) if is_settled(version, self._now()) else None
 
     def begin(self, status: os.stat_result) -> Reading:
         """Return what `remember` has to know of a reading that begins now, of a file that was opened with `status`."""
-        return Reading(version_of(status), self._now())
+        return Reading(file_version(status), self._now())
 
     def remember(self, reading: Reading, now: os.stat_result, sha256: str) -> bool:
         """Keep the digest of the bytes that were read from a file, whose status is `now` another perhaps.
@@ -113,7 +113,7 @@ class Digests:
 
     def _keep(self, reading: Reading, now: os.stat_result, sha256: str) -> None:
         """Keep a digest, unless a change that came during or right after the reading might have left the same times."""
-        if version_of(now) == reading.version and is_settled(*reading):
+        if file_version(now) == reading.version and is_settled(*reading):
             self._known.add(reading.version, sha256)
 
     # --- in the reactor ---

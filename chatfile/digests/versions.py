@@ -21,7 +21,7 @@ A second write within this time can leave the same mtime: FAT counts in steps of
 """
 
 
-def version_of(status: os.stat_result) -> Version:
+def file_version(status: os.stat_result) -> Version:
     """Return the version of a file that has this `status`."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
