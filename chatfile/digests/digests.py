@@ -89,6 +89,11 @@ class Digests:
         self._known = KnownDigests() if known is None else known
         self._jobs: dict[Version, HashJob] = {}
 
+    @property
+    def most(self) -> int:
+        """Tell how many digests are kept at most."""
+        return self._known.most
+
     # --- in any thread ---
 
     def find(self, status: os.stat_result) -> str | None:

@@ -16,6 +16,8 @@ class KnownDigests:
 
     MOST = 10_000
     """Digests kept unless told otherwise; some 500 bytes each."""
+    MOST_AHEAD = 100_000
+    """Digests kept where they are computed ahead of all requests, or outlast the server."""
 
     def __init__(self, most: int = MOST) -> None:
         """Begin without digests, of which at most so many are kept."""
@@ -62,6 +64,6 @@ class KnownDigests:
     def put_back(self, version: Version, sha256: str) -> None:
         """Keep a digest that was known before, and that nobody needs to be told of."""
         self._digests[version[:2]] = version, sha256
-        self._digests.move_to_end(version[:2])
+        self._use(version[:2])
         if len(self._digests) > self.most:
             self._digests.popitem(last=False)

@@ -96,6 +96,7 @@ class Responder:
 
     def _begin(self, response: Coroutine[Deferred[Any], Any, None]) -> None:
         self.state = ResponseState.WORKING
+        self._context.under_way.add(self)
         self._connection.pause(PauseReason.BUSY)
         self._response = under_way = Deferred.fromCoroutine(response)
         under_way.addErrback(self._fail)
@@ -105,6 +106,7 @@ class Responder:
         self._response = None
         self._promised.end()
         self.state = ResponseState.IDLE
+        self._context.under_way.discard(self)
         self._connection.responseFinished()
         self._connection.resume(PauseReason.BUSY)
 
