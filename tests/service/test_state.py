@@ -89,7 +89,8 @@ def test_a_default_folder_that_is_created_may_not_hold_the_state(
 
 def server(served: Path, *options: str) -> ServerProcess:
     """A server whose clock goes so fast that every file was there for long."""
-    return ServerProcess(served, *options, environment=stepping(HOUR))
+    ready = "(?i)digests are (known|not kept)" if "--state" in "".join(options) else "Serving"
+    return ServerProcess(served, *options, environment=stepping(HOUR), ready=ready)
 
 
 def read_by(process: ServerProcess) -> int:
