@@ -108,7 +108,7 @@ class DigestKeeper:
             self._is_failing = False
 
     def _end(self, closed: Deferred[None]) -> None:
-        self._write()
+        """Close the store, behind the last group."""
         if self._store is not None:
             self._store.close()
         self._in_reactor(closed.callback, None)

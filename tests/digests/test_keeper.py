@@ -193,7 +193,7 @@ def test_digests_are_written_in_groups(home: Path, monkeypatch: pytest.MonkeyPat
     with Life(home) as life:
         for name in names:
             life.hash(name)
-        assert groups == []
+        assert (groups, len(life.worker.tasks)) == ([], 1)
         life.worker.work()
         assert groups == [20]
     with Life(home) as life:
@@ -211,6 +211,15 @@ def test_nothing_is_written_by_the_reactor(home: Path) -> None:
         assert not closed.called
         life.worker.work()
     assert closed.called
+
+
+def test_a_file_that_has_changed_since_takes_one_place(home: Path) -> None:
+    assert not kept(home)
+    (home / "a").write_bytes(b"CONTENT")
+    with Life(home) as life:
+        assert len(life.known) == 1
+        life.hash("a")
+        assert len(life.known) == 1
 
 
 def test_a_second_server_goes_on_without_it_and_says_so(home: Path, told: list[LogLevel]) -> None:
@@ -243,17 +252,19 @@ def test_a_full_disk_is_told_once_and_the_next_digest_is_tried_again(
     def refuse(*_: object) -> int:
         raise OSError(errno.ENOSPC, "no space")
 
-    for name in "bcd":
+    for name in "bcde":
         (home / name).write_bytes(name.encode())
     with Life(home) as life:
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "pwrite", refuse)
-            for name in "abc":
-                life.hash(name)
-                life.worker.work()
-        assert told == [LogLevel.info, LogLevel.warn]
-        life.hash("d")
-    assert [kept(home, name) for name in "abcd"] == [False, False, False, True]
+        for failing, name in enumerate(("ab", "d"), 1):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "pwrite", refuse)
+                for each in name:
+                    life.hash(each)
+                    life.worker.work()
+            assert told == [LogLevel.info] + [LogLevel.warn] * failing
+            life.hash("c" if failing == 1 else "e")
+            life.worker.work()
+    assert [kept(home, name) for name in "abcde"] == [False, False, True, False, True]
 
 
 def test_without_a_thread_it_goes_on_without(home: Path, told: list[LogLevel]) -> None:

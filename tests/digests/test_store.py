@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -121,6 +122,17 @@ def test_a_huge_file_is_read_no_further_than_one_can_be(folder: str) -> None:
         assert list(each.read()) == DIGESTS
         with pytest.raises(OSError, match="large"):
             each.append([MORE])
+
+
+def test_what_has_no_ends_of_lines_takes_no_memory(folder: str) -> None:
+    path = filled(folder)
+    path.write_bytes(bytes(1_500_000) + path.read_bytes())
+    with opened(folder) as each:
+        tracemalloc.start()
+        assert list(each.read()) == DIGESTS
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 5 * store._PIECE
 
 
 @contextmanager

@@ -194,6 +194,16 @@ def test_it_ends_in_the_middle_of_a_file_and_while_it_stands_still(shelf: Shelf,
         assert reads.count < 5000
 
 
+def test_no_file_is_opened_when_it_has_ended(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy() -> Iterator[bool]:
+        shelf.prehash.stop()
+        yield True
+
+    shelf.busy = busy()
+    monkeypatch.setattr(Repository, "open", None)
+    shelf.prehash.go_through()
+
+
 def test_the_thread_begins_when_it_may_and_ends_when_it_is_told_to(shelf: Shelf) -> None:
     others, ready = set(threading.enumerate()), threading.Event()
     shelf.prehash.start(ready)
