@@ -5,7 +5,7 @@ A file of its own, for both the factory, which makes the context, and the protoc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,8 @@ class ServerContext:
     """Returns a new `InThread` for the calls of one client that open and read files."""
     close_passed: InThread
     """Closes descriptors that clients have passed along: those of all clients take one turn."""
+    under_way: set[Hashable]
+    """Whatever answers a request at present, with its help of the disk or of the peer."""
     events: EventLog
     connections: Connections[Any]
     unseated: UnseatedConnections

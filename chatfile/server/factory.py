@@ -59,6 +59,7 @@ class ChatFileFactory(Factory):
             clock=clock,
             queue=queue,
             close_passed=queue(),
+            under_way=set(),
             events=self._events,
             connections=self._connections,
             unseated=UnseatedConnections(max_unseated),
@@ -70,6 +71,10 @@ class ChatFileFactory(Factory):
         protocol.factory = self
         self._connections.add(protocol)
         return protocol
+
+    def is_responding(self) -> bool:
+        """Tell, in any thread, whether any client is sent a response, or waits for one."""
+        return bool(self._context.under_way)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """Close idle connections, and cancel or reset responses that have not finished in `seconds` (0: for ever).

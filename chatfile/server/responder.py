@@ -106,6 +106,7 @@ class Responder:
         self._promised.take_back()
 
     def _begin(self, requests: Sequence[wire.Request]) -> None:
+        self._context.under_way.add(self)
         self._connection.pause(PauseReason.BUSY)
         self._response = Deferred.fromCoroutine(self._respond(requests))
 
@@ -123,6 +124,7 @@ class Responder:
             if not self._connection.is_receiving:
                 break
         self._response = self._ahead = None
+        self._context.under_way.discard(self)
         self._connection.resume(PauseReason.BUSY)
 
     def _fail(self, failure: Failure) -> None:

@@ -51,7 +51,7 @@ class FileReader:
     def open_to_hash(self, name: str) -> OpenFile | SmallFile:
         """Open a file, or read it if it is small; return it closed where its digest is known, or none is wanted."""
         opened = self._repository.open(name)
-        if self._digests is None or self._digests.knows(opened.status):
+        if self._digests is None or self._digests.find(opened.status) is not None:
             opened.close()
             return opened
         return self._read_if_small(opened) or opened

@@ -28,6 +28,7 @@ HOUSE = {
     "repository": {"fdio", "paths", "errors", "wire"},
     "admission": {"errors"},
     "digests": {"fdio", "disk"},
+    "prehash": {"errors", "repository", "digests"},
     "sending": {"fdio", "errors", "disk", "transports"},
     "receiving": {"fdio", "disk"},
     "partfile": {"fdio", "errors", "paths"},
@@ -71,6 +72,7 @@ HOUSE = {
         "disk",
         "listening",
         "options",
+        "prehash",
         "repository",
         "server",
         "signals",
@@ -219,6 +221,13 @@ def test_shell_completion_is_loaded_for_itself_alone() -> None:
     for path in MODULES:
         if room(path) != "completion":
             assert not any(at_import and name.startswith(about_it) for name, at_import in imports(path)), path
+
+
+@pytest.mark.parametrize("optional", ["chatfile.prehash", "chatfile.digests.keeper", "chatfile.digests.store"])
+def test_what_is_for_an_option_is_loaded_behind_it_alone(optional: str) -> None:
+    for path in MODULES:
+        is_needed = module(path) in ("chatfile.prehash", "chatfile.digests.keeper")  # which are for an option as well
+        assert is_needed or not any(at_import and name.startswith(optional) for name, at_import in imports(path)), path
 
 
 def test_only_the_command_line_prints() -> None:
