@@ -71,6 +71,7 @@ class Mirror:
         self._destination = destination
         self._takes = takes or MirrorFilter()
         self._force = force
+        self._by_digest = by_digest
         self._in_thread = in_thread
         self._listed = {row.name for row in listed}
         self.rows = [row for row in listed if self._is_taken(row.name)]
@@ -102,9 +103,16 @@ class Mirror:
         """
         open_manifest = partial(Manifest, self._destination, read_only=read_only)
         self._manifest = await acquire(self._in_thread, Manifest.close, open_manifest)
-        known = [(row.name, self._ahead.path(row)) for row in self.rows if row.name in self._manifest.entries]
-        for start in range(0, len(known), self.SLICE):
-            self._ours |= await self._told(Manifest.unchanged, known[start : start + self.SLICE])
+        entries = self._manifest.entries
+        # By size and time, one that is the same on the server is here, or it is not as it was fetched.
+        other = [
+            row
+            for row in self.rows
+            if row.name in entries and (self._by_digest or entries[row.name] != Source(row.size, row.mtime))
+        ]
+        for start in range(0, len(other), self.SLICE):
+            places = [(row.name, self._ahead.path(row)) for row in other[start : start + self.SLICE]]
+            self._ours |= await self._told(Manifest.unchanged, places)
 
     async def missing(self) -> list[wire.FileRow]:
         """Return the files that would be fetched. Raises `LocalFileError`."""
