@@ -44,6 +44,19 @@ class Full(Refusal):
             f"No seat is free for your address: {limit} of {limit} clients are connected from it. Try again later."
         )
 
+    @classmethod
+    def in_line(cls, *, limit: int) -> Full:
+        """Make the error for a client that finds the waiting line full, too."""
+        return cls(f"No place in the waiting line is free: {limit} of {limit} clients wait. Try again later.")
+
+    @classmethod
+    def in_line_for_address(cls, *, limit: int) -> Full:
+        """Make the error for a client whose address has all the places in the waiting line that it may have."""
+        return cls(
+            f"No place in the waiting line is free for your address: {limit} of {limit} clients wait at it. "
+            "Try again later."
+        )
+
 
 class BadLine(Refusal):
     """The line is not plain UTF-8 text: it holds control characters or bytes that are not UTF-8."""

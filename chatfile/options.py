@@ -76,16 +76,16 @@ _GROUPS = {
     "what is served": ("port", "files", "recursive", "max-clients", "no-digest"),
     "digests": ("state", "prehash"),
     "limits": (
-        "max-per-address", "history", "idle-timeout", "line-timeout", "stall-timeout", "flush-timeout", "disk-timeout",
-        "drain-timeout",
+        "max-per-address", "waiting", "history", "idle-timeout", "line-timeout", "stall-timeout", "flush-timeout",
+        "disk-timeout", "drain-timeout",
     ),
     "TLS": ("certificate", "key", "client-ca"),
     "other": ("completion", "help", "version"),
 }  # fmt: skip
 """The options as the help shows them."""
 _METAVARS = {
-    "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "history": "N",
-    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
+    "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "waiting": "N",
+    "history": "N", "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
 }  # fmt: skip
 _EXAMPLES = """\
 examples:
@@ -107,6 +107,7 @@ class Options(usage.Options):
         ["files", "f", DEFAULT_FILES, "Folder to serve; this default is created if missing."],
         ["max-clients", "n", 3, "Clients at once."],
         ["max-per-address", None, 0, "Clients at once from one address, 0: no limit."],
+        ["waiting", None, 0, "Places in the line of clients that wait for a seat."],
         ["history", None, 1000, "How many disconnected clients status remembers."],
         ["idle-timeout", None, 300, "Seconds in which a client may ask nothing, 0: for ever."],
         ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever."],
@@ -186,7 +187,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Check all values, and replace them by what they mean, before anything is opened. Raises UsageError."""
         _check_working_directory(self)
-        for option, least in (("max-clients", 1), ("max-per-address", 0), ("history", 0)):
+        for option, least in (("max-clients", 1), ("max-per-address", 0), ("waiting", 0), ("history", 0)):
             self[option] = _whole(option, self[option], least)
         for clock in ("idle", "line", "stall", "flush", "disk", "drain"):
             self[f"{clock}-timeout"] = _seconds(f"{clock}-timeout", self[f"{clock}-timeout"])
@@ -194,7 +195,7 @@ class Options(usage.Options):
         for description in self["endpoints"]:
             _check_endpoint(description)
         self["tls"] = _checked_tls(self)
-        self["max-unseated"] = _max_unseated(self["max-clients"])
+        self["max-unseated"] = _max_unseated(self["max-clients"], self["waiting"])
         _check_digest_options(self)
         self["folder"] = _checked_folder(self["files"])  # these two last, for they may create it
         self["state-folder"] = None if self["state"] is None else _checked_state(self["state"], self["folder"])
@@ -365,20 +366,21 @@ def _is_within(path: str, folder: str) -> bool:
         path = above
 
 
-def _max_unseated(max_clients: int) -> int:
-    """Return how many connections without a seat are kept, so that those with a seat never run out of descriptors.
+def _max_unseated(max_clients: int, waiting: int) -> int:
+    """Return how many connections are kept without a seat or a place in the line, so that descriptors never run out.
 
-    Raises UsageError if the limit of descriptors is too low for `max_clients` alone.
+    Raises UsageError if the limit of descriptors is too low for `max_clients` and those that are `waiting` alone.
     """
     from chatfile.server import MAX_UNSEATED  # noqa: PLC0415 -- --help does not need it
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return MAX_UNSEATED
-    needed = max_clients + RESERVED_DESCRIPTORS
+    needed = max_clients + waiting + RESERVED_DESCRIPTORS
     if needed > limit:
+        others, or_that = (f" and {waiting} that wait", " or --waiting") if waiting else ("", "")
         raise usage.UsageError(
-            f"--max-clients: this process may open {limit} descriptors, which is too few for {max_clients} clients; "
-            f"raise the limit (ulimit -n {needed + 2 * max_clients}) or lower --max-clients"
+            f"--max-clients: this process may open {limit} descriptors, which is too few for {max_clients} clients"
+            f"{others}; raise the limit (ulimit -n {needed + 2 * max_clients}) or lower --max-clients{or_that}"
         )
     return max(LEAST_UNSEATED, min(MAX_UNSEATED, (limit - needed) // 2))

@@ -223,6 +223,7 @@ def makeService(options: Options) -> ChatFileService:
         time.time,
         limit=options["max-clients"],
         limit_per_address=options["max-per-address"],
+        places=options["waiting"],
         history=options["history"],
     )
     in_reactor = IReactorFromThreads(reactor).callFromThread

@@ -196,7 +196,7 @@ class LineProtocol(LineReceiver):
             return
         self.paused = bool(self._pauses)
         wants_to_read = not self._pauses or (
-            PauseReason.DETACHED not in self._pauses and self.splitter.waiting < self.READ_AHEAD
+            PauseReason.DETACHED not in self._pauses and self.splitter.waiting < self._read_ahead()
         )
         if wants_to_read != self._is_reading:
             self._is_reading = wants_to_read
@@ -205,6 +205,10 @@ class LineProtocol(LineReceiver):
             elif self.state is ConnectionState.OPEN:
                 self.transport.resumeProducing()
         self.readStateChanged()
+
+    def _read_ahead(self) -> int:
+        """Return how many bytes are kept while lines are paused; of a peer that waits, there can be very many, one."""
+        return 1 if PauseReason.QUEUED in self._pauses else self.READ_AHEAD
 
     def pauseProducing(self) -> None:
         """Deliver no more lines, whose replies would fill it further: the transport has enough to write."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -21,6 +22,9 @@ from chatfile.server.small_files import FileReader
 from chatfile.server.status import StatusRows
 from chatfile.server.unseated import MAX_UNSEATED, UnseatedConnections
 from chatfile.timeouts import Timer
+
+if TYPE_CHECKING:
+    from chatfile.server.waiting import WaitingLine
 
 
 class ChatFileFactory(Factory):
@@ -63,6 +67,7 @@ class ChatFileFactory(Factory):
             events=self._events,
             connections=self._connections,
             unseated=UnseatedConnections(max_unseated),
+            waiting=_make_line(admission, clock),
         )
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
@@ -99,3 +104,11 @@ class ChatFileFactory(Factory):
     def reset(self) -> None:
         """Reset every connection that is left."""
         self._connections.abort()
+
+
+def _make_line(admission: Admission, clock: IReactorTime) -> WaitingLine | None:
+    if not admission.places:
+        return None
+    from chatfile.server.waiting import WaitingLine  # noqa: PLC0415 -- only behind its option
+
+    return WaitingLine(admission, clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 from twisted.internet import error
 from twisted.internet.interfaces import IFileDescriptorReceiver, IHandshakeListener, ISSLTransport
@@ -31,6 +32,9 @@ from chatfile.transports import (
     write_now,
 )
 
+if TYPE_CHECKING:
+    from chatfile.server.waiting import Waiter
+
 UNACKNOWLEDGED = 64 * 1024
 """Bytes that a peer may have read to our end without having acknowledged them yet: RFC 1122 lets it wait with less than
 two segments, and those of the loopback interface are that long."""
@@ -40,6 +44,7 @@ class AdmissionState(enum.Enum):
     """Whether a client has a seat; from each state it goes only to one below it."""
 
     HANDSHAKING = "it is not let in yet: over TLS, its handshake is under way"
+    WAITING = "it was told that there is no seat, and may ask for a place in the waiting line, or has one"
     ADMITTED = "it has a seat, and a responder"
     REFUSED = "it was told that there is no seat"
     RELEASED = "it was served, and has given its seat back"
@@ -47,19 +52,20 @@ class AdmissionState(enum.Enum):
 
 @implementer(IHandshakeListener, IFileDescriptorReceiver)
 class ChatFileProtocol(LineProtocol):
-    """One connection: admitted with a seat and a name, or refused.
+    """One connection: admitted with a seat and a name, at once or when it has waited, or refused.
 
     Lines are delivered to the responder, which there is from the admission on.
     """
 
     __slots__ = (
-        "_admission", "_context", "_idle", "_line", "_line_number", "_lines_seen", "_stall", "_timeouts",
+        "_admission", "_context", "_idle", "_line", "_line_number", "_lines_seen", "_stall", "_timeouts", "_waiter",
         "close_reason", "responder",
     )  # fmt: skip
     TURN = 32
     """Lines; each costs some 20 microseconds where it is a bad one."""
 
     responder: Responder
+    _waiter: Waiter
 
     def __init__(self, context: ServerContext) -> None:
         """Wait for the connection."""
@@ -102,12 +108,19 @@ class ChatFileProtocol(LineProtocol):
         except errors.Refusal as refusal:
             self._context.events.refused(address, host, str(refusal))
             self._refuse(refusal, host)
-            return
+        else:
+            self.take_seat(seat)
+
+    def take_seat(self, seat: Seat) -> None:
+        """Greet the client, and answer what it has said already, if it has waited."""
         self._admission = AdmissionState.ADMITTED
         self.responder = Responder(self, seat, self._context)
         self._context.unseated.discard(self)
         self._context.events.admitted(seat)
         self.responder.welcome()
+        if self.is_paused_for(PauseReason.QUEUED):
+            del self._waiter
+            self.resume(PauseReason.QUEUED)
         self.readStateChanged()
 
     def _admit(self, address: str, host: str) -> Seat:
@@ -121,9 +134,15 @@ class ChatFileProtocol(LineProtocol):
             return self._context.admission.admit(address, host)
 
     def _refuse(self, refusal: errors.Refusal, host: str) -> None:
-        self._admission = AdmissionState.REFUSED
         self._send_error(refusal)
-        self.close()
+        waiting = self._context.waiting if isinstance(refusal, errors.Full) else None
+        waiter = None if waiting is None else waiting.invite(self, host)
+        if waiter is None:
+            self._admission = AdmissionState.REFUSED
+            self.close()
+        else:
+            self._admission = AdmissionState.WAITING
+            self._waiter = waiter
         write_now(self.transport)
         self._context.unseated.add(self, host)
 
@@ -139,10 +158,15 @@ class ChatFileProtocol(LineProtocol):
 
     def lineReceived(self, line: bytes) -> None:
         """Have a request answered."""
-        self.responder.handle_line(line)
+        if self._admission is AdmissionState.WAITING:
+            self._waiter.handle_line(line)
+        else:
+            self.responder.handle_line(line)
 
     def linesReceived(self, buffer: bytes, start: int) -> int:
         """Answer many messages at once, or begin to answer several requests for files."""
+        if self._admission is AdmissionState.WAITING:
+            return start
         answers, end = wire.acknowledge(buffer, start)
         if answers:
             self.transport.write(answers)
@@ -155,7 +179,10 @@ class ChatFileProtocol(LineProtocol):
 
     def lineTooLong(self) -> None:
         """Say so; the rest of that line is dropped."""
-        self._send_error(errors.LineTooLong(limit=self.MAX_LENGTH))
+        if self._admission is AdmissionState.WAITING:
+            self._waiter.handle_line(None)
+        else:
+            self._send_error(errors.LineTooLong(limit=self.MAX_LENGTH))
 
     def resumeProducing(self) -> None:
         """Go on: the transport has written everything."""
@@ -170,6 +197,8 @@ class ChatFileProtocol(LineProtocol):
 
     def readStateChanged(self) -> None:
         """Restart, pause or resume the timers: some lines were delivered, or what pauses them has changed."""
+        if self._admission is AdmissionState.WAITING:
+            self._waiter.read_state_changed()
         if self._admission is not AdmissionState.ADMITTED:
             return
         if self.splitter.count != self._lines_seen or self.is_paused_for(PauseReason.BUSY) or not self._idle.is_running:
@@ -206,7 +235,8 @@ class ChatFileProtocol(LineProtocol):
         """See `MonitoredOutput`."""
         if not self.is_receiving:
             return super().has_pending_output()
-        return self.is_paused_for(PauseReason.BACKPRESSURE) or self.responder.is_blocked
+        is_blocked = self._admission is AdmissionState.ADMITTED and self.responder.is_blocked
+        return self.is_paused_for(PauseReason.BACKPRESSURE) or is_blocked
 
     def is_active(self) -> bool:
         """See `MonitoredOutput`."""
@@ -214,8 +244,17 @@ class ChatFileProtocol(LineProtocol):
 
     def on_progress(self) -> None:
         """See `MonitoredOutput`: a client that takes what was sent is not idle."""
-        if self.is_receiving:
+        if self.is_receiving and self._admission is AdmissionState.ADMITTED:
             self._restart_idle()
+
+    def begin_waiting(self) -> None:
+        """Deliver no more lines until the client has a seat; the line alone bounds how many such clients there are."""
+        self._context.unseated.discard(self)
+        self.pause(PauseReason.QUEUED)
+
+    def position_sent(self) -> None:
+        """Have a client that waits take what it was told within the time of a stall: its network may be gone."""
+        self._stall.start(self.transport)
 
     def _idle_for_too_long(self) -> None:
         self._disconnect_with(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
@@ -251,6 +290,9 @@ class ChatFileProtocol(LineProtocol):
         """Send no more, and close the connection when everything that was sent has arrived."""
         if self.is_receiving:
             self._stop_timers()
+            if self._admission is AdmissionState.WAITING:
+                self._stop_waiting()
+                self._context.unseated.add(self, describe_peer(self.transport)[1])
             if self._admission is AdmissionState.ADMITTED:
                 self.responder.take_back_promise()
                 self._context.connections.add_closing(self)
@@ -266,7 +308,7 @@ class ChatFileProtocol(LineProtocol):
         """Close the connection with `ERROR shutdown`, now or as soon as the response under way is complete."""
         if self._admission is AdmissionState.HANDSHAKING:
             self.abort()
-        elif self.is_receiving and self.responder.state is ResponseState.IDLE:
+        elif self.is_receiving and not self._is_responding():
             self._disconnect_with(errors.Shutdown(), "shutdown")
 
     def abort_or_cancel(self) -> None:
@@ -276,6 +318,9 @@ class ChatFileProtocol(LineProtocol):
         else:
             self.close_reason = "shutdown"
             self.abort()
+
+    def _is_responding(self) -> bool:
+        return self._admission is AdmissionState.ADMITTED and self.responder.state is not ResponseState.IDLE
 
     def _is_working(self) -> bool:
         return self._admission is AdmissionState.ADMITTED and self.responder.state is ResponseState.WORKING
@@ -298,6 +343,8 @@ class ChatFileProtocol(LineProtocol):
         if self._admission in (AdmissionState.ADMITTED, AdmissionState.RELEASED):
             self.responder.take_back_promise()
             self.responder.cancel()
+        if self._admission is AdmissionState.WAITING:
+            self._stop_waiting()
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
         if self._admission is AdmissionState.HANDSHAKING:
@@ -306,6 +353,10 @@ class ChatFileProtocol(LineProtocol):
         self._context.unseated.discard(self)
         self._context.connections.discard(self)
 
+    def _stop_waiting(self) -> None:
+        self._admission = AdmissionState.REFUSED
+        self._waiter.leave()
+
     def _leave(self, reason: str) -> None:
         if self._admission is not AdmissionState.ADMITTED:
             return
@@ -313,6 +364,8 @@ class ChatFileProtocol(LineProtocol):
         self.responder.seat.release()
         self._context.connections.discard_closing(self)
         self._context.events.left(self.responder.seat, self.close_reason or reason)
+        if self._context.waiting is not None and not self._context.connections.is_draining:
+            self._context.waiting.call_up()
 
     def eviction_rank(self) -> EvictionRank:
         """Return which of the connections without a seat this one is; see `UnseatedConnection`."""

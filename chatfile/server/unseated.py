@@ -22,7 +22,7 @@ class EvictionRank(enum.IntEnum):
     BEGINNING = 2
     """Some bytes have come, but no whole ClientHello, or they were not read yet."""
     REFUSED = 3
-    """It was refused, and the ERROR line may not have arrived yet."""
+    """It was refused, and the ERROR line may not have arrived yet, or it may still ask for a place in the line."""
     HANDSHAKING = 4
     """Its TLS handshake is under way."""
 

@@ -22,6 +22,7 @@ from chatfile.wire.replies import (
     Reply,
     StatusHeader,
     TreeHeader,
+    Waiting,
     Welcome,
     format_reply,
     format_time,
@@ -43,10 +44,12 @@ from chatfile.wire.requests import (
     Resume,
     Status,
     Tree,
+    Wait,
     check_name,
     check_path,
     format_request,
     is_command,
+    is_wait,
     parse_request,
 )
 from chatfile.wire.rows import (
@@ -65,8 +68,8 @@ __all__ = [
     "GRAMMAR", "HELP", "HELP_WITH_TREE", "MAX_DEPTH", "MAX_NUMBER", "MAX_PATH", "MAX_REPLY", "MAX_REQUEST", "MAX_ROWS",
     "MAX_ROWS_BYTES", "MAX_TREE_ROWS", "VERSION", "Ack", "Bye", "ClientRow", "Digest", "End", "Error", "Exit",
     "FileHeader", "FileRow", "Get", "Hash", "Help", "HelpHeader", "List", "ListHeader", "Message", "Reply", "Request",
-    "Resume", "Rows", "Status", "StatusHeader", "Tree", "TreeHeader", "TreeOrder", "Welcome", "acknowledge",
-    "check_name", "check_path", "check_servable", "exact", "format_reply", "format_request", "format_time",
-    "is_command", "is_servable", "is_servable_path", "parse_file_requests", "parse_in_tree", "parse_listed",
-    "parse_reply", "parse_request", "parse_time", "printable",
+    "Resume", "Rows", "Status", "StatusHeader", "Tree", "TreeHeader", "TreeOrder", "Wait", "Waiting", "Welcome",
+    "acknowledge", "check_name", "check_path", "check_servable", "exact", "format_reply", "format_request",
+    "format_time", "is_command", "is_servable", "is_servable_path", "is_wait", "parse_file_requests", "parse_in_tree",
+    "parse_listed", "parse_reply", "parse_request", "parse_time", "printable",
 ]  # fmt: skip

@@ -32,6 +32,13 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The answer to `wait`, again and again until `Welcome`: the place in the waiting line, 1 for the next."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bye:
     """The answer to `exit`."""
 
@@ -124,6 +131,7 @@ class Error:
 Reply = (
     Ack
     | Welcome
+    | Waiting
     | Bye
     | StatusHeader
     | ClientRow
@@ -192,6 +200,7 @@ _TERMINALS = {
     "<size>": _NUMBER,
     "<files>": _NUMBER,
     "<bytes>": _NUMBER,
+    "<position>": _NUMBER,
     "<mtime>": _TIME,
     "<connected>": _TIME,
     "<disconnected>": _dash_or(_TIME),
@@ -200,6 +209,7 @@ _TERMINALS = {
 
 GRAMMAR: dict[type, str] = {
     Welcome: f"WELCOME <name> {VERSION}",
+    Waiting: "WAIT <position>",
     Bye: "BYE <name>",
     StatusHeader: "STATUS <count>",
     ClientRow: "<name> <address> <connected> <disconnected> <files> <bytes>",

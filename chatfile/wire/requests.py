@@ -88,7 +88,12 @@ class Exit:
     """`exit`: goodbye."""
 
 
-Request = Message | Status | List | Tree | Get | Resume | Hash | Help | Exit
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """`wait`: a place in the waiting line; a request only of a client that has no seat."""
+
+
+Request = Message | Status | List | Tree | Get | Resume | Hash | Help | Exit | Wait
 
 CONTROL = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0)))).replace("\t", "")
 """The characters that no request may contain: Unicode category Cc without the tab."""
@@ -152,6 +157,14 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[str], Request | None]] = {
 }
 COMMANDS = tuple(dict.fromkeys(word.decode() for word in (*_BARE, *_WITH_ARGUMENTS)))
 """The first words of all requests that are not messages."""
+
+
+def is_wait(line: bytes) -> bool:
+    """Tell whether `line` asks for a place in the waiting line; that of a client with a seat is a message like others.
+
+    So it is no command for `parse_request`.
+    """
+    return line.lower() == b"wait"
 
 
 def parse_request(line: bytes, *, has_tree: bool = True) -> Request:

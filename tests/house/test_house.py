@@ -223,7 +223,9 @@ def test_shell_completion_is_loaded_for_itself_alone() -> None:
             assert not any(at_import and name.startswith(about_it) for name, at_import in imports(path)), path
 
 
-@pytest.mark.parametrize("optional", ["chatfile.prehash", "chatfile.digests.keeper", "chatfile.digests.store"])
+@pytest.mark.parametrize(
+    "optional", ["chatfile.prehash", "chatfile.digests.keeper", "chatfile.digests.store", "chatfile.server.waiting"]
+)
 def test_what_is_for_an_option_is_loaded_behind_it_alone(optional: str) -> None:
     for path in MODULES:
         is_needed = module(path) in ("chatfile.prehash", "chatfile.digests.keeper")  # which are for an option as well

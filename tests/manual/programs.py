@@ -14,6 +14,7 @@ _SERVER_VALUES = {
     "files": "FOLDER",
     "max-clients": "NUMBER",
     "max-per-address": "NUMBER",
+    "waiting": "NUMBER",
     "history": "NUMBER",
     "state": "FOLDER",
     "idle-timeout": "SECONDS",

@@ -56,8 +56,8 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(options["endpoints"], ["tcp:5000:interface=127.0.0.1"])
         self.assertEqual(options["folder"], os.path.realpath("server_files"))
         self.assertTrue(Path("server_files").is_dir())
-        names = ("max-clients", "max-per-address", "history", "no-digest")
-        self.assertEqual([options[name] for name in names], [3, 0, 1000, 0])
+        names = ("max-clients", "max-per-address", "waiting", "history", "no-digest")
+        self.assertEqual([options[name] for name in names], [3, 0, 0, 1000, 0])
         timeouts = ("idle", "line", "stall", "flush", "drain")
         self.assertEqual([options[f"{name}-timeout"] for name in timeouts], [300, 60, 60, 5, 30])
 
@@ -83,7 +83,8 @@ class OptionsTests(SynchronousTestCase):
 
     def test_bad_numbers(self) -> None:
         for option in ("--max-clients=0", "--max-clients=-1", "--max-clients=x", "--max-clients=1.5",
-                       "--history=-1", "--max-per-address=x", "--idle-timeout=-1", "--drain-timeout=nan",
+                       "--history=-1", "--max-per-address=x", "--waiting=-1", "--idle-timeout=-1",
+                       "--drain-timeout=nan",
                        "--stall-timeout=inf", "--line-timeout=soon",
                        "--max-clients=1_0", "--max-clients=\uff11", "--idle-timeout=1_0"):  # fmt: skip
             self.assertIn(option.partition("=")[0], self.refused(option))
@@ -100,6 +101,11 @@ class OptionsTests(SynchronousTestCase):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.assertEqual(parsed(f"--max-clients={limit - 32 - 40}")["max-unseated"], 20)
         self.assertEqual(parsed("--max-clients=3")["max-unseated"], 64)
+
+    def test_those_that_wait_have_descriptors_of_their_own(self) -> None:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.assertEqual(parsed("--max-clients=3", f"--waiting={limit - 3 - 32 - 40}")["max-unseated"], 20)
+        self.assertIn("or --waiting", self.refused("--max-clients=3", f"--waiting={limit - 34}"))
 
     def test_an_argument_too_many(self) -> None:
         self.refused("more")

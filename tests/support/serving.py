@@ -68,6 +68,8 @@ class Server:
         in_thread: InThread = at_once,
         in_tree_thread: InThread | None = None,
         limit: int = 3,
+        per_address: int = 0,
+        places: int = 0,
         history: int = 1000,
         timeouts: Timeouts | None = None,
         hashing: bool = True,
@@ -79,7 +81,13 @@ class Server:
         self._in_thread = in_thread
         self.queues = 0
         """How many clients have a turn of their own with the disk."""
-        self.admission = Admission(lambda: NOON + self.clock.seconds(), limit=limit, history=history)
+        self.admission = Admission(
+            lambda: NOON + self.clock.seconds(),
+            limit=limit,
+            limit_per_address=per_address,
+            places=places,
+            history=history,
+        )
         repository = Repository(str(folder), is_recursive=recursive)
         self.factory = ChatFileFactory(
             repository,
