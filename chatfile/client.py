@@ -31,6 +31,7 @@ from chatfile.pending import (
     PendingAck,
     PendingContent,
     PendingFile,
+    PendingGreeting,
     PendingLine,
     PendingReply,
     PendingRows,
@@ -60,13 +61,23 @@ class ChatFileClient(LineProtocol):
     HEARS_TELNET = False
     name = ""
     """What the server calls us, from the greeting on."""
+    position = 0
+    """Where we are in the waiting line, or were at last; 0 where we have not waited."""
     _take_raw: Callable[[bytes], None]
     """Takes what comes in raw mode; `receive_raw` sets both."""
 
-    def __init__(self, clock: IReactorTime, *, timeout: float = 60.0, in_thread: InThread = disk.in_thread) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        *,
+        timeout: float = 60.0,
+        in_thread: InThread = disk.in_thread,
+        waiting: Callable[[int], None] | None = None,
+    ) -> None:
         """Give up after `timeout` seconds of `clock` (0: never) in which a reply is due and makes no progress.
 
-        Progress is a whole line, or bytes of a file.
+        Progress is a whole line, or bytes of a file. With `waiting`, wait in the line of a server that is full, if it
+        has one, and tell each position.
         """
         super().__init__(clock)
         self.closed: Deferred[errors.ChatFileError] = Deferred()
@@ -75,6 +86,7 @@ class ChatFileClient(LineProtocol):
         """Fires when the server has answered to the name that it gave us."""
         self.timeout = timeout
         self._in_thread = in_thread
+        self._waiting = waiting
         self._pending: deque[PendingReply[Any]] = deque()
         self._silence = Timer(clock, self._silent_for_too_long)
         self._progress: object = None  # how far the replies were when the timeout was last restarted
@@ -189,13 +201,20 @@ class ChatFileClient(LineProtocol):
         """Wait for the greeting, and answer it with the name that it gives."""
         if is_tcp(self.transport):
             self.transport.setTcpNoDelay(True)
-        greeting = PendingLine(self, wire.Welcome, _is_usable)
+        greeting = PendingGreeting(self, None if self._waiting is None else self._moved_up)
         self._pending.append(greeting)
         self.readStateChanged()
         greeting.done.addCallback(self._introduce)
         greeting.done.addCallbacks(lambda _: self.greeted.callback(None), self.greeted.errback)
 
+    def _moved_up(self, position: int) -> None:
+        self._end = None  # it is not full for us
+        self.position = position
+        if self._waiting is not None:
+            self._waiting(position)
+
     def _introduce(self, welcome: wire.Welcome) -> Deferred[str]:
+        self._end = None
         self.name = welcome.name
         return self.send(welcome.name)
 
@@ -226,8 +245,21 @@ class ChatFileClient(LineProtocol):
     def _refused(self, refusal: errors.Refusal) -> None:
         if isinstance(refusal, CLOSING):
             self._end = refusal
+        if isinstance(refusal, errors.Full) and self._wait_in_line():
+            return
         if self._pending:
             self._pending.popleft().fail(refusal)
+
+    def _wait_in_line(self) -> bool:
+        """Ask for a place in the waiting line; return False where that is not wanted, or was refused already.
+
+        A server that has none closes the connection, as one does that did not hear of it in time.
+        """
+        greeting = self._pending[0] if self._pending else None
+        if not isinstance(greeting, PendingGreeting) or not greeting.wait():
+            return False
+        self.sendLine(wire.format_request(wire.Wait()))
+        return True
 
     def violated(self, violation: errors.ChatFileError) -> None:
         """Reset the connection: nothing more that comes is to be trusted."""
@@ -254,7 +286,7 @@ class ChatFileClient(LineProtocol):
         progress = (self.splitter.count, due.came, due.hashing)
         if progress != self._progress:
             self._progress = progress
-            extra = min(due.hashing / HASHING_RATE, LONGEST_HASHING)
+            extra = min(due.hashing / HASHING_RATE, LONGEST_HASHING) + due.interval
             self._silence.restart(self.timeout + extra if self.timeout else 0)
         if self.paused:
             self._silence.pause()
@@ -262,7 +294,7 @@ class ChatFileClient(LineProtocol):
             self._silence.resume()
 
     def _silent_for_too_long(self) -> None:
-        self.violated(errors.ServerSilent(seconds=self.timeout))
+        self.violated(self._end or errors.ServerSilent(seconds=self.timeout))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """Fail everything that was waited for, and say why."""
@@ -276,14 +308,6 @@ class ChatFileClient(LineProtocol):
 
 def _parse_client(line: bytes) -> wire.ClientRow:
     return wire.parse_reply(line, wire.ClientRow)
-
-
-def _is_usable(welcome: wire.Welcome) -> bool:
-    """Tell whether the name can be sent back as a message."""
-    try:
-        return bool(wire.format_request(wire.Message(welcome.name)))
-    except errors.ChatFileError:
-        return False
 
 
 def parse_refusal(line: bytes) -> errors.Refusal | None:
@@ -318,6 +342,7 @@ async def connect(
     timeout: float = 60.0,
     clock: IReactorTime | None = None,
     in_thread: InThread = disk.in_thread,
+    waiting: Callable[[int], None] | None = None,
 ) -> ChatFileClient:
     """Connect to `server`, an endpoint or its description, and return when the server has greeted.
 
@@ -327,13 +352,17 @@ async def connect(
     `timeout` is that of `ChatFileClient`, and holds for connecting too. `clock` is the reactor by default; it has the
     time of the wall clock until `chatfile.timeouts.use_monotonic_clock` was called.
 
-    Raises `BadAddress`, `TlsMissing`, `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`.
+    With `waiting`, a client that finds no seat waits for one in the line of the server, if that has one, for however
+    long it takes (cancel it to give up); `waiting(n)` is told its position at once and again and again, 1 for the next.
+
+    Raises `BadAddress`, `TlsMissing`, `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`; `ServerClosed`,
+    `ServerSilent` and `Shutdown` where the server had given a name, or a place in its line.
     """
     from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
 
     clock = clock or IReactorTime(reactor)
     endpoint = parse_server(reactor, server) if isinstance(server, str) else server
-    client = ChatFileClient(clock, timeout=timeout, in_thread=in_thread)
+    client = ChatFileClient(clock, timeout=timeout, in_thread=in_thread, waiting=waiting)
     await connect_to(server, endpoint, Factory.forProtocol(lambda: client), timeout, clock)
     try:
         await client.greeted
@@ -341,7 +370,7 @@ async def connect(
         raise errors.NoConnection(server=server, why=error.why) from error
     except (errors.ServerClosed, errors.ServerSilent, errors.IdleTimeout, errors.Shutdown, errors.Internal) as error:
         client.abort()
-        if client.name:
+        if client.name or client.position:
             raise
         raise errors.NoGreeting(_no_greeting(error) + _hint(client, error)) from error
     except BaseException:

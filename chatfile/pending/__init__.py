@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from chatfile.pending.files import Accept, Content, FileRequest, PendingContent, PendingFile, Received
-from chatfile.pending.replies import PendingAck, PendingLine, PendingReply, PendingRows, pending_help, pending_tree
+from chatfile.pending.replies import (
+    PendingAck,
+    PendingGreeting,
+    PendingLine,
+    PendingReply,
+    PendingRows,
+    pending_help,
+    pending_tree,
+)
 
 __all__ = [
     "Accept",
@@ -12,6 +20,7 @@ __all__ = [
     "PendingAck",
     "PendingContent",
     "PendingFile",
+    "PendingGreeting",
     "PendingLine",
     "PendingReply",
     "PendingRows",

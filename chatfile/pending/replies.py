@@ -56,6 +56,11 @@ class PendingReply(ABC, Generic[T]):
         """Return how many bytes the server may have to hash before its next line."""
         return 0
 
+    @property
+    def interval(self) -> float:
+        """Return how many seconds may pass before its next line although the server does nothing meanwhile."""
+        return 0.0
+
     def is_own(self, line: bytes) -> bool:  # noqa: ARG002 -- for replies that may look like an error
         """Tell whether `line` belongs to this reply even if it looks like an ERROR."""
         return False
@@ -122,6 +127,46 @@ class PendingLine(PendingReply[T]):
         if not self._is_right(reply):
             raise errors.ProtocolViolation(what=f'"{_quotation(line)}", which was not asked for')
         self.finish(reply)
+
+
+class PendingGreeting(PendingReply[wire.Welcome]):
+    """The greeting; a client that waits for a seat hears its positions in the line before that."""
+
+    INTERVAL = 30.0
+    """Seconds after which a server tells the position again, at the latest."""
+
+    def __init__(self, connection: ReplyConnection, waiting: Callable[[int], None] | None) -> None:
+        """Expect the greeting; tell `waiting` each position, where that is given."""
+        super().__init__(connection)
+        self._waiting = waiting
+        self._is_waiting = False
+        self.position = 0
+        """The position in the line; 0 before there is one."""
+
+    @property
+    def interval(self) -> float:
+        """Return the seconds that may pass between two positions."""
+        return self.INTERVAL if self.position else 0.0
+
+    def wait(self) -> bool:
+        """Begin to wait; return False where the client does not want to, or has tried already."""
+        is_new = self._waiting is not None and not self._is_waiting
+        self._is_waiting |= is_new
+        return is_new
+
+    def receive(self, line: bytes) -> None:
+        """Take the greeting, or a position. Raises `ProtocolViolation` for any other line."""
+        if self._waiting is not None and self._is_waiting and line.startswith(b"WAIT "):
+            position = wire.parse_reply(line, wire.Waiting).position
+            if not position:
+                raise errors.ProtocolViolation(what="a position of 0")
+            self.position = position
+            self._waiting(position)
+            return
+        welcome = wire.parse_reply(line, wire.Welcome)
+        if not _is_usable(welcome):
+            raise errors.ProtocolViolation(what=f'"{_quotation(line)}", which was not asked for')
+        self.finish(welcome)
 
 
 Counted = type[wire.StatusHeader] | type[wire.ListHeader] | type[wire.TreeHeader] | type[wire.HelpHeader]
@@ -211,6 +256,14 @@ def _decode_text(line: bytes) -> str:
 def _is_text(line: bytes) -> bool:
     """Tell an error that help describes from those that come before the server closes."""
     return not line.startswith((b"ERROR timeout ", b"ERROR shutdown ", b"ERROR internal "))
+
+
+def _is_usable(welcome: wire.Welcome) -> bool:
+    """Tell whether the name can be sent back as a message."""
+    try:
+        return bool(wire.format_request(wire.Message(welcome.name)))
+    except errors.ChatFileError:
+        return False
 
 
 def _quotation(line: bytes) -> str:
