@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from chatfile import errors
-from chatfile.admission import Admission, ClientRecord, Seat
+from chatfile.admission import Admission, ClientRecord, Place, Seat
 
 NOON = 1_795_348_800.0
 HERE = "127.0.0.1"
@@ -177,16 +177,121 @@ def test_the_cache_is_in_the_order_of_admission() -> None:
     assert _names(admission) == [seat.name for seat in seats]
 
 
+# --- the waiting line ---
+
+
+def _wait(admission: Admission, host: str) -> Place:
+    return admission.queue(f"{host}:50914", host)
+
+
+def test_without_places_nobody_waits() -> None:
+    admission = Admission(Wall(), limit=1)
+    _come(admission)
+    with pytest.raises(errors.Full, match="0 of 0 clients wait"):
+        _wait(admission, HERE)
+
+
+def test_a_seat_is_for_the_first_in_the_line_and_for_no_newcomer() -> None:
+    admission = Admission(Wall(), limit=1, places=2)
+    seat = _come(admission)
+    first, second = _wait(admission, "a"), _wait(admission, "b")
+    with pytest.raises(errors.Full, match="2 of 2 clients wait"):
+        _wait(admission, "c")
+    assert [first.position, second.position] == [1, 2]
+    assert admission.next_in_line() is None
+    seat.release()
+    with pytest.raises(errors.Full):
+        _come(admission, "c")
+    with pytest.raises(errors.Full):
+        second.claim()
+    assert admission.next_in_line() is first
+    seat = first.claim()
+    assert (seat.name, seat.address, seat.host) == ("Client02", "a:50914", "a")
+    assert [first.position, second.position] == [0, 1]
+    _wait(admission, "c")
+
+
+def test_a_place_is_given_back_exactly_once() -> None:
+    admission = Admission(Wall(), limit=1, places=2)
+    seat = _come(admission)
+    first, second = _wait(admission, "a"), _wait(admission, "b")
+    first.release()
+    again = _wait(admission, "a")
+    first.release()
+    assert [first.position, second.position, again.position] == [0, 1, 2]
+    seat.release()
+    claimed = second.claim()
+    second.release()
+    with pytest.raises(errors.Full):
+        second.claim()
+    assert (admission.taken, admission.line()) == (1, [again])
+    claimed.release()
+    with pytest.raises(errors.Full):
+        first.claim()
+    again.claim()
+    assert _names(admission) == ["Client01", "Client02", "Client03"]
+
+
+def test_one_address_has_one_place_or_as_many_as_it_may_have_seats() -> None:
+    admission = Admission(Wall(), limit=1, places=9)
+    _come(admission)
+    _wait(admission, HERE)
+    with pytest.raises(errors.Full, match="for your address: 1 of 1"):
+        _wait(admission, HERE)
+    several = Admission(Wall(), limit=1, places=9, limit_per_address=2)
+    _come(several)
+    places = [_wait(several, HERE) for _ in range(2)]
+    with pytest.raises(errors.Full, match="for your address: 2 of 2"):
+        _wait(several, HERE)
+    places[0].release()
+    _wait(several, HERE)
+
+
+def test_whose_address_has_all_its_seats_is_passed_over_until_one_is_free() -> None:
+    admission = Admission(Wall(), limit=2, places=9, limit_per_address=1)
+    mine, theirs = _come(admission, "a"), _come(admission, "b")
+    sibling, other = _wait(admission, "a"), _wait(admission, "c")
+    theirs.release()
+    assert admission.next_in_line() is other
+    other.claim().release()
+    newcomer = _come(admission, "d")  # it takes nothing from the one that can't have it
+    assert admission.next_in_line() is None
+    newcomer.release()
+    mine.release()
+    assert admission.next_in_line() is sibling
+
+
+def test_nothing_is_kept_of_the_addresses_of_those_that_waited() -> None:
+    admission = Admission(Wall(), limit=1, places=1, history=0)
+    for number in range(10):
+        seat = _come(admission, "a")
+        place = _wait(admission, str(number))
+        seat.release()
+        if number % 2:
+            place.release()
+        else:
+            place.claim().release()
+    assert not admission._waiting_per_address
+    assert not admission._per_address
+
+
+HOSTS = st.sampled_from(["127.0.0.1", "127.0.0.2", "unix"])
+
+
 class AdmissionMachine(RuleBasedStateMachine):
-    """Clients come, are served and go in any order; a list of rows says what must be known of them."""
+    """Clients come, wait, are served and go in any order; two lists say what must be known of them."""
 
     seats = Bundle("seats")
+    places = Bundle("places")
 
-    @initialize(limit=st.integers(1, 4), per_address=st.integers(0, 2), history=st.integers(0, 3))
-    def open_the_doors(self, limit: int, per_address: int, history: int) -> None:
+    @initialize(
+        limit=st.integers(1, 4), per_address=st.integers(0, 2), most=st.integers(0, 3), history=st.integers(0, 3)
+    )
+    def open_the_doors(self, limit: int, per_address: int, most: int, history: int) -> None:
         self.wall = Wall()
-        self.admission = Admission(self.wall, limit=limit, limit_per_address=per_address, history=history)
-        self.limit, self.per_address, self.history = limit, per_address, history
+        self.admission = Admission(self.wall, limit=limit, limit_per_address=per_address, places=most, history=history)
+        self.limit, self.per_address, self.most, self.history = limit, per_address, most, history
+        self.line: list[tuple[Place, str]] = []
         self.hosts: dict[str, str] = {}
         self.rows: list[ClientRecord] = []
         self.leavers: list[str] = []
@@ -195,15 +300,53 @@ class AdmissionMachine(RuleBasedStateMachine):
     def the_wall_clock_moves(self, seconds: int) -> None:
         self.wall.seconds += seconds
 
-    @rule(target=seats, host=st.sampled_from(["127.0.0.1", "127.0.0.2", "unix"]))
-    def someone_comes(self, host: str) -> object:
+    def _has_seat_for(self, host: str) -> bool:
         present = [self.hosts[row.name] for row in self.rows if row.disconnected is None]
         crowded = bool(self.per_address) and present.count(host) >= self.per_address
-        if len(present) >= self.limit or crowded:
+        return len(present) < self.limit and not crowded
+
+    def _next(self) -> Place | None:
+        return next((place for place, host in self.line if self._has_seat_for(host)), None)
+
+    @rule(target=seats, host=HOSTS)
+    def someone_comes(self, host: str) -> object:
+        if not self._has_seat_for(host) or self._next() is not None:
             with pytest.raises(errors.Full):
                 _come(self.admission, host)
             return multiple()
-        seat = _come(self.admission, host)
+        return self._seated(_come(self.admission, host), host)
+
+    @rule(target=places, host=HOSTS)
+    def someone_waits(self, host: str) -> object:
+        from_host = [each for _, each in self.line].count(host)
+        if len(self.line) >= self.most or from_host >= (self.per_address or 1):
+            with pytest.raises(errors.Full):
+                self.admission.check_place(host)
+            with pytest.raises(errors.Full):
+                _wait(self.admission, host)
+            return multiple()
+        self.admission.check_place(host)
+        place = _wait(self.admission, host)
+        self.line.append((place, host))
+        return place
+
+    @rule(target=seats, place=places)
+    def someone_claims(self, place: Place) -> object:
+        if place is not self._next():
+            with pytest.raises(errors.Full):
+                place.claim()
+            return multiple()
+        host = dict(self.line)[place]
+        self.line.remove((place, host))
+        return self._seated(place.claim(), host)
+
+    @rule(place=places)
+    def someone_gives_up(self, place: Place) -> None:
+        place.release()
+        self.line = [(each, host) for each, host in self.line if each is not place]
+
+    def _seated(self, seat: Seat, host: str) -> Seat:
+        assert seat.host == host
         assert seat.name == f"Client{len(self.hosts) + 1:02d}"
         self.hosts[seat.name] = host
         self.rows.append(ClientRecord(seat.name, seat.address, self.wall.seconds, None, 0, 0))
@@ -242,6 +385,12 @@ class AdmissionMachine(RuleBasedStateMachine):
     def the_cache_is_what_happened(self) -> None:
         assert self.admission.records() == self.rows
         assert self.admission.taken == sum(row.disconnected is None for row in self.rows)
+
+    @invariant()
+    def the_line_is_in_the_order_of_coming(self) -> None:
+        assert self.admission.line() == [place for place, _ in self.line]
+        assert [place.position for place, _ in self.line] == list(range(1, len(self.line) + 1))
+        assert self.admission.next_in_line() is self._next()
 
 
 AdmissionMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

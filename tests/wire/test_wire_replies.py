@@ -24,6 +24,7 @@ from chatfile.wire import (
     ListHeader,
     Reply,
     StatusHeader,
+    Waiting,
     Welcome,
     format_reply,
     format_time,
@@ -47,6 +48,7 @@ DIGESTS = st.none() | st.text("0123456789abcdef", min_size=64, max_size=64)
 REPLIES: st.SearchStrategy[Reply] = st.one_of(
     st.builds(Ack, TEXTS),
     st.builds(Welcome, WORDS),
+    st.builds(Waiting, NUMBERS),
     st.builds(Bye, NAMES),
     st.builds(StatusHeader, NUMBERS),
     st.builds(ClientRow, WORDS, WORDS, TIMES, st.none() | TIMES, NUMBERS, NUMBERS),

@@ -20,8 +20,10 @@ from chatfile.wire import (
     Request,
     Resume,
     Status,
+    Wait,
     format_request,
     is_command,
+    is_wait,
     parse_request,
 )
 
@@ -265,3 +267,19 @@ def test_the_help_explains_every_command() -> None:
 def test_text_that_has_no_utf8_is_a_bad_line(request_: Request) -> None:
     with pytest.raises(errors.BadLine):
         format_request(request_)
+
+
+@pytest.mark.parametrize("line", [b"wait", b"WAIT", b"Wait"])
+def test_wait_asks_for_a_place_where_there_is_no_seat_and_is_a_message_elsewhere(line: bytes) -> None:
+    assert is_wait(line)
+    assert not is_command(line)
+    assert parse_request(line) == Message(line.decode())
+
+
+@pytest.mark.parametrize("line", [b"", b"wait ", b" wait", b"waits", b"wait 1", b"wa\xc4\xb1t", b"\xff", b"hello"])
+def test_whatever_else_is_said_does_not(line: bytes) -> None:
+    assert not is_wait(line)
+
+
+def test_a_place_is_asked_for_in_one_word() -> None:
+    assert format_request(Wait()) == b"wait"
