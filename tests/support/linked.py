@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,17 @@ CONTENT = bytes(range(256)) * 40
 class Link:
     """A client and a real server, joined in memory; what is carried over is counted, and can be cut or altered."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(
+        self,
+        server: Server,
+        folder: Path,
+        *,
+        transport: MemoryTransport | None = None,
+        waiting: Callable[[int], None] | None = None,
+    ) -> None:
         self.folder = folder
-        self.peer: Peer = server.connect()
-        self.client = ChatFileClient(server.clock, in_thread=at_once)
+        self.peer: Peer = server.connect(transport)
+        self.client = ChatFileClient(server.clock, in_thread=at_once, waiting=waiting)
         self.client.makeConnection(MemoryTransport())
         self.requests: list[bytes] = []
         self.altered = lambda data: data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -25,10 +26,12 @@ HEADER = b"FILE 8 %s a b\n" % TIME
 class Talk:
     """A client and the server's end of its connection."""
 
-    def __init__(self, *, in_thread: Any = at_once) -> None:
+    def __init__(
+        self, *, in_thread: Any = at_once, waiting: Callable[[int], None] | None = None, timeout: float = 60
+    ) -> None:
         self.clock = Clock()
         self.transport = MemoryTransport()
-        self.client = ChatFileClient(self.clock, timeout=60, in_thread=in_thread)
+        self.client = ChatFileClient(self.clock, timeout=timeout, in_thread=in_thread, waiting=waiting)
         self.client.makeConnection(self.transport)
         self._in_thread = in_thread
         at_end(self.end)
