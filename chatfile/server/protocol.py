@@ -119,7 +119,6 @@ class ChatFileProtocol(LineProtocol):
         self._context.events.admitted(seat)
         self.responder.welcome()
         if self.is_paused_for(PauseReason.QUEUED):
-            del self._waiter
             self.resume(PauseReason.QUEUED)
         self.readStateChanged()
 
@@ -364,7 +363,7 @@ class ChatFileProtocol(LineProtocol):
         self.responder.seat.release()
         self._context.connections.discard_closing(self)
         self._context.events.left(self.responder.seat, self.close_reason or reason)
-        if self._context.waiting is not None and not self._context.connections.is_draining:
+        if self._context.waiting is not None:
             self._context.waiting.call_up()
 
     def eviction_rank(self) -> EvictionRank:

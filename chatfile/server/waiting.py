@@ -15,7 +15,7 @@ from chatfile import errors, wire
 from chatfile.admission import Admission, Place, Seat
 from chatfile.lines import ConnectionState, PauseReason
 from chatfile.timeouts import Timer
-from chatfile.transports import describe_peer, has_unwritten, is_reset
+from chatfile.transports import describe_peer, is_reset
 
 INVITATION = 5.0
 """Seconds in which a client that found no seat may ask for a place."""
@@ -76,7 +76,7 @@ class Waiter:
     def handle_line(self, line: bytes | None) -> None:
         """Take a place, if `line` asks for one; whatever else it is, the client is refused as it is without a line."""
         self._end_invitation()
-        if line is None or not wire.is_wait(line) or self._has_left():
+        if line is None or not wire.is_wait(line):
             self._connection.close()
             return
         try:
@@ -91,23 +91,20 @@ class Waiter:
 
     def read_state_changed(self) -> None:
         """Give up the place if the peer has half-closed, and there is nothing to be answered in its turn."""
-        if self._place is not None and self._has_left():
+        has_left = self._connection.state is ConnectionState.HALF_CLOSED and not self._connection.splitter.waiting
+        if self._place is not None and has_left:
             self._connection.close()
-
-    def _has_left(self) -> bool:
-        return self._connection.state is ConnectionState.HALF_CLOSED and not self._connection.splitter.waiting
 
     def is_there(self) -> bool:
         """Tell whether the client is still connected, as far as the system knows."""
         return self._connection.is_receiving and not is_reset(self._connection.transport)
 
     def tell(self, position: int) -> None:
-        """Tell the client its position, unless it has not taken what it was told before."""
+        """Tell the client its position, unless it takes nothing of what was sent to it before."""
         connection = self._connection
-        if connection.is_paused_for(PauseReason.BACKPRESSURE) or has_unwritten(connection.transport):
-            return
-        connection.sendLine(wire.format_reply(wire.Waiting(position)))
-        connection.position_sent()
+        if not connection.is_paused_for(PauseReason.BACKPRESSURE):
+            connection.sendLine(wire.format_reply(wire.Waiting(position)))
+            connection.position_sent()
 
     def take_seat(self, seat: Seat) -> None:
         """Let the client in: it has `seat` in exchange for its place."""

@@ -397,6 +397,9 @@ def test_nobody_is_let_in_during_a_drain(tmp_path: Path) -> None:
     server.factory.drain(30)
     leaving.vanishes()
     assert peer.transport.lines() == [b"ERROR shutdown The server is going down."]
+    newcomer = come(server, 2)
+    assert newcomer.transport.lines() == [b"ERROR shutdown The server is going down."]
+    assert newcomer.is_closing()
 
 
 # --- what they are told ---
@@ -422,12 +425,41 @@ def test_many_changes_at_once_are_told_once(tmp_path: Path) -> None:
     server.greeted()
     peers = [waits(server, number) for number in range(count)]
     told(peers)
-    for peer in peers[10:110]:
-        peer.vanishes()
     left = peers[:10] + peers[110:]
-    assert told(left) == [[]] * len(left)
-    pass_seconds(server, DELAY + 0.1)
+    for some in (peers[10:60], peers[60:110]):
+        for peer in some:
+            peer.vanishes()
+        assert told(left) == [[]] * len(left)
+        pass_seconds(server, 0.1)
+    pass_seconds(server, DELAY)
     assert told(left) == [[]] * 10 + [[b"WAIT %d" % at] for at in range(11, len(left) + 1)]
+
+
+def test_a_change_far_behind_does_not_make_it_forget_one_before(server: Server) -> None:
+    server.greeted()
+    peers = [waits(server, number) for number in range(3)]
+    told(peers)
+    peers[0].vanishes()
+    peers[2].vanishes()
+    pass_seconds(server, DELAY + 0.1)
+    assert peers[1].transport.lines() == [b"WAIT 1"]
+
+
+def test_a_change_far_behind_does_not_break_off_what_is_being_told(tmp_path: Path) -> None:
+    server = serving(tmp_path, places=4 * TURN)
+    server.greeted()
+    peers = [waits(server, number) for number in range(4 * TURN)]
+    told(peers)
+
+    def leave() -> None:
+        """The turns are so slow that the news of it is due before the last of them."""
+        peers.pop(-2).vanishes()
+        server.clock.rightNow += DELAY
+
+    server.clock.callLater(REPEAT, leave)
+    server.clock.advance(REPEAT)
+    pass_seconds(server, 2 * DELAY + 0.1)
+    assert [lines[-1:] for lines in told(peers)] == [[b"WAIT %d" % (at + 1)] for at in range(4 * TURN - 1)]
 
 
 def test_a_long_line_is_told_in_turns(tmp_path: Path) -> None:
@@ -450,13 +482,12 @@ def test_a_long_line_is_told_in_turns(tmp_path: Path) -> None:
 
 def test_one_that_does_not_take_what_it_is_told_is_told_no_more(server: Server) -> None:
     server.greeted()
-    peer = waits(server, 1, b"", FullTransport())
-    said = peer.transport.value()
-    assert said.endswith(b"WAIT 1\n")
+    first = waits(server, 1)
+    peer = waits(server, 2, b"", FullTransport())
+    assert peer.transport.value() == b"WAIT 2\n"
+    first.vanishes()
     pass_seconds(server, LIMITS.stall - 1)
-    for _ in range(5):
-        waits(server, 2).vanishes()
-    assert peer.transport.value() == said
+    assert peer.transport.value() == b"WAIT 2\n"
     pass_seconds(server, 3)
     assert peer.transport.aborted  # its network may be gone
 
@@ -470,15 +501,6 @@ def test_one_that_takes_it_slowly_is_told_again(server: Server) -> None:
         heard += peer.transport.drain()
     assert heard == b"WAIT 1\n" * 4
     assert not peer.transport.aborted
-
-
-def test_what_waits_in_this_process_is_not_added_to(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.greeted()
-    peer = waits(server, 1)
-    monkeypatch.setattr(line_module, "has_unwritten", lambda transport: transport is peer.transport)
-    peer.transport.clear()
-    pass_seconds(server, 10 * REPEAT)
-    assert peer.transport.value() == b""
 
 
 def test_no_idle_nor_line_time_runs_while_a_client_waits(server: Server) -> None:
