@@ -91,8 +91,7 @@ class Waiter:
 
     def read_state_changed(self) -> None:
         """Give up the place if the peer has half-closed, and there is nothing to be answered in its turn."""
-        has_left = self._connection.state is ConnectionState.HALF_CLOSED and not self._connection.splitter.waiting
-        if self._place is not None and has_left:
+        if self._connection.state is ConnectionState.HALF_CLOSED and not self._connection.splitter.waiting:
             self._connection.close()
 
     def is_there(self) -> bool:

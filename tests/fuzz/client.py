@@ -31,7 +31,8 @@ class Asker:
     """A client in memory that has asked for things, and what became of them."""
 
     def __init__(self, wishes: list[bytes], files: ExitStack, in_thread: Any) -> None:
-        self.talk = Talk(in_thread=in_thread)
+        self.positions: list[int] = []
+        self.talk = Talk(in_thread=in_thread, waiting=self.positions.append if b"wait" in wishes else None)
         self.client = self.talk.client
         self._files = files
         self._accepted: list[tuple[wire.FileHeader, int]] = []
@@ -69,7 +70,8 @@ class Asker:
         for [end] in self._ends:
             if isinstance(end, Received) and id(end.header) in contents:
                 _check_file(end, contents[id(end.header)])
-        return [_outcome(end) for [end] in self._ends] + [repr(content) for content in contents.values()]
+        files = [repr(content) for content in contents.values()]
+        return [_outcome(end) for [end] in self._ends] + files + [str(self.positions)]
 
 
 def _check_file(received: Received, content: bytes) -> None:

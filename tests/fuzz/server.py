@@ -15,7 +15,7 @@ FILES = {"a": b"one\ntwo\n", "empty": b"", "a b": bytes(range(256)), "é": "é\n
 
 
 @functools.cache
-def _served() -> tuple[tempfile.TemporaryDirectory[str], Path]:
+def _made() -> tuple[tempfile.TemporaryDirectory[str], Path]:
     """The folder, and what keeps it until the program ends."""
     kept = tempfile.TemporaryDirectory(prefix="chatfile-fuzz-")
     server = Server(Path(kept.name))
@@ -23,6 +23,11 @@ def _served() -> tuple[tempfile.TemporaryDirectory[str], Path]:
     for name, content in FILES.items():
         server.put(name, content)
     return kept, server.folder
+
+
+def served() -> Path:
+    """The folder that is served."""
+    return _made()[1]
 
 
 def _by_the_line(peer: Peer) -> list[bytes]:
@@ -40,7 +45,7 @@ def _by_the_line(peer: Peer) -> list[bytes]:
 
 
 def _converse(pieces: list[bytes], *, in_bursts: bool = True) -> tuple[bytes, list[bytes]]:
-    server = Server(_served()[1], recursive=True)
+    server = Server(served(), recursive=True)
     peer = server.connect()
     lines = [] if in_bursts else _by_the_line(peer)
     for piece in pieces:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import client, names, replies, server
+from tests.fuzz import client, names, replies, server, waiting
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "server": server.check,
+    "waiting": waiting.check,
     "client": client.check,
     "replies": replies.check,
     "names": names.check,

@@ -78,6 +78,24 @@ def test_nothing_goes_past_the_encryption(folder: Path, localhost: Certificate) 
         assert stream.readline() == b"BYE Client01\n"
 
 
+def test_a_client_waits_for_its_seat_after_the_handshake(folder: Path, localhost: Certificate) -> None:
+    with (
+        TlsServer(folder, localhost, "--max-clients=1", "--waiting=1") as server,
+        encrypted(server.tls_port, localhost) as holder,
+        holder.makefile("rb") as holders,
+    ):
+        assert holders.readline() == b"WELCOME Client01 chatfile/1\n"
+        with encrypted(server.tls_port, localhost) as client, client.makefile("rb") as stream:
+            client.sendall(b"wait\nhello\n")
+            assert stream.readline().startswith(b"ERROR full ")
+            assert stream.readline() == b"WAIT 1\n"
+            holder.sendall(b"exit\n")
+            assert holders.read() == b"BYE Client01\n"
+            holder.unwrap().close()
+            assert stream.readline() == b"WELCOME Client02 chatfile/1\n"
+            assert stream.readline() == b"hello ACK\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("says", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00"])
 def test_who_does_not_finish_its_handshake_keeps_nobody_out(folder: Path, localhost: Certificate, says: bytes) -> None:
