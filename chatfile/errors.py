@@ -197,6 +197,17 @@ class ProtocolViolation(ChatFileError):
 class DigestMismatch(ChatFileError):
     """ "{name}" arrived damaged: its SHA-256 is not the one that the server computed. Nothing was kept; try again."""
 
+    @classmethod
+    def not_as_expected(cls, *, name: str) -> DigestMismatch:
+        """Make the error for a file that has another digest than the user has got from elsewhere."""
+        return cls(
+            f'The server\'s "{name}" is not the file that was expected: its SHA-256 is another one. Nothing was kept.'
+        )
+
+
+class BadSums(ChatFileError):
+    """Line {line} of "{list}" is not one of sha256sum: {why}."""
+
 
 class NoMatch(ChatFileError):
     """No file here matches "{pattern}"; "list" shows what there is."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,8 @@ from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.disk import InThread
 from chatfile.downloads.batches import AskedFile, AskedState, Batches
-from chatfile.downloads.single import Download, Stage, Step, checked, download_to, local_place
+from chatfile.downloads.single import download_wanted
+from chatfile.downloads.target import Download, Stage, Step, WantedFile, checked, local_place
 from chatfile.partfile import (
     Presence,
     PresentFile,
@@ -58,6 +60,7 @@ class DownloadAhead:
         by_digest: bool = False,
         saved: Saved | None = None,
         presence: Sequence[Presence] = (),
+        sums: Mapping[str, str] | None = None,
         in_thread: InThread = disk.in_thread,
     ) -> None:
         """Prepare to download `rows`, where a size below 0 is unknown, into `folder`.
@@ -65,7 +68,8 @@ class DownloadAhead:
         They are saved under their own names, or paths, without the beginning `strip`. A file that is there already with
         the size and the time of the one on the server is taken for the same, unless files are to be compared
         `by_digest`. One that differs is replaced where `force(row)` is true. `presence` is what is there of the first
-        rows, if the caller has looked. See `download` for the other arguments.
+        rows, if the caller has looked. `sums` has digests that files must have, by their names. See `download` for the
+        other arguments.
         """
         self._rows = rows
         self._folder = folder
@@ -74,6 +78,7 @@ class DownloadAhead:
         self._create_folder = create_folder
         self._by_digest = by_digest
         self._saved = Saved() if saved is None else saved
+        self._sums = sums or {}
         self._in_thread = in_thread
         self._client: ChatFileClient | None = None
         self._clock: IReactorTime  # the client's
@@ -126,18 +131,15 @@ class DownloadAhead:
         stage: Callable[[Stage], None],
     ) -> Download:
         row = self._rows[number]
-        return await download_to(
-            client,
+        wanted = WantedFile(
             row.name,
             checked(self._path(row)),
-            force=self._force(row),
-            create_folder=self._create_folder,
-            in_thread=self._in_thread,
-            listed_size=row.size if row.size >= 0 else None,
-            saved=self._saved,
-            progress=progress,
-            stage=stage,
+            row.size if row.size >= 0 else None,
+            self._force(row),
+            self._create_folder,
+            self._sums.get(row.name),
         )
+        return await download_wanted(client, wanted, self._in_thread, self._saved, progress, stage)
 
     async def _done(self, number: int) -> AskedFile | None:
         """Return the file whose turn it is, when there is a result; None if it can't be asked for ahead."""
@@ -219,12 +221,15 @@ class DownloadAhead:
         path = self._path(row)
         if row.size < 0 or any(map(is_unfinished, path.names)) or self._saved.has_like(path):
             return False
-        if presence is Presence.SAME and not self._by_digest:
+        expected = self._sums.get(row.name)
+        if presence is Presence.SAME and not self._by_digest and expected is None:
             self._add(number).finish(self._present(row, None))
         elif row.size > SMALL or presence is Presence.OTHER or not client.is_receiving:
             return False
         elif presence is Presence.ABSENT:
             self._request(self._add(number), client.read(row.name, most=SMALL), self._content_came)
+        elif expected is not None:
+            self._compare_with(expected, self._add(number))
         else:
             self._request(self._add(number), client.hash(row.name, size=row.size), self._digest_came)
         return True
@@ -276,7 +281,13 @@ class DownloadAhead:
         if content.broken is not None:
             self._keep(asked, content, content.broken)
             return
-        result = Download(asked.row.name, str(path), header.size, content.sha256, content.verified, resumed_from=0)
+        expected = self._sums.get(asked.row.name)
+        if expected is not None and expected != hashlib.sha256(content.content).hexdigest():
+            asked.finish(Failure(errors.DigestMismatch.not_as_expected(name=wire.printable(asked.row.name))))
+            self._changed()
+            return
+        sha256 = expected or content.sha256
+        result = Download(asked.row.name, str(path), header.size, sha256, sha256 is not None, resumed_from=0)
         self._saving.add(self._clock, WholeFile(path, header.mtime, content.content), asked, result)
 
     def _keep(self, asked: AskedFile, content: Content, why: errors.ChatFileError) -> None:
@@ -297,9 +308,11 @@ class DownloadAhead:
             asked.finish(None)
             self._changed()
             return
-        self._comparing.add(
-            self._clock, (self._path(asked.row), digest.sha256), asked, self._present(asked.row, digest.sha256)
-        )
+        self._compare_with(digest.sha256, asked)
+
+    def _compare_with(self, sha256: str, asked: AskedFile) -> None:
+        """Have a thread compare the file that is there with a digest."""
+        self._comparing.add(self._clock, (self._path(asked.row), sha256), asked, self._present(asked.row, sha256))
 
     def _present(self, row: wire.FileRow, sha256: str | None) -> Download:
         return Download(
