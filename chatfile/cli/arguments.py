@@ -87,7 +87,7 @@ def _take_certificates(parsed: argparse.Namespace, found: Mapping[str, str | Non
         parsed.cert, parsed.key = found["cert"], found["key"]
 
 
-def _command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Command | None:
+def _command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Command | WatchClients | None:
     match parsed.command:
         case "send":
             return SendMessage(_checked_message(parser, " ".join(parsed.words)))

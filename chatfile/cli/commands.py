@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chatfile import errors, wire
 
@@ -23,6 +24,8 @@ class SendMessage:
     """`send TEXT`, or a line that is no command: send a message."""
 
     text: str
+    hint: str | None = field(default=None, compare=False)
+    """What may have been meant by a line that looks like a command, and is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class LeaveServer:
     """`exit`: end the session."""
 
 
-Command = SendMessage | ShowStatus | ListFiles | GetFiles | HashFiles | WatchClients | ShowServerHelp | LeaveServer
+Command = SendMessage | ShowStatus | ListFiles | GetFiles | HashFiles | ShowServerHelp | LeaveServer
+"""What can be carried out over one connection, in every mode. `WatchClients` takes a whole run."""
 
 _ALONE: dict[str, Command] = {
     "list": ListFiles(), "status": ShowStatus(), "help": ShowServerHelp(), "exit": LeaveServer(),
@@ -102,7 +106,7 @@ def parse_line(line: str) -> Command:
     can't be sent.
     """
     command = _parse_command(line.lstrip())
-    return SendMessage(_checked(line)) if command is None else command
+    return SendMessage(_checked(line), mistaken(line)) if command is None else command
 
 
 def _parse_command(line: str) -> Command | None:
@@ -158,6 +162,61 @@ _WITH_ARGUMENTS: dict[str, Callable[[str, str], Command | None]] = {
     "resume": _parse_resume,
 }
 """The functions that parse a command with arguments, called with these and with the whole line."""
+
+# --- lines that look like a command ---
+
+DESCRIPTIONS = {
+    "list": "the files that there are",
+    "status": "who is connected and who was",
+    "get": "save a file, or all that match a pattern",
+    "get!": "the same, and replace what is here already",
+    "hash": "the SHA-256 of a file",
+    "help": "this text",
+    "exit": "leave",
+    "send": "send a text that would be a command",
+    "lcd": "save files elsewhere from now on",
+    "lpwd": "where files are saved",
+    "!list": "the files as the server has it, row by row",
+    "!status": "who is connected, in the same way",
+    "!help": "what the server says of its commands",
+}
+"""Every first word of a command of lines, those that only the prompt has too."""
+_LOOK_ALIKE = {
+    "who": "status", "w": "status", "man": "help", "logout": "exit",
+    "mget": "get", "fetch": "get", "download": "get", "sha256sum": "hash", "cd": "lcd", "pwd": "lpwd",
+}  # fmt: skip
+_NOT_HERE = ("put", "mput", "upload", "rm", "del", "delete", "mv", "rename", "mkdir")
+_HINTS = {
+    **{word: f'the command is "{meant}"' for word, meant in _LOOK_ALIKE.items()},
+    **{word: f'there is no command "{word}", "help" shows what there is' for word in _NOT_HERE},
+    "watch": 'outside the prompt there is "chatfile-client watch"',
+}
+_SIMILAR = 0.8
+"""How much of a word must be that of a command, in difflib's measure, to be taken for a slip."""
+_LONGEST_MISTAKE = 2
+"""Words of a line that may be a mistaken command; a longer one is talk."""
+
+
+def mistaken(text: str) -> str | None:
+    """Return a hint for a user whose message `text` looks like a command; None where it looks like any message."""
+    words = text.lower().split()
+    if not 0 < len(words) <= _LONGEST_MISTAKE:
+        return None
+    word, is_alone = words[0], not words[1:]
+    if word in _HINTS:
+        return _HINTS[word]
+    if not is_alone and word in ("status", "help", "exit", "!list", "!status", "!help"):
+        return f'"{word}" is a command when nothing stands behind it'
+    if is_alone and word in ("lcd", "send"):
+        return f'"{word}" is a command when something stands behind it'
+    if word in ("lcd", "lpwd", "!list", "!status", "!help"):
+        return f'"{word}" is a command at the prompt alone'
+    swapped = [command for command in DESCRIPTIONS if sorted(command) == sorted(word)]
+    similar = swapped or difflib.get_close_matches(word, DESCRIPTIONS, 1, _SIMILAR)
+    return f'the command is "{similar[0]}"' if similar else None
+
+
+# --- words ---
 
 
 def split_options(typed: str) -> tuple[str, str | None, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chatfile.cli.commands import STDOUT, Command, GetFiles
+from chatfile.cli.commands import STDOUT, Command, GetFiles, WatchClients
 
 DEFAULT_SERVER = "127.0.0.1"
 DEFAULT_PORT = 5000
@@ -28,7 +28,7 @@ class ClientConfig:
     key: str | None = None
     as_json: bool = False
     is_quiet: bool = False
-    command: Command | None = None
+    command: Command | WatchClients | None = None
     completion: str | None = None
     """The shell whose completion script is shown, instead of anything else."""
 

@@ -112,8 +112,10 @@ class Executor:
         """
         await self.make_ready()
         match command:
-            case SendMessage(text):
+            case SendMessage(text, hint):
                 self.view.ack(text, await self.client.send(text))
+                if hint is not None:
+                    self.view.note(f"Sent as a message; {hint}.")
             case ShowStatus(everyone):
                 self.view.clients(await self.client.status(), me=self.name or self.client.name, everyone=everyone)
             case ListFiles(wanted, message, sort):
@@ -189,7 +191,7 @@ class Executor:
             if message is None:
                 raise
             found = []
-        listed = [row for row in found if row.size != UNKNOWN]
+        listed = sorted({row for row in found if row.size != UNKNOWN}, key=lambda row: row.name)  # as the server sorts
         if listed:
             self.view.files(listed, sort=sort)
         if message is None:

@@ -10,6 +10,7 @@ from itertools import islice
 
 from chatfile import errors, wire
 from chatfile.cli.commands import Wanted, split_words
+from chatfile.cli.format import natural_order
 from chatfile.partfile import is_hidden
 
 UNKNOWN = -1
@@ -27,6 +28,7 @@ def select(wanted: Wanted, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     """Return the files that are `wanted`, none twice; one that is not among `rows` has the size `UNKNOWN`.
 
     A text that was typed means the file of that very name; or all that match; or those that each of its words means.
+    Those that match a pattern come in the order of people.
     Raises `NoMatch` where a text is a pattern and nothing matches, and `UnclosedQuote`.
     """
     found = _select_words(wanted, rows) if isinstance(wanted, tuple) else _select_typed(wanted, rows)
@@ -71,7 +73,9 @@ def is_pattern(name: str) -> bool:
 
 def _matching(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     exact = [row for row in rows if row.name == wanted]
-    return exact or ([row for row in rows if _matches(row.name, wanted)] if is_pattern(wanted) else [])
+    if exact or not is_pattern(wanted):
+        return exact
+    return sorted((row for row in rows if _matches(row.name, wanted)), key=lambda row: natural_order(row.name))
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -19,6 +19,8 @@ from chatfile.cli.commands import (
     SendMessage,
     ShowServerHelp,
     ShowStatus,
+    Wanted,
+    mistaken,
     parse_line,
     split_options,
 )
@@ -30,7 +32,6 @@ from chatfile.cli.prompt.commands import (
     ShowFolder,
     ShowPromptHelp,
     ShowRaw,
-    mistaken,
     parse,
 )
 from chatfile.cli.prompt.completion import MOST, Completions
@@ -151,6 +152,12 @@ def test_a_pattern_stands_for_files_unless_one_has_that_very_name(pattern: str, 
     assert [row.name for row in select(pattern, listing("[b]*", "a.csv", "b.csv"))] == names
 
 
+@pytest.mark.parametrize("wanted", ["data-*", ("data-*",), ("data-*", "data-2")])
+def test_what_matches_a_pattern_comes_in_the_order_of_people(wanted: Wanted) -> None:
+    found = select(wanted, listing("data-1", "data-10", "data-2"))
+    assert [row.name for row in found] == ["data-1", "data-2", "data-10"]
+
+
 @pytest.mark.parametrize(
     ("wanted", "names"),
     [
@@ -198,6 +205,24 @@ def test_a_mistaken_command_is_told(text: str) -> None:
 @pytest.mark.parametrize("text", ["", " ", "hello", "hell", "got it", "lots of things", "send him a line", "!", "!!!"])
 def test_talk_is_no_mistake(text: str) -> None:
     assert mistaken(text) is None
+
+
+@pytest.mark.parametrize("text", ["put x", "exit now"])
+def test_a_line_that_goes_as_a_message_has_its_hint_in_every_mode_unless_it_was_meant_so(text: str) -> None:
+    for read in (parse_line, parse):
+        said, meant = read(text), read(f"send {text}")
+        assert said == meant == SendMessage(text)
+        assert isinstance(said, SendMessage)
+        assert isinstance(meant, SendMessage)
+        assert said.hint == mistaken(text)
+        assert meant.hint is None
+
+
+@pytest.mark.parametrize("line", ["lcd /tmp", "lpwd", "!list", "!status"])
+def test_what_only_the_prompt_has_is_told_elsewhere(line: str) -> None:
+    command = parse_line(line)
+    assert isinstance(command, SendMessage)
+    assert "at the prompt" in (command.hint or "")
 
 
 def test_an_endless_name_pushes_no_size_out_of_the_menu() -> None:

@@ -12,9 +12,10 @@ from prompt_toolkit.filters import is_searching
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from chatfile import wire
+from chatfile.cli.commands import DESCRIPTIONS
 from chatfile.cli.format import format_size, truncate
 from chatfile.cli.patterns import escaped, last_word
-from chatfile.cli.prompt.commands import DESCRIPTIONS, TAKES_A_NAME
+from chatfile.cli.prompt.commands import TAKES_A_NAME
 
 _SIZE = 7
 """Columns of a size, under each other in the menu."""

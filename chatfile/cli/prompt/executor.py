@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
 from chatfile import disk, errors, wire
-from chatfile.cli.commands import Command, GetFiles, LeaveServer, ListFiles, SendMessage, ShowServerHelp, ShowStatus
+from chatfile.cli.commands import Command, GetFiles, LeaveServer, ListFiles, ShowServerHelp, ShowStatus
 from chatfile.cli.connecting import connected
 from chatfile.cli.executor import Executor
 from chatfile.cli.get import FileQueue
@@ -26,7 +26,6 @@ from chatfile.cli.prompt.commands import (
     ShowFolder,
     ShowPromptHelp,
     ShowRaw,
-    mistaken,
 )
 from chatfile.cli.view import PromptView, View
 
@@ -173,10 +172,6 @@ class PromptPerformer:
                 executor.view.lines([os.path.abspath(executor.config.downloads)])
             case RunShell(command):
                 await self._run_shell(command)
-            case SendMessage(text) as message:
-                await executor.execute(message)
-                if hint := mistaken(text):
-                    executor.view.note(f"Sent as a message; {hint}.")
             case command:
                 await executor.execute(command)
 
