@@ -92,9 +92,9 @@ def cell_width(text: str) -> int:
     """Return how many columns of the screen `text` takes. It must contain no control characters."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len  # noqa: PLC0415 -- it takes a while to load, and few names need it
+    from wcwidth import wcswidth  # noqa: PLC0415 -- it takes a while to load, and few names need it
 
-    return cell_len(text)
+    return max(wcswidth(text), 0)
 
 
 def truncate(text: str, columns: int, measure: Callable[[str], int] = cell_width) -> str:

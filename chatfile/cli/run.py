@@ -16,8 +16,9 @@ from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, connected
 from chatfile.cli.executor import Executor
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.live import Bars
 from chatfile.cli.outlets import drain
-from chatfile.cli.progress import Bars, Display, Progress, ProgressEvents
+from chatfile.cli.progress import Progress, ProgressEvents
 from chatfile.cli.resolving import Resolver
 from chatfile.cli.streams import concluded, forget_output
 from chatfile.cli.terminal import is_drawable
@@ -117,16 +118,12 @@ class _Run:
             return ""
         return "What went to standard output is not whole." if self._config.writes_to_stdout else KEPT
 
-    def _display(self) -> Display | None:
+    def _display(self) -> Bars | ProgressEvents | None:
         """Return the display of progress; None where there is none."""
-        if self._config.is_quiet:
-            return None
+        if self._config.is_quiet or (self._is_interactive and not self._config.as_json):
+            return None  # at the prompt, there is the toolbar
         if self._config.as_json:
             return ProgressEvents(self._view)
-        if self._is_interactive:
-            from chatfile.cli.prompt.toolbar import Unseen  # noqa: PLC0415 -- only the prompt needs what it imports
-
-            return Unseen()
         is_mixed = self._config.writes_to_stdout and sys.stdout is not None and sys.stdout.isatty()
         return Bars(sys.stderr) if is_drawable(sys.stderr) and not is_mixed else None
 

@@ -6,7 +6,6 @@ import dataclasses
 import errno
 import json
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -31,7 +30,7 @@ from chatfile.cli.format import (
 )
 from chatfile.cli.outlets import is_free
 from chatfile.cli.streams import is_unread
-from chatfile.cli.terminal import is_coloured
+from chatfile.cli.terminal import is_coloured, window_size
 
 if TYPE_CHECKING:  # so that --help does not load Twisted
     from chatfile.downloads import Download
@@ -46,10 +45,6 @@ _LONG = 1.0
 _BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 
 
-def _window_width() -> int:
-    return shutil.get_terminal_size().columns
-
-
 class View:
     """Shows results on standard output, and all else on standard error. Callers give text unescaped."""
 
@@ -60,7 +55,7 @@ class View:
         quiet: bool,
         output_is_taken: bool = False,
         as_tables: bool = False,
-        width: Callable[[], int] = _window_width,
+        width: Callable[[], int] = lambda: window_size(sys.stdout).columns,
     ) -> None:
         """Choose how to show: `as_json`: one object a line instead of text. `quiet`: no notes.
 

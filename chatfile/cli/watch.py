@@ -17,13 +17,12 @@ from chatfile.cli.connecting import BREAKS, Reconnect
 from chatfile.cli.executor import Executor
 from chatfile.cli.format import Column, format_duration, format_rate, format_size, table
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.live import LiveRegion
 from chatfile.cli.view import View
 from chatfile.client import ChatFileClient
 
 _PAUSE = 1.0
 """Seconds before another connection: a server that ends each one is not flooded with them."""
-_MARGIN = 3
-"""Columns that stay free behind the table: what the terminal shows of a Ctrl-C must not begin another line."""
 
 
 @dataclass(frozen=True)
@@ -162,16 +161,15 @@ class WatchTable:
 
     def __init__(self, stream: TextIO) -> None:
         """Draw on the terminal `stream`."""
-        from chatfile.cli.live import LiveRegion  # noqa: PLC0415 -- rich takes longer to load than all the rest
-
         self._region = LiveRegion(stream)
         self._least = {"FOR": len("1:00:00"), "SENT": len("12.3 MB"), "RATE": len("12.3 MB/s")}
 
     def show(self, seen: Sequence[Seen], at: float) -> None:
         """See `WatchView`."""
-        titles, *rows = table_of(seen, self._region.width - _MARGIN, self._least)
-        styles = ("green" if each.rate else "dim" if each.is_us else "" for each in seen)
-        self._region.draw_lines([(title(seen, at), "bold"), (titles, "dim"), *zip(rows, styles, strict=True)])
+        titles, *rows = table_of(seen, self._region.width, self._least)
+        styles = ("32" if each.rate else "2" if each.is_us else "" for each in seen)
+        lines = [(title(seen, at), "1"), (titles, "2"), *zip(rows, styles, strict=True)]
+        self._region.draw([[line] for line in lines])
 
     def leave(self) -> None:
         """See `WatchView`: the last look stays on the terminal."""

@@ -127,7 +127,7 @@ try:
     main()
 except SystemExit as end:
     assert not end.code
-print(sorted({name.split(".")[0] for name in sys.modules} & {"rich", "prompt_toolkit"}))
+print(sorted({name.split(".")[0] for name in sys.modules} & {"wcwidth", "prompt_toolkit"}))
 """
     done = subprocess.run(
         [sys.executable, "-c", program, "-s", f"127.0.0.1:{server.port}", "status"],

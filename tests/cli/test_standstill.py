@@ -13,7 +13,6 @@ from typing import TextIO, cast
 
 import pytest
 import pytest_twisted
-from rich.text import Text
 from twisted.internet.threads import deferToThread
 
 from chatfile.cli.live import LiveRegion
@@ -107,14 +106,14 @@ def test_a_frame_is_left_out_while_the_one_before_is_not_seen(pipe: tuple[int, i
     with open(os.dup(pipe[1]), "w") as stream:
         outlet = cast("TextIO", Outlet(stream, writer))
         place = LiveRegion(outlet)
-        place.draw(Text("first"))
+        place.draw([[("first", "")]])
         assert not is_free(outlet)
-        place.draw(Text("second"))
+        place.draw([[("second", "")]])
         writer.put(pipe[1], b".")
         seen = rest(pipe[0])
         writer.drain(PATIENCE)
         assert (b"first" in seen, b"second" in seen) == (True, False)
-        place.draw(Text("third"))
+        place.draw([[("third", "")]])
         writer.put(pipe[1], b".")
         assert b"third" in rest(pipe[0])
         writer.drain(PATIENCE)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from prompt_toolkit.utils import get_cwidth
-
 from chatfile import wire
-from chatfile.cli.format import format_duration, format_rate, format_size, percentage, truncate
+from chatfile.cli.format import cell_width, format_duration, format_rate, format_size, percentage, truncate
 from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.progress import Progress
 from chatfile.downloads import Step
@@ -17,33 +15,24 @@ _LONGEST = 100 * 3600
 """Seconds left, above which it is no forecast."""
 
 
-class Unseen:
-    """A display that draws nothing itself: the prompt does."""
-
-    interval = 0.25
-
-    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
-        """See `Display`."""
-
-    def clear(self) -> None:
-        """See `Display`."""
-
-
 def toolbar(progress: Progress, waiting: int, width: int) -> str:
     """Return the text that fits `width` columns: the file's name, its progress, and how many lines wait."""
     meter = progress.current
     if meter is None:
         return ""
+    for each in (meter, progress.total):
+        if each is not None:
+            each.measure()
     name = wire.printable(meter.name)
     parts = [(weight, text) for weight, text in _parts(meter, progress.total, waiting) if text]
-    room = min(get_cwidth(name), _SHORTEST_NAME)
+    room = min(cell_width(name), _SHORTEST_NAME)
     while parts and room + _columns(parts) > width:
         parts.remove(max(parts))
-    return truncate(name, width - _columns(parts), get_cwidth) + "".join(_GAP + text for _, text in parts)
+    return truncate(name, width - _columns(parts)) + "".join(_GAP + text for _, text in parts)
 
 
 def _columns(parts: list[tuple[int, str]]) -> int:
-    return sum(len(_GAP) + get_cwidth(text) for _, text in parts)
+    return sum(len(_GAP) + cell_width(text) for _, text in parts)
 
 
 def _parts(meter: TransferMeter, total: TotalMeter | None, waiting: int) -> list[tuple[int, str]]:
