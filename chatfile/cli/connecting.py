@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 
 from chatfile import errors, tls
 from chatfile.cli.config import ClientConfig
-from chatfile.cli.exits import error_word
+from chatfile.cli.exits import ExitCode, error_word
 from chatfile.cli.parser import client_endpoint_description
 from chatfile.cli.view import View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
@@ -61,6 +61,21 @@ async def connected(
                 _tell_of_waiting(view, error, waited, wait, pause)
             await deferLater(clock, min(pause, wait - waited), lambda: None)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def leave(client: ChatFileClient, view: View) -> ExitCode:
+    """Say goodbye, or hang up where an unwanted reply is still coming; return the exit code."""
+    if client.is_waiting:
+        client.abort()
+        return ExitCode.DONE
+    try:
+        await client.exit()
+    except errors.ProtocolViolation as violation:  # it sent more than it had promised, maybe before `exit`
+        view.error(violation)
+        return ExitCode.BROKEN
+    except errors.ChatFileError:
+        client.abort()  # every request had been answered before
+    return ExitCode.DONE
 
 
 async def _connected(config: ClientConfig, clock: IReactorTime, view: View) -> ChatFileClient:

@@ -8,7 +8,7 @@ from typing import TextIO
 from chatfile import wire
 from chatfile.cli.format import cell_width, format_duration, format_rate, format_size, percentage, truncate
 from chatfile.cli.meter import Meter, TotalMeter, TransferMeter
-from chatfile.cli.outlets import is_free
+from chatfile.cli.streams import is_free
 from chatfile.cli.terminal import is_coloured, window_size
 from chatfile.downloads import Step
 

@@ -28,8 +28,8 @@ def select(wanted: Wanted, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     """Return the files that are `wanted`, none twice; one that is not among `rows` has the size `UNKNOWN`.
 
     A text that was typed means the file of that very name; or all that match; or those that each of its words means.
-    Those that match a pattern come in the order of people.
-    Raises `NoMatch` where a text is a pattern and nothing matches, and `UnclosedQuote`.
+    Those that match a pattern come in the order of people. Raises `NoMatch` where a text is a pattern and nothing
+    matches, `UnclosedQuote`, and `UnknownOption` for what was typed like an option and is no name.
     """
     found = _select_words(wanted, rows) if isinstance(wanted, tuple) else _select_typed(wanted, rows)
     return list(dict.fromkeys(found))
@@ -39,13 +39,16 @@ def _select_words(words: Sequence[str], rows: Sequence[wire.FileRow]) -> list[wi
     return [row for word in words for row in _matching(word, rows) or [_unlisted(word)]]
 
 
-def _select_typed(text: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
+def _select_typed(text: str, rows: Sequence[wire.FileRow], *, has_ended: bool = False) -> list[wire.FileRow]:
     if found := _matching(text, rows):
         return found
     if text.startswith("-- "):  # all that follows are names
-        return _select_typed(text[3:].lstrip(), rows)
+        return _select_typed(text[3:].lstrip(), rows, has_ended=True)
     words = _words(text, rows)
     found = _select_words(words, rows)
+    for row in found:
+        if row.size == UNKNOWN and row.name.startswith("-") and not has_ended:
+            raise errors.UnknownOption(option=wire.printable(row.name))
     if any(row.size != UNKNOWN for row in found):
         return found
     if is_pattern(text):

@@ -28,8 +28,7 @@ from chatfile.cli.format import (
     pluralize,
     sorted_files,
 )
-from chatfile.cli.outlets import is_free
-from chatfile.cli.streams import is_unread
+from chatfile.cli.streams import is_free, is_unread
 from chatfile.cli.terminal import is_coloured, window_size
 
 if TYPE_CHECKING:  # so that --help does not load Twisted
@@ -102,10 +101,6 @@ class View:
         """Show an event, to programs alone: nothing without JSON. Raises OSError."""
         if self.as_json:
             self._print({"event": event} | about, "")
-
-    def goodbye(self) -> None:
-        """Show that the session is over."""
-        self.note("Bye.")
 
     def _tell(self, text: str) -> None:
         """Write `text`, which is escaped already, to standard error."""

@@ -16,7 +16,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from chatfile.cli.live import LiveRegion
-from chatfile.cli.outlets import Outlet, Writer, is_free
+from chatfile.cli.streams import Outlet, Writer, is_free
 from tests.support.hostile import GREET, Hear, HostileServer, Send, Step, Wait
 from tests.support.processes import PATIENCE, client_command, wait_until
 from tests.support.terminals import PROMPT, Terminal
@@ -196,8 +196,8 @@ def until(reader: int, word: bytes) -> bytes:
 
 FORGETFUL = """
 import sys
-from chatfile.cli import outlets, streams
-with outlets.installed():
+from chatfile.cli import streams
+with streams.installed():
     for number in range(200):
         print(f"line {number}")
     streams.forget_output()

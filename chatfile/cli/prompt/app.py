@@ -15,12 +15,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from chatfile import errors, wire
-from chatfile.cli.connecting import Reconnect
-from chatfile.cli.executor import Executor
+from chatfile.cli.connecting import Reconnect, leave
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.format import pluralize, truncate
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.outlets import is_free
 from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.connection import Connection
@@ -29,6 +27,8 @@ from chatfile.cli.prompt.history import kept_history
 from chatfile.cli.prompt.reader import PlainReader, Reader
 from chatfile.cli.prompt.terminal import Interrupted, streams_above
 from chatfile.cli.prompt.toolbar import toolbar
+from chatfile.cli.session import Session
+from chatfile.cli.streams import is_free
 from chatfile.cli.terminal import is_dumb
 from chatfile.cli.view import PromptView
 
@@ -48,33 +48,33 @@ class PromptApp:
 
     def __init__(
         self,
-        executor: Executor,
+        session: Session,
         reactor: Any,
         interrupts: Interrupts,
         reconnect: Reconnect,
     ) -> None:
-        """Take over `executor`, which is connected; `reactor` is asyncio's, `reconnect` makes another connection."""
-        self._executor = executor
+        """Take over `session`, which is connected; `reactor` is asyncio's, `reconnect` makes another connection."""
+        self._session = session
         self._clock: IReactorTime = reactor
         self._interrupts = interrupts
         self._output = get_app_session().output
         self._terminal = sys.stdout
         self._is_dumb = is_dumb()
-        self._server = wire.printable(truncate(executor.config.server, _LONGEST_SERVER))
-        if not executor.config.as_json:
-            quiet = executor.config.is_quiet
-            executor.view = PromptView(quiet=quiet, width=lambda: self._output.get_size().columns)
-        executor.is_prompt = True
-        executor.replace = self._replace_connection
-        completions = Completions(lambda: executor.files, self._refresh_listing, executor.when_listed)
+        self._server = wire.printable(truncate(session.config.server, _LONGEST_SERVER))
+        if not session.config.as_json:
+            quiet = session.config.is_quiet
+            session.view = PromptView(quiet=quiet, width=lambda: self._output.get_size().columns)
+        session.is_prompt = True
+        session.replace = self._replace_connection
+        completions = Completions(lambda: session.files, self._refresh_listing, session.when_listed)
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
-        self._performer = PromptPerformer(executor, self._reader.interrupt_with)
+        self._performer = PromptPerformer(session, self._reader.interrupt_with)
         self._jobs = JobQueue(self._carry_out, self._reader.interrupt_with)
         self._asked_about: Job | None = None
         self._idle_wait: Deferred[None] | None = None
-        self._connection = Connection(executor, self._clock, reconnect, self._reader.signals_enabled, self._lost)
+        self._connection = Connection(session, self._clock, reconnect, self._reader.signals_enabled, self._lost)
 
     async def run(self) -> ExitCode:
         """Run until the user leaves, and return the exit code."""
@@ -83,9 +83,9 @@ class PromptApp:
         self._interrupts.handle = self._signalled
         with nullcontext() if self._is_dumb else streams_above(self._output) as above:
             tab = "" if self._is_dumb else " Tab completes,"
-            self._executor.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
+            self._session.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
             self._connection.watch()
-            self._executor.refresh()
+            self._session.refresh()
             redrawing.start(_REDRAW)
             try:
                 with self._reader.raw_mode():
@@ -100,7 +100,7 @@ class PromptApp:
             try:
                 if self._is_dumb:
                     await self._wait_idle()  # such a terminal can't show a prompt and output at once
-                typed = await self._reader.line(wire.printable(self._executor.client.name), self._server)
+                typed = await self._reader.line(wire.printable(self._session.client.name), self._server)
                 await self._take(typed)
                 code = None
             except (Interrupted, EOFError, Left, errors.ChatFileError) as event:
@@ -135,7 +135,7 @@ class PromptApp:
         waiting = min(len(lines), len(self._jobs.waiting))
         if self._jobs.current is not None and waiting and not self._is_dumb:
             first = f'"{lines[-1]}" waits' if waiting == 1 else f"{waiting} lines wait"
-            self._executor.view.note(f'{first} until "{self._jobs.current.line}" is done.')
+            self._session.view.note(f'{first} until "{self._jobs.current.line}" is done.')
 
     def _add(self, line: str, *, is_alone: bool) -> bool:
         """Add a job for `line` unless it is refused or answered at once; return whether it was added."""
@@ -143,11 +143,11 @@ class PromptApp:
             command = parse(line)
         except errors.ChatFileError as error:
             if not is_alone:
-                self._executor.view.note(f'"{truncate(line, _LONGEST_SERVER)}" is not carried out:')
-            self._executor.view.error(error)
+                self._session.view.note(f'"{truncate(line, _LONGEST_SERVER)}" is not carried out:')
+            self._session.view.error(error)
             return False
         if self._jobs.are_ending:
-            self._executor.view.note(f'"{line}" is not carried out: "exit" was typed before it.')
+            self._session.view.note(f'"{line}" is not carried out: "exit" was typed before it.')
             return False
         job = Job(line, command)
         if self._jobs.is_downloading and self._performer.answer_beside(job, self._jobs.add):
@@ -173,10 +173,10 @@ class PromptApp:
         try:
             await self._performer.perform(job)
         except errors.ChatFileError as error:
-            if self._executor.is_lost(error) and not job.is_last:
+            if self._session.is_lost(error) and not job.is_last:
                 self._interrupted_by_server(job)
             else:
-                self._executor.view.error(error)
+                self._session.view.error(error)
         if self._asked_about is job:
             self._reader.withdraw()
         if job.is_last:
@@ -189,20 +189,20 @@ class PromptApp:
             self._jobs.requeue(job)
         else:
             self._jobs.pause()
-            self._executor.view.note(f'There is no answer to "{job.line}".')
-        self._executor.client.abort()
+            self._session.view.note(f'There is no answer to "{job.line}".')
+        self._session.client.abort()
 
     def _refresh_listing(self) -> None:
         if self._jobs.is_idle:
-            self._executor.refresh()
+            self._session.refresh()
 
     def _toolbar(self) -> str | None:
         job, waiting = self._jobs.current, len(self._jobs.waiting)
         if job is None:
             return None
         width = self._output.get_size().columns
-        if job.queue is not None and self._executor.progress.current is not None:
-            return toolbar(self._executor.progress, waiting, width)
+        if job.queue is not None and self._session.progress.current is not None:
+            return toolbar(self._session.progress, waiting, width)
         return truncate(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
@@ -243,17 +243,17 @@ class PromptApp:
     async def _stop(self) -> None:
         """Stop the job under way. Where the rest of a reply would still come, another connection takes over."""
         await self._jobs.stop()
-        if self._executor.client.is_waiting or self._connection.is_given_up:
+        if self._session.client.is_waiting or self._connection.is_given_up:
             await self._connect(self._connection.replace)
-        self._executor.view.note("Stopped.")
-        if self._executor.client.is_receiving:  # else the user is asked first whether to connect again
+        self._session.view.note("Stopped.")
+        if self._session.client.is_receiving:  # else the user is asked first whether to connect again
             self._jobs.resume()
 
     async def _leave(self) -> ExitCode | None:
         job = self._jobs.current
         try:
             is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
-            if is_wanted is None and not self._executor.client.is_receiving:
+            if is_wanted is None and not self._session.client.is_receiving:
                 return None  # the connection has gone, and that is shown first
             if is_wanted is None:
                 return await self._leave()  # there may be another one under way
@@ -266,12 +266,12 @@ class PromptApp:
         self._connection.expect_end()
         await self._jobs.stop()
         self._note(_what_is_dropped(self._jobs.waiting))
-        if not self._executor.client.is_receiving:
+        if not self._session.client.is_receiving:
             return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
-        self._interrupts.handle = self._executor.client.abort  # the server may never answer
+        self._interrupts.handle = self._session.client.abort  # the server may never answer
         with self._reader.signals_enabled():
-            code = await self._executor.leave()
-        self._executor.view.goodbye()
+            code = await leave(self._session.client, self._session.view)
+        self._session.view.note("Bye.")
         return code
 
     # --- the connection ---
@@ -280,7 +280,7 @@ class PromptApp:
         await self._jobs.wait_idle()
         code = exit_code(why)
         while True:
-            self._executor.view.error(why)
+            self._session.view.error(why)
             self._note(_what_waits(self._jobs.waiting))
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
@@ -291,7 +291,7 @@ class PromptApp:
             except errors.ChatFileError as error:
                 why = error
             else:
-                self._executor.view.note("Connected.")
+                self._session.view.note("Connected.")
                 self._jobs.resume()
                 return None
 
@@ -305,11 +305,11 @@ class PromptApp:
 
     async def _connect(self, connect: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
         await connect()
-        self._executor.refresh()  # for Tab
+        self._session.refresh()  # for Tab
 
     def _note(self, text: str | None) -> None:
         if text is not None:
-            self._executor.view.note(text)
+            self._session.view.note(text)
 
     def _lost(self, why: errors.ChatFileError) -> None:
         self._jobs.pause()

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from chatfile import errors
 from chatfile.cli.connecting import Reconnect
-from chatfile.cli.executor import Executor
+from chatfile.cli.session import Session
 from chatfile.client import ChatFileClient
 
 _A_MOMENT = 0.5
@@ -18,21 +18,21 @@ _A_MOMENT = 0.5
 
 
 class Connection:
-    """Watches the connection of an executor, and replaces it."""
+    """Watches the connection of a session, and replaces it."""
 
     def __init__(
         self,
-        executor: Executor,
+        session: Session,
         clock: IReactorTime,
         reconnect: Reconnect,
         signals_enabled: Callable[[], AbstractContextManager[None]],
         lost: Callable[[errors.ChatFileError], object],
     ) -> None:
-        """Call `lost` with the reason when the connection of `executor` ends unexpectedly.
+        """Call `lost` with the reason when the connection of `session` ends unexpectedly.
 
         `signals_enabled` is the context in which `reconnect` is called: Ctrl-C has to be a signal meanwhile.
         """
-        self._executor = executor
+        self._session = session
         self._clock = clock
         self._reconnect = reconnect
         self._signals_enabled = signals_enabled
@@ -41,8 +41,8 @@ class Connection:
         self._connecting: Deferred[ChatFileClient] | None = None
 
     def watch(self) -> None:
-        """Call `lost` when the connection that the executor has now ends."""
-        watched = self._watched = self._executor.client
+        """Call `lost` when the connection that the session has now ends."""
+        watched = self._watched = self._session.client
 
         def tell(why: errors.ChatFileError) -> None:
             if self._watched is watched:
@@ -62,16 +62,16 @@ class Connection:
     async def replace(self) -> None:
         """Hang up and connect again, as a reply can't be called back. Raises a `ChatFileError` where that fails."""
         self.expect_end()
-        self._executor.client.abort()
+        self._session.client.abort()
         await self.connect()
 
     async def connect(self) -> None:
         """Connect again, and watch the new connection. Raises a `ChatFileError` where that fails or was stopped."""
         connecting = self._connecting = Deferred.fromCoroutine(self._reconnect())
-        late = self._clock.callLater(_A_MOMENT, self._executor.view.note, "Connecting; Ctrl-C stops that.")
+        late = self._clock.callLater(_A_MOMENT, self._session.view.note, "Connecting; Ctrl-C stops that.")
         try:
             with self._signals_enabled():
-                self._executor.client = await connecting
+                self._session.client = await connecting
         except (errors.NoConnection, CancelledError):
             if self._connecting is None:
                 raise errors.NoConnection("The attempt to connect was stopped.") from None

@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 
 from chatfile import disk, errors, wire
 from chatfile.cli.commands import Command, GetFiles, LeaveServer, ListFiles, ShowServerHelp, ShowStatus
-from chatfile.cli.connecting import connected
-from chatfile.cli.executor import Executor
-from chatfile.cli.get import FileQueue
+from chatfile.cli.connecting import connected, leave
+from chatfile.cli.executor import attempt, execute
+from chatfile.cli.get import FileQueue, queue_of
 from chatfile.cli.prompt.commands import (
     HELP,
     HELP_BELOW,
@@ -27,6 +27,7 @@ from chatfile.cli.prompt.commands import (
     ShowPromptHelp,
     ShowRaw,
 )
+from chatfile.cli.session import Session
 from chatfile.cli.view import PromptView, View
 
 
@@ -138,42 +139,42 @@ class JobQueue:
 
 
 class PromptPerformer:
-    """Carries out the commands of the prompt: most of them by the executor of all modes, the rest itself."""
+    """Carries out the commands of the prompt: most of them as all modes do, the rest itself."""
 
-    def __init__(self, executor: Executor, report: Callable[[BaseException], None]) -> None:
-        """Leave to `executor` the commands that every mode has.
+    def __init__(self, session: Session, report: Callable[[BaseException], None]) -> None:
+        """Carry out over `session` the commands that every mode has.
 
         `report` is called with what goes wrong with an answer for which nobody waits.
         """
-        self._executor = executor
+        self._session = session
         self._report = report
         self._beside: Deferred[None] | None = None  # the answer that is under way during a download
 
     async def perform(self, job: Job) -> None:
         """Carry out the command of `job`. Raises a `ChatFileError` where that fails."""
-        executor = self._executor
+        session = self._session
         match job.command:
             case GetFiles() as command:
-                job.queue = job.queue or await executor.queue(command)
+                job.queue = job.queue or await queue_of(session, command)
                 await job.queue.run()
-                await executor.make_ready()  # now, not when the next line is typed
+                await session.make_ready()  # now, not when the next line is typed
             case ShowRaw(command):
-                raw = View(as_json=executor.config.as_json, quiet=executor.config.is_quiet)
-                await Executor(executor.client, executor.config, raw).execute(command)
-            case ShowPromptHelp() if isinstance(executor.view, PromptView):
-                executor.view.prompt_help(HELP, HELP_BELOW)
+                raw = View(as_json=session.config.as_json, quiet=session.config.is_quiet)
+                await execute(Session(session.client, session.config, raw), command)
+            case ShowPromptHelp() if isinstance(session.view, PromptView):
+                session.view.prompt_help(HELP, HELP_BELOW)
             case ShowPromptHelp():
-                await executor.execute(ShowServerHelp())
+                await execute(session, ShowServerHelp())
             case ChangeFolder(folder):
-                folder = _existing(os.path.join(executor.local_folder, os.path.expanduser(folder)))
-                executor.local_folder = folder
-                executor.config = replace(executor.config, downloads=folder)
+                folder = _existing(os.path.join(session.local_folder, os.path.expanduser(folder)))
+                session.local_folder = folder
+                session.config = replace(session.config, downloads=folder)
             case ShowFolder():
-                executor.view.lines([os.path.abspath(executor.config.downloads)])
+                session.view.lines([os.path.abspath(session.config.downloads)])
             case RunShell(command):
                 await self._run_shell(command)
             case command:
-                await executor.execute(command)
+                await execute(session, command)
 
     async def _run_shell(self, command: str) -> None:
         """Show what a shell says to `command`, which has no input: the keys are those of the prompt."""
@@ -183,15 +184,15 @@ class PromptPerformer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd=self._executor.local_folder or None,
+            cwd=self._session.local_folder or None,
         )
         try:
             output, _ = await disk.in_thread(process.communicate)
         finally:
             process.kill()  # where the job was stopped; otherwise it has ended
-        self._executor.view.lines(output.decode(errors="replace").splitlines())
+        self._session.view.lines(output.decode(errors="replace").splitlines())
         if process.returncode:
-            self._executor.view.note(f"The command ended with {process.returncode}.")
+            self._session.view.note(f"The command ended with {process.returncode}.")
 
     def answer_beside(self, job: Job, wait: Callable[[Job], None]) -> bool:
         """Answer a job during a download; return False where it has to wait for its turn.
@@ -211,7 +212,7 @@ class PromptPerformer:
             self._report(failure.value)
 
     async def _answer_beside(self, job: Job, command: Command, wait: Callable[[Job], None]) -> None:
-        main = self._executor
+        main = self._session
         try:
             client = await connected(main.config, main.client.clock, main.view, wait=0)
         except errors.ChatFileError as error:
@@ -219,11 +220,11 @@ class PromptPerformer:
             main.view.note(f'{what}, so "{job.line}" waits for the download; it would need a second seat.')
             wait(job)
         else:
-            beside = Executor(client, main.config, main.view)
+            beside = Session(client, main.config, main.view)
             beside.name = main.client.name  # it is us who ask
-            await beside.attempt(command)
+            await attempt(beside, command)
             main.files = beside.files or main.files
-            await beside.leave()
+            await leave(client, main.view)
         finally:
             self._beside = None
 
