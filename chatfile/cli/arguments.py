@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from chatfile import errors, tls, wire
@@ -22,6 +21,7 @@ from chatfile.cli.commands import (
 )
 from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, ClientConfig
 from chatfile.cli.parser import client_endpoint_description, command_line, parse_folder, parse_server_option, utf8
+from chatfile.typed import TypedLine, options_of
 
 _DEFAULT_ADDRESS = f"{DEFAULT_SERVER}:{DEFAULT_PORT}"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -114,12 +114,6 @@ def _checked_message(parser: argparse.ArgumentParser, words: str) -> str:
 
 # --- options anywhere: argparse wants those of a command between it and its names ---
 
-_Known = Mapping[str, argparse.Action]
-
-
-class _Unknown(Exception):
-    """Raised for an option that nobody knows, with its name."""
-
 
 def _is_address(word: str) -> bool:
     """Tell whether a word looks like the address of a server, and like nothing else."""
@@ -142,74 +136,20 @@ def _no_command(names: Sequence[str], commands: Mapping[str, object]) -> str:
 def options_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
     """Return `arguments` in the order that argparse understands: options, the command, its options, `--`, its names.
 
-    They are returned as they are where there is no command, or where one has names and takes none: `parser` complains
-    of that. Ends the process with a message where an option is unknown, or an address stands in the place of a command.
+    Ends the process with a message where an option is unknown, or an address stands in the place of a command.
     """
-    commands = _commands(parser)
-    known: dict[str, argparse.Action] = {}
-    for each in (parser, *commands.values()):
-        known |= each._option_string_actions
-    try:
-        names, options = _separate_options(known, arguments)
-    except _Unknown as unknown:
-        parser.error(f'there is no option {unknown}; "{parser.prog} --help" shows those that there are')
-    if names and names[0] not in commands:
-        parser.error(_no_command(names, commands))
-    for option in options if names else ():
-        if not {_name(option[0])} & {*parser._option_string_actions, *commands[names[0]]._option_string_actions}:
-            commands[names[0]].error(f"{names[0]} has no option {_name(option[0])}")
-    if not names or names[0] not in commands or (names[1:] and not _takes_names(commands[names[0]])):
-        return list(arguments)
-    here = commands[names[0]]._option_string_actions
-    before = [word for option in options if _name(option[0]) not in here for word in option]
-    behind = [word for option in options if _name(option[0]) in here for word in option]
-    return [*before, names[0], *behind, *(["--", *names[1:]] if names[1:] else [])]
-
-
-def _commands(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    actions = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    choices: Mapping[str, argparse.ArgumentParser] = next(actions).choices
-    return choices
-
-
-def _takes_names(command: argparse.ArgumentParser) -> bool:
-    return any(not action.option_strings for action in command._actions)
-
-
-def _separate_options(known: _Known, arguments: Iterable[str]) -> tuple[list[str], list[list[str]]]:
-    """Return the words that are no options, and the options, each with its value. Raises `_Unknown`."""
-    names: list[str] = []
-    options: list[list[str]] = []
-    rest = iter(arguments)
-    for word in rest:
-        if word == "--":
-            names.extend(rest)
-        elif word.startswith("-") and word != "-":
-            value = islice(rest, 1) if _takes_next_word(known, word) else ()
-            options.append([word, *value])
-        else:
-            names.append(word)
-    return names, options
-
-
-def _name(word: str) -> str:
-    """Return the name, with its dashes, of the option that `word` begins with."""
-    return word.partition("=")[0] if word.startswith("--") else word[:2]
-
-
-def _takes_next_word(known: _Known, word: str) -> bool:
-    """Tell whether the word after this option is its value. Raises `_Unknown`."""
-    if word.startswith("--"):
-        return _takes_value(known, word) and "=" not in word
-    letters = word[1:]
-    for at, letter in enumerate(letters):
-        if _takes_value(known, f"-{letter}"):
-            return at == len(letters) - 1
-    return False
-
-
-def _takes_value(known: _Known, name: str) -> bool:
-    action = known.get(name.partition("=")[0])
-    if action is None:
-        raise _Unknown(name.partition("=")[0])
-    return action.nargs != 0
+    typed = TypedLine(parser, arguments)
+    names, command = typed.names, typed.command if typed.names else None
+    if typed.unknown:
+        parser.error(f'there is no option {typed.unknown[0]}; "{parser.prog} --help" shows those that there are')
+    if names and command is None:
+        parser.error(_no_command(names, typed.commands))
+    common, here = dict(options_of(parser)), dict(options_of(command)) if command else {}
+    options = [*typed.given, *([typed.wanting] if typed.wanting else [])]
+    for option in options:
+        if command is not None and option.name not in common | here:
+            command.error(f"{names[0]} has no option {option.name}")
+    before = [word for option in options if option.name not in here for word in option.words()]
+    behind = [word for option in options if option.name in here for word in option.words()]
+    takes_names = command is not None and any(not action.option_strings for action in command._actions)
+    return [*before, *names[:1], *behind, *(["--"] if takes_names and names[1:] else []), *names[1:]]

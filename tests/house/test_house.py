@@ -59,7 +59,8 @@ HOUSE = {
         "endpoints",
     },
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
-    "completion": {"wire"},
+    "typed": set(),
+    "completion": {"typed", "wire"},
     "options": {"completion", "errors", "server", "tls"},
     "listening": set(),
     "signals": set(),
@@ -89,6 +90,7 @@ HOUSE = {
         "endpoints",
         "partfile",
         "completion",
+        "typed",
     },
     "__main__": {"completion", "options", "signals", "wire"},
 }
@@ -102,6 +104,7 @@ PURE = {
     "admission": {"twisted", "time"},
     "repository": {"twisted"},
     "partfile": {"twisted"},
+    "typed": {"twisted"},
     "completion": {"twisted"},
 }
 MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
