@@ -163,24 +163,107 @@ _WITH_ARGUMENTS: dict[str, Callable[[str, str], Command | None]] = {
 }
 """The functions that parse a command with arguments, called with these and with the whole line."""
 
+# --- the prompt ---
+
+HELP = (
+    ("list", "the files that there are"),
+    ("list *.csv", "those that match: * any text, ? any character"),
+    ("list --sort size", "the largest first; or by name, or time"),
+    ("status", "who is connected, and the latest who left"),
+    ("status --all", "everyone who left, too"),
+    ("get NAME", "save a file, or go on where it stopped"),
+    ('get *.csv "a b"', "all that match, and others, in a row"),
+    ("get! NAME", "the same, and replace what is here already"),
+    ("get NAME -o FILE", "save it under another name; --force replaces what is there"),
+    ("hash NAME", "the SHA-256 of a file, or of all that match"),
+    ("send TEXT", "send a text that would be a command, such as ls"),
+    ("lcd FOLDER", "save files elsewhere from now on"),
+    ("lpwd", "where files are saved"),
+    ("help", "this text"),
+    ("exit", "leave, when all that was typed is done"),
+    ("!list", "the files as the server has it, row by row"),
+    ("!status", "who is connected, in the same way"),
+    ("!help", "what the server says of its commands"),
+    ("!COMMAND", "carried out by a shell here"),
+)
+"""What can be typed at the prompt, and what it does."""
+DESCRIPTIONS = {usage.partition(" ")[0]: meaning for usage, meaning in reversed(HELP[:-1])}
+"""Every first word of a command of lines, those that only the prompt has too, and what it does."""
+OPTIONS = {
+    "get": {"--force": "replace what is here already", "-o ": "save it under another name"},
+    "list": {"--sort name": "a to z", "--sort size": "the largest first", "--sort time": "the latest first"},
+    "status": {"--all": "everyone who left, too"},
+}
+"""The options of commands in lines, as Tab offers them."""
+HELP_BELOW = """\
+Anything else is a message and comes back with ACK behind it.
+
+Tab completes commands and file names, Ctrl-R searches what was typed before. Ctrl-C drops the line; where there is \
+none, it asks and stops the download. Ctrl-D leaves, Ctrl-Z suspends. What is typed during a download is carried out \
+behind it."""
+RAW: dict[str, Command] = {"!status": ShowStatus(), "!list": ListFiles(), "!help": ShowServerHelp()}
+TAKES_A_NAME = ("get", "get!", "hash")
+
+
+@dataclass(frozen=True, slots=True)
+class ShowRaw:
+    """`!list`: the answer row by row, as a program would have it."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPromptHelp:
+    """`help`: the prompt's own text, which tells of the server's commands, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFolder:
+    """`lcd FOLDER`: save files in that folder from now on."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowFolder:
+    """`lpwd`: show the folder in which files are saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunShell:
+    """`!COMMAND`: let a shell on this machine carry it out."""
+
+    command: str
+
+
+PromptCommand = ShowRaw | ShowPromptHelp | ChangeFolder | ShowFolder | RunShell | Command
+
+
+def parse_at_prompt(line: str) -> PromptCommand:
+    """Return what a line at the prompt asks for. Raises a `ChatFileError` where it can't be sent."""
+    own = _own_command(line.strip())
+    if own is not None:
+        return own
+    command = parse_line(line)
+    return ShowPromptHelp() if isinstance(command, ShowServerHelp) else command
+
+
+def _own_command(line: str) -> PromptCommand | None:
+    """Return the command of `line` that only the prompt has; None where it is none of those."""
+    word, _, rest = line.partition(" ")
+    if not rest and word.lower() in RAW:
+        return ShowRaw(RAW[word.lower()])
+    if word.lower() == "lcd" and rest:
+        return ChangeFolder(" ".join(split_words(rest)))
+    if word.lower() == "lpwd" and not rest:
+        return ShowFolder()
+    if line.startswith("!") and line[1:].strip(" !"):
+        return RunShell(line[1:].strip())
+    return None
+
+
 # --- lines that look like a command ---
 
-DESCRIPTIONS = {
-    "list": "the files that there are",
-    "status": "who is connected and who was",
-    "get": "save a file, or all that match a pattern",
-    "get!": "the same, and replace what is here already",
-    "hash": "the SHA-256 of a file",
-    "help": "this text",
-    "exit": "leave",
-    "send": "send a text that would be a command",
-    "lcd": "save files elsewhere from now on",
-    "lpwd": "where files are saved",
-    "!list": "the files as the server has it, row by row",
-    "!status": "who is connected, in the same way",
-    "!help": "what the server says of its commands",
-}
-"""Every first word of a command of lines, those that only the prompt has too."""
 _LOOK_ALIKE = {
     "who": "status", "w": "status", "man": "help", "logout": "exit",
     "mget": "get", "fetch": "get", "download": "get", "sha256sum": "hash", "cd": "lcd", "pwd": "lpwd",
@@ -205,11 +288,11 @@ def mistaken(text: str) -> str | None:
     word, is_alone = words[0], not words[1:]
     if word in _HINTS:
         return _HINTS[word]
-    if not is_alone and word in ("status", "help", "exit", "!list", "!status", "!help"):
+    if not is_alone and word in ("status", "help", "exit", *RAW):
         return f'"{word}" is a command when nothing stands behind it'
     if is_alone and word in ("lcd", "send"):
         return f'"{word}" is a command when something stands behind it'
-    if word in ("lcd", "lpwd", "!list", "!status", "!help"):
+    if word in ("lcd", "lpwd", *RAW):
         return f'"{word}" is a command at the prompt alone'
     swapped = [command for command in DESCRIPTIONS if sorted(command) == sorted(word)]
     similar = swapped or difflib.get_close_matches(word, DESCRIPTIONS, 1, _SIMILAR)

@@ -15,11 +15,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from chatfile import errors, wire
+from chatfile.cli.commands import parse_at_prompt
 from chatfile.cli.connecting import Reconnect, leave
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.format import pluralize, truncate
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.prompt.commands import parse
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.connection import Connection
 from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
@@ -66,7 +66,9 @@ class PromptApp:
             session.view = PromptView(quiet=quiet, width=lambda: self._output.get_size().columns)
         session.is_prompt = True
         session.replace = self._replace_connection
-        completions = Completions(lambda: session.files, self._refresh_listing, session.when_listed)
+        completions = Completions(
+            lambda: session.files, lambda: session.local_folder, self._refresh_listing, session.when_listed
+        )
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
@@ -140,7 +142,7 @@ class PromptApp:
     def _add(self, line: str, *, is_alone: bool) -> bool:
         """Add a job for `line` unless it is refused or answered at once; return whether it was added."""
         try:
-            command = parse(line)
+            command = parse_at_prompt(line)
         except errors.ChatFileError as error:
             if not is_alone:
                 self._session.view.note(f'"{truncate(line, _LONGEST_SERVER)}" is not carried out:')

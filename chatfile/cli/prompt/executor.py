@@ -13,20 +13,25 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
 from chatfile import disk, errors, wire
-from chatfile.cli.commands import Command, GetFiles, LeaveServer, ListFiles, ShowServerHelp, ShowStatus
-from chatfile.cli.connecting import connected, leave
-from chatfile.cli.executor import attempt, execute
-from chatfile.cli.get import FileQueue, queue_of
-from chatfile.cli.prompt.commands import (
+from chatfile.cli.commands import (
     HELP,
     HELP_BELOW,
     ChangeFolder,
+    Command,
+    GetFiles,
+    LeaveServer,
+    ListFiles,
     PromptCommand,
     RunShell,
     ShowFolder,
     ShowPromptHelp,
     ShowRaw,
+    ShowServerHelp,
+    ShowStatus,
 )
+from chatfile.cli.connecting import connected, leave
+from chatfile.cli.executor import attempt, execute
+from chatfile.cli.get import FileQueue, queue_of
 from chatfile.cli.session import Session
 from chatfile.cli.view import PromptView, View
 
