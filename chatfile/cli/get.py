@@ -65,8 +65,8 @@ class FileQueue:
     async def run(self) -> ExitCode:
         """Fetch all files that are left, show each failure, and return the exit code of the first.
 
-        Raises a `ChatFileError` where the connection is lost and the session has no `reconnect`; call `run` again
-        when there is another connection, and it goes on.
+        Raises a `ChatFileError` where the connection is lost at the prompt, where the user is asked first; call `run`
+        again when there is another connection, and it goes on.
         """
         clock = self._session.client.clock
         began = clock.seconds()
@@ -97,7 +97,7 @@ class FileQueue:
     async def _after(self, row: wire.FileRow, error: errors.ChatFileError) -> None:
         """Deal with a failure: where the connection broke, resume the file over another one, once."""
         has_begun = self._has_begun
-        if self._session.reconnect is None and self._session.is_lost(error):
+        if self._session.is_prompt and self._session.is_lost(error):
             raise error
         if isinstance(error, BREAKS) and self._output != STDOUT:
             self._session.view.note(f"{row.name}: interrupted, connecting again.")
@@ -118,9 +118,8 @@ class FileQueue:
         session = self._session
         if self._is_over or session.is_connected:
             return not self._is_over
-        if session.reconnect is None and session.client.is_receiving:
-            await session.replace()
-            return True
+        if session.is_prompt and not session.client.is_receiving:
+            raise errors.ServerClosed
         return await self._connect_again()
 
     @property
@@ -130,15 +129,13 @@ class FileQueue:
 
     async def _connect_again(self) -> bool:
         """Connect again; return whether that succeeded. Where it fails, no other file is fetched."""
-        session = self._session
-        session.client.abort()
-        if session.reconnect is None:
-            raise errors.ServerClosed
         try:
-            session.client = await session.reconnect()
+            await self._session.renew()
         except errors.ChatFileError as error:
+            if self._session.is_prompt:
+                raise
             self._is_over = True
-            session.view.error(error)
+            self._session.view.error(error)
         return not self._is_over
 
     async def _fail(self, row: wire.FileRow, error: errors.ChatFileError) -> None:

@@ -171,7 +171,6 @@ class _Run:
             if self._is_interactive:
                 from chatfile.cli.prompt import PromptApp  # noqa: PLC0415 -- a single command starts without it
 
-                session.reconnect = None  # the user is asked first
                 return await PromptApp(session, self._reactor, self._interrupts, self._reconnect).run()
             if command is None:
                 from chatfile.cli.piped import carry_out_lines  # noqa: PLC0415 -- a single command needs no lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -36,7 +36,6 @@ class Session:
         reconnect: Reconnect | None = None,
     ) -> None:
         """Use `client`, which is connected. Without `reconnect`, a broken connection is a failure like any other."""
-        self.client = client
         self.config = config
         self.view = view
         self.progress = progress or Progress(client.clock)
@@ -47,14 +46,36 @@ class Session:
         """Where paths begin that are typed at the prompt; empty where that was not changed."""
         self.is_prompt = False
         """Whether a user types the commands, and is asked before another connection is made."""
-        self.replace: Callable[[], Coroutine[Deferred[Any], Any, None]] = self._replace
-        """Replaces a connection that is busy with an unwanted reply. Raises a `ChatFileError`."""
+        self.lost: Callable[[errors.ChatFileError], object] = lambda _: None
+        """Called with the reason where the connection ends, unless that was expected."""
         self.saved = Saved()
         self.files: Sequence[wire.FileRow] = ()
         """The latest listing."""
         self._listings = 0  # how many are under way
         self._listed: list[Callable[[], object]] = []  # to be called when a listing has come
         self._due = -math.inf  # when the latest listing is no longer fresh
+        self._given_up: ChatFileClient | None = None
+        self._use(client)
+
+    # --- the connection ---
+
+    def _use(self, client: ChatFileClient) -> None:
+        self.client = client
+        client.closed.addCallback(self._ended, client)
+
+    def _ended(self, why: errors.ChatFileError, client: ChatFileClient) -> errors.ChatFileError:
+        if client is self.client and not self.is_given_up:
+            self.lost(why)
+        return why
+
+    def expect_end(self) -> None:
+        """Call `lost` no more for the connection that there is: its end is expected."""
+        self._given_up = self.client
+
+    @property
+    def is_given_up(self) -> bool:
+        """Tell whether the end of the connection was expected, and no other one has been made."""
+        return self._given_up is self.client
 
     @property
     def is_connected(self) -> bool:
@@ -68,12 +89,17 @@ class Session:
     async def make_ready(self) -> None:
         """Replace the connection where the rest of an unwanted reply still comes. Raises a `ChatFileError`."""
         if self.client.is_receiving and self.client.is_dropping:
-            await self.replace()
+            await self.renew()
 
-    async def _replace(self) -> None:
+    async def renew(self) -> None:
+        """Hang up and connect again, as a reply can't be called back. Raises a `ChatFileError` where that fails."""
+        self.expect_end()
         self.client.abort()
-        if self.reconnect is not None:
-            self.client = await self.reconnect()
+        if self.reconnect is None:
+            raise errors.ServerClosed
+        self._use(await self.reconnect())
+        if self.is_prompt:
+            self.refresh()  # for Tab
 
     # --- the listing ---
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -21,7 +21,6 @@ from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.format import pluralize, truncate
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.prompt.completion import Completions
-from chatfile.cli.prompt.connection import Connection
 from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
 from chatfile.cli.prompt.history import kept_history
 from chatfile.cli.prompt.reader import PlainReader, Reader
@@ -31,9 +30,12 @@ from chatfile.cli.session import Session
 from chatfile.cli.streams import is_free
 from chatfile.cli.terminal import is_dumb
 from chatfile.cli.view import PromptView
+from chatfile.client import ChatFileClient
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
+_LONG = 0.5
+"""Seconds after which it is told that an attempt to connect is under way."""
 _REDRAW = 0.25
 _LONGEST_SERVER = 40
 """Columns of the prompt that an address may take."""
@@ -65,7 +67,8 @@ class PromptApp:
             quiet = session.config.is_quiet
             session.view = PromptView(quiet=quiet, width=lambda: self._output.get_size().columns)
         session.is_prompt = True
-        session.replace = self._replace_connection
+        session.reconnect = self._reconnect
+        session.lost = self._lost
         completions = Completions(
             lambda: session.files, lambda: session.local_folder, self._refresh_listing, session.when_listed
         )
@@ -76,7 +79,8 @@ class PromptApp:
         self._jobs = JobQueue(self._carry_out, self._reader.interrupt_with)
         self._asked_about: Job | None = None
         self._idle_wait: Deferred[None] | None = None
-        self._connection = Connection(session, self._clock, reconnect, self._reader.signals_enabled, self._lost)
+        self._connect = reconnect
+        self._connecting: Deferred[ChatFileClient] | None = None
 
     async def run(self) -> ExitCode:
         """Run until the user leaves, and return the exit code."""
@@ -86,7 +90,6 @@ class PromptApp:
         with nullcontext() if self._is_dumb else streams_above(self._output) as above:
             tab = "" if self._is_dumb else " Tab completes,"
             self._session.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
-            self._connection.watch()
             self._session.refresh()
             redrawing.start(_REDRAW)
             try:
@@ -171,12 +174,12 @@ class PromptApp:
 
     async def _carry_out(self, job: Job) -> None:
         if job.is_last:
-            self._connection.expect_end()
+            self._session.expect_end()
         try:
             await self._performer.perform(job)
         except errors.ChatFileError as error:
             if self._session.is_lost(error) and not job.is_last:
-                self._interrupted_by_server(job)
+                self._interrupted_by_server(job, error)
             else:
                 self._session.view.error(error)
         if self._asked_about is job:
@@ -185,13 +188,15 @@ class PromptApp:
             self._jobs.pause()
             self._reader.interrupt_with(Left())
 
-    def _interrupted_by_server(self, job: Job) -> None:
+    def _interrupted_by_server(self, job: Job, why: errors.ChatFileError) -> None:
         """Deal with a connection that broke amid `job`: the reason is shown with the question whether to reconnect."""
         if job.queue is not None:
             self._jobs.requeue(job)
         else:
             self._jobs.pause()
             self._session.view.note(f'There is no answer to "{job.line}".')
+        if self._session.is_given_up:
+            self._reader.interrupt_with(why)  # no other connection could be made
         self._session.client.abort()
 
     def _refresh_listing(self) -> None:
@@ -215,7 +220,9 @@ class PromptApp:
 
     def _signalled(self) -> None:
         """Handle SIGINT: a Ctrl-C while no prompt is there to take it as a key."""
-        if self._connection.stop_connecting():
+        if self._connecting is not None:
+            connecting, self._connecting = self._connecting, None
+            connecting.cancel()
             return
         self._reader.interrupt_with(Interrupted())
         if self._idle_wait is not None:
@@ -245,8 +252,8 @@ class PromptApp:
     async def _stop(self) -> None:
         """Stop the job under way. Where the rest of a reply would still come, another connection takes over."""
         await self._jobs.stop()
-        if self._session.client.is_waiting or self._connection.is_given_up:
-            await self._connect(self._connection.replace)
+        if self._session.client.is_waiting or self._session.is_given_up:
+            await self._session.renew()
         self._session.view.note("Stopped.")
         if self._session.client.is_receiving:  # else the user is asked first whether to connect again
             self._jobs.resume()
@@ -265,7 +272,7 @@ class PromptApp:
             return None
         except EOFError:
             pass  # the second Ctrl-D
-        self._connection.expect_end()
+        self._session.expect_end()
         await self._jobs.stop()
         self._note(_what_is_dropped(self._jobs.waiting))
         if not self._session.client.is_receiving:
@@ -287,7 +294,7 @@ class PromptApp:
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
                     return code
-                await self._connect(self._connection.connect)
+                await self._session.renew()
             except (Interrupted, EOFError):
                 return code
             except errors.ChatFileError as error:
@@ -297,17 +304,21 @@ class PromptApp:
                 self._jobs.resume()
                 return None
 
-    async def _replace_connection(self) -> None:
-        """Replace the connection amid a job. Where that fails, ask what to do, and raise a `ChatFileError`."""
+    async def _reconnect(self) -> ChatFileClient:
+        """Connect again; Ctrl-C is a signal meanwhile. Raises a `ChatFileError` where that fails or was stopped."""
+        self._connecting = Deferred.fromCoroutine(self._connect())
+        late = self._clock.callLater(_LONG, self._session.view.note, "Connecting; Ctrl-C stops that.")
         try:
-            await self._connect(self._connection.replace)
-        except errors.ChatFileError as why:
-            self._reader.interrupt_with(why)
+            with self._reader.signals_enabled():
+                return await self._connecting
+        except (errors.NoConnection, CancelledError):
+            if self._connecting is None:
+                raise errors.NoConnection("The attempt to connect was stopped.") from None
             raise
-
-    async def _connect(self, connect: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
-        await connect()
-        self._session.refresh()  # for Tab
+        finally:
+            self._connecting = None
+            if late.active():
+                late.cancel()
 
     def _note(self, text: str | None) -> None:
         if text is not None:
