@@ -5,22 +5,13 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from types import MappingProxyType
 
-from chatfile import errors, tls, wire
-from chatfile.cli.commands import (
-    ALIASES,
-    Command,
-    GetFiles,
-    HashFiles,
-    ListFiles,
-    SendMessage,
-    ShowServerHelp,
-    ShowStatus,
-    WatchClients,
-)
+from chatfile import tls
+from chatfile.cli.commands import ALIASES
 from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, ClientConfig
-from chatfile.cli.parser import client_endpoint_description, command_line, parse_folder, parse_server_option, utf8
+from chatfile.cli.parser import client_endpoint_description, command_line, parse_folder, parse_server_option
 from chatfile.typed import TypedLine, options_of
 
 _DEFAULT_ADDRESS = f"{DEFAULT_SERVER}:{DEFAULT_PORT}"
@@ -45,24 +36,13 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _
     """
     parser = command_line()
     parsed = parser.parse_args(options_first(parser, arguments))
-    parser = vars(parsed).pop("parser", parser)  # the command's own shows the right usage
+    parser = getattr(parsed, "parser", parser)  # the command's own shows the right usage
     found = {option: environment.get(f"CHATFILE_{option.upper()}") or None for option in _FROM_ENVIRONMENT}
     _take_places(parser, parsed, found)
     _check_tls(parser, parsed)
     _take_certificates(parsed, found)
-    return ClientConfig(
-        server=parsed.server,
-        downloads=parsed.downloads,
-        timeout=parsed.timeout,
-        wait=parsed.wait,
-        cafile=parsed.cafile,
-        cert=parsed.cert,
-        key=parsed.key,
-        as_json=parsed.json,
-        is_quiet=parsed.quiet,
-        command=_command(parser, parsed),
-        completion=parsed.completion,
-    )
+    options = {field.name: getattr(parsed, field.name) for field in fields(ClientConfig)}
+    return ClientConfig(**options | {"command": parsed.make(parsed) if parsed.command else None})
 
 
 def _take_places(parser: argparse.ArgumentParser, parsed: argparse.Namespace, found: Mapping[str, str | None]) -> None:
@@ -85,31 +65,6 @@ def _take_certificates(parsed: argparse.Namespace, found: Mapping[str, str | Non
     parsed.cafile = parsed.cafile or found["cafile"]
     if parsed.cert is None and found["cert"] is not None:
         parsed.cert, parsed.key = found["cert"], found["key"]
-
-
-def _command(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Command | WatchClients | None:
-    match parsed.command:
-        case "send":
-            return SendMessage(_checked_message(parser, " ".join(parsed.words)))
-        case "get":
-            if parsed.output is not None and len(parsed.names) > 1:
-                parser.error(f"-o names one file, but {len(parsed.names)} were asked for")
-            return GetFiles(tuple(parsed.names), parsed.output, parsed.force)
-        case "list" | "hash" as name:
-            names = tuple(parsed.names)
-            return ListFiles(names, sort=parsed.sort) if name == "list" else HashFiles(names)
-        case "watch":
-            return WatchClients(parsed.interval)
-    return ShowStatus(parsed.all) if parsed.command == "status" else ShowServerHelp() if parsed.command else None
-
-
-def _checked_message(parser: argparse.ArgumentParser, words: str) -> str:
-    text = utf8(words)
-    try:
-        wire.format_request(wire.Message(text))
-    except errors.ChatFileError as error:
-        parser.error(str(error))
-    return text
 
 
 # --- options anywhere: argparse wants those of a command between it and its names ---
