@@ -169,7 +169,7 @@ class _Run:
         session = Session(await self._connect(), self._config, self._view, self._progress, self._reconnect)
         try:
             if self._is_interactive:
-                from chatfile.cli.prompt import PromptApp  # noqa: PLC0415 -- a single command starts without it
+                from chatfile.cli.prompt.app import PromptApp  # noqa: PLC0415 -- a single command starts without it
 
                 return await PromptApp(session, self._reactor, self._interrupts, self._reconnect).run()
             if command is None:

@@ -66,8 +66,8 @@ class JobQueue:
         self._carry_out = carry_out
         self._report = report
         self._is_paused = False
-        self._is_beginning = False
-        self._doing: Deferred[None] | None = None
+        self._is_working = False
+        self._working: Deferred[None] | None = None
         self._idle: list[Deferred[None]] = []
 
     @property
@@ -107,8 +107,8 @@ class JobQueue:
     def stop(self) -> Deferred[None]:
         """Cancel the job that is under way, and begin no other; the result fires when it has ended."""
         self.pause()
-        if self._doing is not None:
-            self._doing.cancel()
+        if self._working is not None:
+            self._working.cancel()
         return self.wait_idle()
 
     def wait_idle(self) -> Deferred[None]:
@@ -120,27 +120,25 @@ class JobQueue:
         return waiting
 
     def _begin(self) -> None:
-        if self._is_beginning:  # called from within the loop below, by a job that took no time
-            return
-        self._is_beginning = True
-        while self.current is None and self.waiting and not self._is_paused:
+        if not self._is_working:
+            self._is_working = True
+            self._working = Deferred.fromCoroutine(self._work())
+
+    async def _work(self) -> None:
+        """Carry out jobs until none is left or the queue is paused."""
+        while self.waiting and not self._is_paused:
             self.current = self.waiting.popleft()
-            self._doing = Deferred.fromCoroutine(self._carry_out(self.current))
-            self._doing.addErrback(self._failed)
-            self._doing.addCallback(self._ended)
-        self._is_beginning = False
-        if self.current is None:
-            idle, self._idle = self._idle, []
-            for waiting in idle:
-                waiting.callback(None)
-
-    def _failed(self, failure: Failure) -> None:
-        if failure.value is not None and not failure.check(CancelledError):
-            self._report(failure.value)
-
-    def _ended(self, _: object) -> None:
-        self.current = self._doing = None
-        self._begin()
+            try:
+                await self._carry_out(self.current)
+            except CancelledError:
+                pass  # it was stopped
+            except Exception as error:  # a defect: it ends the session, and is shown
+                self._report(error)
+            self.current = None
+        self._is_working = False
+        idle, self._idle = self._idle, []
+        for waiting in idle:
+            waiting.callback(None)
 
 
 class PromptPerformer:
