@@ -5,19 +5,53 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 from chatfile import tls
-from chatfile.cli.commands import ALIASES
-from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, ClientConfig
-from chatfile.cli.parser import client_endpoint_description, command_line, parse_folder, parse_server_option
+from chatfile.cli.commands import ALIASES, STDOUT, Command, GetFiles, WatchClients
+from chatfile.cli.parser import (
+    DEFAULT_DOWNLOADS,
+    DEFAULT_PORT,
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    client_endpoint_description,
+    command_line,
+    parse_folder,
+    parse_server_option,
+)
 from chatfile.typed import TypedLine, options_of
 
 _DEFAULT_ADDRESS = f"{DEFAULT_SERVER}:{DEFAULT_PORT}"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _FROM_ENVIRONMENT = ("server", "downloads", "cafile", "cert", "key")
 """Options that can be set by an environment variable as well, such as CHATFILE_SERVER."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """The options, checked, and the command. Without a command, lines are read from standard input or at the prompt."""
+
+    server: str = _DEFAULT_ADDRESS
+    """HOST, HOST:PORT, [IPv6]:PORT, or the description of an endpoint."""
+    downloads: str = DEFAULT_DOWNLOADS
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds without progress before giving up; 0 is never."""
+    wait: float = 0.0
+    """Seconds for which a server that is full is tried again."""
+    cafile: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    as_json: bool = False
+    is_quiet: bool = False
+    command: Command | WatchClients | None = None
+    completion: str | None = None
+    """The shell whose completion script is shown, instead of anything else."""
+
+    @property
+    def writes_to_stdout(self) -> bool:
+        """Tell whether the bytes of a file go to standard output."""
+        return isinstance(self.command, GetFiles) and self.command.output == STDOUT
 
 
 def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:

@@ -92,23 +92,21 @@ def cell_width(text: str) -> int:
     """Return how many columns of the screen `text` takes. It must contain no control characters."""
     if text.isascii():
         return len(text)
-    from wcwidth import wcswidth  # noqa: PLC0415 -- it takes a while to load, and few names need it
+    from wcwidth import wcwidth  # noqa: PLC0415 -- it takes a while to load, and few names need it
 
-    return max(wcswidth(text), 0)
+    return sum(max(wcwidth(character), 0) for character in text)  # not every terminal joins what can be joined
 
 
-def truncate(text: str, columns: int, measure: Callable[[str], int] = cell_width) -> str:
+def truncate(text: str, columns: int) -> str:
     """Return `text`, or as much of it as fits into `columns` with an ellipsis behind it."""
-    if measure(text) <= columns:
+    if cell_width(text) <= columns:
         return text
     kept, used = "", 0
     for character in text:
-        used += measure(character)
+        used += cell_width(character)
         if used > columns - 1:
             break
         kept += character
-    while kept and measure(kept) > columns - 1:  # together they may be wider than one at a time
-        kept = kept[:-1]
     return f"{kept}…" if columns > 0 else ""
 
 

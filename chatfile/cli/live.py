@@ -1,4 +1,4 @@
-"""Lines at the end of a terminal that are drawn again and again in their place, and the bars of downloads in them."""
+"""What is drawn again and again: lines at the end of a terminal, the bars of downloads, the toolbar of the prompt."""
 
 from __future__ import annotations
 
@@ -155,3 +155,57 @@ def what_is_next(meter: Meter) -> str:
 
 _CELLS = ((0, 5, "1", _percent), (61, 7, "", _size), (41, 9, "32", _rate), (29, 9, "36", what_is_next))
 """The cells of a line: the columns that there need to be for it, its own columns, its style, and what returns it."""
+
+
+_GAP = "  "
+_SHORTEST_IN_TOOLBAR = 20
+"""Columns of the screen that a name keeps while there is anything else to leave out."""
+_LONGEST = 100 * 3600
+"""Seconds left, above which it is no forecast."""
+
+
+def toolbar(meter: TransferMeter, total: TotalMeter | None, waiting: int, width: int) -> str:
+    """Return the text that fits `width` columns: the file's name, its progress, and how many lines wait."""
+    name = wire.printable(meter.name)
+    parts = [(weight, text) for weight, text in _parts(meter, total, waiting) if text]
+    room = min(cell_width(name), _SHORTEST_IN_TOOLBAR)
+    while parts and room + _columns(parts) > width:
+        parts.remove(max(parts))
+    return truncate(name, width - _columns(parts)) + "".join(_GAP + text for _, text in parts)
+
+
+def _columns(parts: list[tuple[int, str]]) -> int:
+    return sum(len(_GAP) + cell_width(text) for _, text in parts)
+
+
+def _parts(meter: TransferMeter, total: TotalMeter | None, waiting: int) -> list[tuple[int, str]]:
+    """Return what there is to tell, each with a weight: the heaviest goes first where there is no room."""
+    step, rate = meter.step or Step.CHECKING, meter.rate
+    is_moving = step is Step.RECEIVING
+    percent = f"{percentage(meter.at, meter.size)} %"
+    resumed = f"resumed at {percentage(meter.resumed_from, meter.size)} %"
+    return [
+        (0, "" if is_moving else step.value),
+        (0, percent if is_moving or (meter.at and step is not Step.VERIFYING) else ""),
+        (4, f"{format_size(meter.at)} of {format_size(meter.size)}" if is_moving else ""),
+        (2, format_rate(rate) if is_moving and rate is not None else ""),
+        (1, _left(meter) if is_moving else ""),
+        (3, _of_all(total)),
+        (5, resumed if meter.resumed_from else ""),
+        (6, f"{waiting} waiting" if waiting else ""),
+        (7, "Ctrl-C stops it"),
+    ]
+
+
+def _left(meter: TransferMeter) -> str:
+    seconds = meter.seconds_left
+    if seconds is None:
+        return ""
+    return f"{format_duration(seconds)} left" if seconds < _LONGEST else "hardly moving"
+
+
+def _of_all(total: TotalMeter | None) -> str:
+    if total is None:
+        return ""
+    share = f", {percentage(total.at, total.size)} % of all" if total.size and total.is_exact else ""
+    return f"file {total.done + 1} of {total.files}{share}"

@@ -23,8 +23,11 @@ from chatfile.cli.commands import (
     ShowStatus,
     WatchClients,
 )
-from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, DEFAULT_TIMEOUT
 
+DEFAULT_SERVER = "127.0.0.1"
+DEFAULT_PORT = 5000
+DEFAULT_DOWNLOADS = "client_downloads"
+DEFAULT_TIMEOUT = 60.0
 LAST_PORT = 65535
 SHORTEST_INTERVAL = 0.1
 

@@ -80,10 +80,14 @@ class Progress:
                 self._ticking.stop()
                 self.clear()
 
-    def _tick(self) -> None:
+    def measure(self) -> None:
+        """Let the meters know what time it is: rates fall where nothing comes."""
         for meter in (self.current, self.total):
             if meter is not None:
                 meter.measure()
+
+    def _tick(self) -> None:
+        self.measure()
         self._draw()
 
     def _draw(self) -> None:

@@ -12,16 +12,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from chatfile import errors
-from chatfile.cli.arguments import parse_arguments
+from chatfile.cli.arguments import ClientConfig, parse_arguments
 from chatfile.cli.commands import WatchClients
-from chatfile.cli.config import ClientConfig
-from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, connected, leave
+from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, Resolver, connected, leave
 from chatfile.cli.executor import attempt
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.interrupts import Interrupts, stopped_by_q
 from chatfile.cli.live import Bars
 from chatfile.cli.progress import Progress, ProgressEvents
-from chatfile.cli.resolving import Resolver
 from chatfile.cli.session import Session
 from chatfile.cli.streams import concluded, drain, forget_output
 from chatfile.cli.terminal import is_drawable

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
-from chatfile.cli.config import ClientConfig
+from chatfile.cli.arguments import ClientConfig
 from chatfile.cli.connecting import Reconnect
 from chatfile.cli.patterns import closest
 from chatfile.cli.progress import Progress

@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile import errors
+from chatfile.cli.arguments import ClientConfig
 from chatfile.cli.commands import HashFiles
-from chatfile.cli.config import ClientConfig
 from chatfile.cli.executor import execute
 from chatfile.cli.exits import ExitCode, error_word
 from chatfile.cli.meter import TotalMeter, TransferMeter

@@ -20,12 +20,12 @@ from chatfile.cli.connecting import Reconnect, leave
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.format import pluralize, truncate
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.live import toolbar
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
 from chatfile.cli.prompt.history import kept_history
 from chatfile.cli.prompt.reader import PlainReader, Reader
 from chatfile.cli.prompt.terminal import Interrupted, streams_above
-from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.cli.session import Session
 from chatfile.cli.streams import is_free
 from chatfile.cli.terminal import is_dumb
@@ -208,8 +208,10 @@ class PromptApp:
         if job is None:
             return None
         width = self._output.get_size().columns
-        if job.queue is not None and self._session.progress.current is not None:
-            return toolbar(self._session.progress, waiting, width)
+        progress = self._session.progress
+        progress.measure()
+        if job.queue is not None and progress.current is not None:
+            return toolbar(progress.current, progress.total, waiting, width)
         return truncate(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
