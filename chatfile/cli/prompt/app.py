@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,7 +17,7 @@ from chatfile import errors, wire
 from chatfile.cli.commands import parse_at_prompt
 from chatfile.cli.connecting import Reconnect, leave
 from chatfile.cli.exits import ExitCode, exit_code
-from chatfile.cli.format import pluralize, truncate
+from chatfile.cli.format import truncate
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.live import toolbar
 from chatfile.cli.prompt.completion import Completions
@@ -232,22 +231,19 @@ class PromptApp:
 
     async def _offer_to_stop(self) -> None:
         job = self._jobs.current
-        if job is None:
-            return
-        try:
-            is_wanted = await self._ask_about(job, "Stop")
-        except Interrupted:
-            is_wanted = True  # the second Ctrl-C
-        except EOFError:
-            is_wanted = False
-        if is_wanted and self._jobs.current is job:
+        if job is not None and await self._ask_about(job, "Stop", Interrupted) and self._jobs.current is job:
             await self._stop()
 
-    async def _ask_about(self, job: Job, what_to_do: str) -> bool | None:
-        """Return the answer to a question about `job`; None where the job was done before there was one."""
+    async def _ask_about(self, job: Job, what_to_do: str, key: type[Exception]) -> bool | None:
+        """Return the answer to a question about `job`; None where the job was done before there was one.
+
+        `key` stands for the key that led to the question: once more it means yes, while the other one means no.
+        """
         self._asked_about = job
         try:
-            return await self._reader.ask(f"{what_to_do} {_described(job)}", otherwise=False)
+            return await self._reader.ask(f"{what_to_do} {job.described()}", otherwise=False)
+        except (Interrupted, EOFError) as struck:
+            return isinstance(struck, key)
         finally:
             self._asked_about = None
 
@@ -262,21 +258,14 @@ class PromptApp:
 
     async def _leave(self) -> ExitCode | None:
         job = self._jobs.current
-        try:
-            is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
-            if is_wanted is None and not self._session.client.is_receiving:
-                return None  # the connection has gone, and that is shown first
-            if is_wanted is None:
-                return await self._leave()  # there may be another one under way
-            if not is_wanted:
-                return None
-        except Interrupted:
-            return None
-        except EOFError:
-            pass  # the second Ctrl-D
+        is_wanted = job is None or await self._ask_about(job, "Leave, and stop", EOFError)
+        if is_wanted is None and self._session.client.is_receiving:
+            return await self._leave()  # there may be another one under way
+        if not is_wanted:
+            return None  # or the connection has gone, and that is shown first
         self._session.expect_end()
         await self._jobs.stop()
-        self._note(_what_is_dropped(self._jobs.waiting))
+        self._note(self._jobs.what_is_dropped())
         if not self._session.client.is_receiving:
             return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
         self._interrupts.handle = self._session.client.abort  # the server may never answer
@@ -292,7 +281,7 @@ class PromptApp:
         code = exit_code(why)
         while True:
             self._session.view.error(why)
-            self._note(_what_waits(self._jobs.waiting))
+            self._note(self._jobs.what_waits())
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
                     return code
@@ -329,28 +318,3 @@ class PromptApp:
     def _lost(self, why: errors.ChatFileError) -> None:
         self._jobs.pause()
         self._reader.interrupt_with(why)
-
-
-# --- jobs in words ---
-
-
-def _described(job: Job) -> str:
-    """Return the end of the question whether to stop `job`."""
-    queue = job.queue
-    if queue is None or len(queue.rows) > 1 or not queue.left:
-        return f'"{wire.printable(job.line)}"?'
-    return f'the download of "{wire.printable(queue.name)}"? The part received so far is kept.'
-
-
-def _what_waits(waiting: Sequence[Job]) -> str | None:
-    """Return the sentence about jobs that wait for another connection; None where there are none."""
-    if not waiting:
-        return None
-    more = f" and {pluralize(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
-    return f'"{waiting[0].line}"{more} for the next connection.'
-
-
-def _what_is_dropped(waiting: Sequence[Job]) -> str | None:
-    """Return the sentence about jobs that are dropped when the user leaves; None where there are none."""
-    dropped = [job for job in waiting if not job.is_last]
-    return f"Not carried out: {pluralize(len(dropped), 'line')} that waited." if dropped else None

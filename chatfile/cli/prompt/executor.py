@@ -31,6 +31,7 @@ from chatfile.cli.commands import (
 )
 from chatfile.cli.connecting import connected, leave
 from chatfile.cli.executor import attempt, execute
+from chatfile.cli.format import pluralize
 from chatfile.cli.get import FileQueue, queue_of
 from chatfile.cli.session import Session
 from chatfile.cli.view import PromptView, View
@@ -50,6 +51,13 @@ class Job:
     def is_last(self) -> bool:
         """Tell whether no other job can come after this one."""
         return isinstance(self.command, LeaveServer)
+
+    def described(self) -> str:
+        """Return the end of the question whether to stop this job."""
+        queue = self.queue
+        if queue is None or len(queue.rows) > 1 or not queue.left:
+            return f'"{wire.printable(self.line)}"?'
+        return f'the download of "{wire.printable(queue.name)}"? The part received so far is kept.'
 
 
 class JobQueue:
@@ -118,6 +126,19 @@ class JobQueue:
         waiting: Deferred[None] = Deferred(self._idle.remove)
         self._idle.append(waiting)
         return waiting
+
+    def what_waits(self) -> str | None:
+        """Return the sentence about jobs that wait for another connection; None where there are none."""
+        if not self.waiting:
+            return None
+        others = len(self.waiting) - 1
+        more = f" and {pluralize(others, 'line')} more wait" if others else " waits"
+        return f'"{self.waiting[0].line}"{more} for the next connection.'
+
+    def what_is_dropped(self) -> str | None:
+        """Return the sentence about jobs that are dropped when the user leaves; None where there are none."""
+        dropped = [job for job in self.waiting if not job.is_last]
+        return f"Not carried out: {pluralize(len(dropped), 'line')} that waited." if dropped else None
 
     def _begin(self) -> None:
         if not self._is_working:
