@@ -93,10 +93,9 @@ _ALONE: dict[str, Command] = {
 }  # fmt: skip
 ALIASES = {"ls": "list", "dir": "list", "quit": "exit", "bye": "exit", "q": "exit", "?": "help"}
 """Words that other programs use, each with the command here that does the same."""
-_OPTION = r"""(?:--(?P<{0}force>force)|(?:-o|--output)[ =]\s*(?P<{0}output>"[^"]*"|'[^']*'|\S+))"""
-_FIRST = re.compile(rf"{_OPTION.format('first_')}\s+")
+_OPTION = r"""(?:--(?P<force>force)|(?:-o|--output)[ =]\s*(?P<output>"[^"]*"|'[^']*'|\S+))"""
+_FIRST, _LAST = re.compile(rf"{_OPTION}\s+"), re.compile(rf"\s+{_OPTION}\s*\Z")
 _SORT = re.compile(r"(?:^|\s)--sort[ =](name|size|time)(?=\s|$)")
-_LAST = re.compile(rf"\s+{_OPTION.format('last_')}\s*\Z")
 
 
 def parse_line(line: str) -> Command:
@@ -307,15 +306,11 @@ def split_options(typed: str) -> tuple[str, str | None, bool]:
 
     Options may stand before the names or after them. Raises `UnclosedQuote`.
     """
-    output, force, found = None, False, True
-    while found:
-        found = False
-        for pattern, name in ((_FIRST, "first_"), (_LAST, "last_")):
-            if match := pattern.match(typed) if name == "first_" else pattern.search(typed):
-                typed = typed[match.end() :] if name == "first_" else typed[: match.start()]
-                force = force or match[f"{name}force"] is not None
-                output = match[f"{name}output"] or output
-                found = True
+    output, force = None, False
+    while option := _FIRST.match(typed) or _LAST.search(typed):
+        typed = typed[: option.start()] + typed[option.end() :]
+        force = force or option["force"] is not None
+        output = option["output"] or output
     return typed, output and split_words(output)[0], force
 
 

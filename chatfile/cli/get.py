@@ -83,59 +83,48 @@ class FileQueue:
         return self._code
 
     async def _next(self) -> None:
-        row = self.left[0]
-        if not await self._has_connection():
-            await self._fail(row, errors.ServerClosed(f'"{row.name}" was not asked for.'))
-            return
-        try:
-            await self._fetch(row)
-        except errors.ChatFileError as error:
-            await self._after(row, error)
-        else:
-            self.left.popleft()
-
-    async def _after(self, row: wire.FileRow, error: errors.ChatFileError) -> None:
-        """Deal with a failure: where the connection broke, resume the file over another one, once."""
-        has_begun = self._has_begun
-        if self._session.is_prompt and self._session.is_lost(error):
-            raise error
-        if isinstance(error, BREAKS) and self._output != STDOUT:
+        """Fetch the next file; where the connection breaks, resume it over another one, once."""
+        row, has_begun = self.left[0], False
+        error: errors.ChatFileError = errors.ServerClosed(f'"{row.name}" was not asked for.')
+        for is_second in (False, True):
+            if not await self._is_connected():
+                break
+            try:
+                await self._fetch(row)
+            except errors.ChatFileError as failure:
+                if self._session.is_prompt and self._session.is_lost(failure):
+                    raise
+                error, has_begun = failure, has_begun or self._has_begun
+            else:
+                self.left.popleft()
+                return
+            if is_second or not isinstance(error, BREAKS) or self._output == STDOUT:
+                break
             self._session.view.note(f"{row.name}: interrupted, connecting again.")
-            if await self._connect_again():
-                try:
-                    await self._fetch(row)
-                except errors.ChatFileError as another:
-                    error, has_begun = another, has_begun or self._has_begun
-                else:
-                    self.left.popleft()
-                    return
+            self._session.client.abort()
         await self._fail(row, error)
         if isinstance(error, BREAKS) and has_begun and self._output != STDOUT:
             self._session.view.note(KEPT)
-
-    async def _has_connection(self) -> bool:
-        """Make another connection where that is needed; return whether the next file can be asked for."""
-        session = self._session
-        if self._is_over or session.is_connected:
-            return not self._is_over
-        if session.is_prompt and not session.client.is_receiving:
-            raise errors.ServerClosed
-        return await self._connect_again()
 
     @property
     def _has_begun(self) -> bool:
         unfinished = self._session.progress.unfinished
         return unfinished is not None and bool(unfinished.at)
 
-    async def _connect_again(self) -> bool:
-        """Connect again; return whether that succeeded. Where it fails, no other file is fetched."""
+    async def _is_connected(self) -> bool:
+        """Connect again where that is needed; return whether a file can be asked for. Where that fails, none is."""
+        session = self._session
+        if self._is_over or session.is_connected:
+            return not self._is_over
+        if session.is_prompt and not session.client.is_receiving:
+            raise errors.ServerClosed
         try:
-            await self._session.renew()
+            await session.renew()
         except errors.ChatFileError as error:
-            if self._session.is_prompt:
+            if session.is_prompt:
                 raise
             self._is_over = True
-            self._session.view.error(error)
+            session.view.error(error)
         return not self._is_over
 
     async def _fail(self, row: wire.FileRow, error: errors.ChatFileError) -> None:

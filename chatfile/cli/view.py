@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatfile import errors, wire
@@ -84,18 +84,18 @@ class View:
     def error(self, error: errors.ChatFileError, name: str | None = None) -> None:
         """Show an error, which is about the file `name`."""
         self._tell(f"chatfile-client: {wire.printable(str(error))}")
-        about = {} if name is None else {"name": name}
-        try:
-            self.event("error", code=error_word(error), exit=int(exit_code(error)), message=str(error), **about)
-        except OSError:
-            pass  # the text has been shown already
+        with suppress(OSError):  # the text has been shown already
+            self._failure(error_word(error), exit_code(error), str(error), name)
 
     def interrupted(self, what_now: str, name: str | None) -> None:
         """Show that Ctrl-C ended the command, while the file `name` was under way, and the sentence `what_now`."""
         sentence = f"Interrupted. {what_now}".rstrip()
         self.note(sentence)
+        self._failure("interrupted", ExitCode.INTERRUPTED, sentence, name)
+
+    def _failure(self, code: str, exit_code: ExitCode, message: str, name: str | None) -> None:
         about = {} if name is None else {"name": name}
-        self.event("error", code="interrupted", exit=int(ExitCode.INTERRUPTED), message=sentence, **about)
+        self.event("error", code=code, exit=int(exit_code), message=message, **about)
 
     def event(self, event: str, **about: object) -> None:
         """Show an event, to programs alone: nothing without JSON. Raises OSError."""
