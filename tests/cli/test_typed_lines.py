@@ -303,11 +303,13 @@ def test_tab_completes_the_options_of_a_command(line: str, lines: list[str]) -> 
     assert [line for line, _ in completed(line, "-x")] == lines
 
 
-def test_tab_completes_local_folders_to_go_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "."])
+def test_tab_completes_local_folders_to_go_to(tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in ("down loads", "documents"):
         (tmp_path / name).mkdir()
     (tmp_path / "done").touch()
-    completions = Completions(list, lambda: str(tmp_path), lambda: None, lambda _: None)
+    completions = Completions(list, lambda: folder, lambda: None, lambda _: None)
     found = completions.get_completions(Document("lcd do"), CompleteEvent())
     assert sorted("lcd do" + completion.text for completion in found) == ["lcd documents", "lcd down loads"]
 

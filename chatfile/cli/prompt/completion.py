@@ -46,7 +46,7 @@ class Completions(Completer):
         """
         self.when_listed = when_listed
         self._files = files
-        self._folders = PathCompleter(only_directories=True, get_paths=lambda: [folder()], expanduser=True)
+        self._folders = PathCompleter(only_directories=True, get_paths=lambda: [folder() or "."], expanduser=True)
         self._refresh = refresh
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterator[Completion]:
