@@ -124,8 +124,8 @@ class View:
         In a table, only the latest of those that left are shown, unless `everyone` is set.
         """
         if not self._as_tables:
-            widths = self._widths([] if self.as_json else map(_client_cells, rows))
-            self._rows(rows, _client_object, _client_cells, widths, right=(4, 5))
+            objects = list(map(_client_object, rows))
+            self._rows(objects, self._widths(objects), right=(4, 5))
             return
         shown = rows if everyone else latest_clients(rows)
         more = len(rows) - len(shown)
@@ -139,8 +139,8 @@ class View:
         """
         rows = sorted_files(rows, sort or ("name" if self._as_tables else None))
         if not self._as_tables:
-            widest = 0 if self.as_json else len(str(max((row.size for row in rows), default=0)))
-            self._rows(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # all times have the same width
+            widest = len(str(max((row.size for row in rows), default=0)))
+            self._rows(map(_file_object, rows), (widest, 0, 0), right=(0,))  # all times have the same width
         elif not rows:
             self.note("There is no file on the server.")
         else:
@@ -203,28 +203,18 @@ class View:
 
     # --- how it is written ---
 
-    def _rows(
-        self,
-        rows: Sequence[Row],
-        as_object: Callable[[Row], dict[str, Any]],
-        cells: Callable[[Row], tuple[str, ...]],
-        widths: Sequence[int],
-        right: tuple[int, ...],
-    ) -> None:
-        """Show rows one by one: there may be a million, whose text is never in memory all at once."""
-        for row in rows:
-            if self.as_json:
-                self._show(as_object(row), "")
-            else:
-                self._show({}, join_row(map(self._shown, cells(row)), widths, right, len))
+    def _rows(self, objects: Iterable[dict[str, Any]], widths: Sequence[int], right: tuple[int, ...]) -> None:
+        """Show objects one by one: there may be a million, whose text is never in memory all at once."""
+        for each in objects:
+            self._show(each, "" if self.as_json else join_row(self._cells(each), widths, right, len))
 
-    def _widths(self, rows: Iterable[tuple[str, ...]]) -> list[int]:
+    def _cells(self, about: dict[str, Any]) -> Iterable[str]:
+        return (self._shown("-" if value is None else str(value)) for value in about.values())
+
+    def _widths(self, objects: Iterable[dict[str, Any]]) -> list[int]:
         """Return the width of each column, in characters."""
-        widths: list[int] = []
-        for row in rows:
-            found = [min(len(self._shown(cell)), WIDEST) for cell in row]
-            widths = list(map(max, widths, found)) if widths else found
-        return widths
+        columns = zip(*map(self._cells, objects), strict=True)
+        return [min(max(map(len, column)), WIDEST) for column in columns]
 
     def _tables(self, rows: Sequence[Row], table: Callable[[Sequence[Row]], list[str]], *below: str) -> None:
         """Show a table of the rows and the lines `below`; several tables where one of them all would fill memory."""
@@ -303,16 +293,8 @@ def _client_object(row: wire.ClientRow) -> dict[str, Any]:
     return dataclasses.asdict(row) | {"connected": _time(row.connected), "disconnected": disconnected}
 
 
-def _client_cells(row: wire.ClientRow) -> tuple[str, ...]:
-    return row.name, row.address, _time(row.connected), _time(row.disconnected), str(row.files), str(row.bytes)
-
-
 def _file_object(row: wire.FileRow) -> dict[str, Any]:
-    return {"name": row.name, "size": row.size, "mtime": _time(row.mtime)}
-
-
-def _file_cells(row: wire.FileRow) -> tuple[str, ...]:
-    return str(row.size), _time(row.mtime), row.name
+    return {"size": row.size, "mtime": _time(row.mtime), "name": row.name}
 
 
 def _as_utf8(path: str) -> str:
