@@ -73,7 +73,8 @@ def _complete_shells() -> usage.CompleteList:
 
 
 _GROUPS = {
-    "what is served": ("port", "files", "max-clients", "no-digest"),
+    "what is served": ("port", "files", "recursive", "max-clients", "no-digest"),
+    "digests": ("state", "prehash"),
     "limits": (
         "max-per-address", "history", "idle-timeout", "line-timeout", "stall-timeout", "flush-timeout", "disk-timeout",
         "drain-timeout",
@@ -84,12 +85,12 @@ _GROUPS = {
 """The options as the help shows them."""
 _METAVARS = {
     "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "history": "N",
-    "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
+    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
 }  # fmt: skip
 _EXAMPLES = """\
 examples:
   twistd -n chatfile                             serve server_files on port 5000 of this machine
-  chatfile-server -p 6000 -f music -n 10         another port and folder, ten clients
+  chatfile-server -p 6000 -f music -r -n 10      another port, a folder with those in it, ten clients
   chatfile-server -p tcp:5000                    on every interface: read "Beyond loopback" in the README first
   chatfile-server -p unix:/run/chatfile/socket   a socket in the file system
 
@@ -113,16 +114,22 @@ class Options(usage.Options):
         ["flush-timeout", None, 5, "Seconds in which one that is being closed may take nothing, 0: for ever."],
         ["disk-timeout", None, 30, "Seconds that one call to the disk may take, 0: for ever."],
         ["drain-timeout", None, 30, "Seconds that transfers may still take after SIGTERM, 0: for ever."],
+        ["state", None, None, "Folder of the server's own, where digests survive a restart."],
         ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
         ["key", None, None, "PEM file of the certificate's key, if that is not in the same file."],
         ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
     ]
-    optFlags = [["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."]]  # noqa: RUF012 -- likewise
+    optFlags = [  # noqa: RUF012 -- likewise
+        ["recursive", "r", "Serve its subfolders, too: tree shows them, and get takes paths."],
+        ["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."],
+        ["prehash", None, "Hash files ahead, while no client is sent anything."],
+    ]
 
     compData = usage.Completions(
         multiUse=["port"],
         optActions={
             "files": usage.CompleteDirs(),
+            "state": usage.CompleteDirs(),
             "certificate": usage.CompleteFiles(),
             "key": usage.CompleteFiles(),
             "client-ca": usage.CompleteFiles(),
@@ -188,7 +195,9 @@ class Options(usage.Options):
             _check_endpoint(description)
         self["tls"] = _checked_tls(self)
         self["max-unseated"] = _max_unseated(self["max-clients"])
-        self["folder"] = _checked_folder(self["files"])  # last, for it may create it
+        _check_digest_options(self)
+        self["folder"] = _checked_folder(self["files"])  # these two last, for they may create it
+        self["state-folder"] = None if self["state"] is None else _checked_state(self["state"], self["folder"])
 
 
 def as_argparse(options: Options) -> argparse.ArgumentParser:
@@ -317,6 +326,43 @@ def _checked_folder(folder: str) -> str:
     except OSError as error:
         raise usage.UsageError(f"--files: can't serve {folder!r}: {os.strerror(error.errno or 0)}") from error
     return path
+
+
+def _check_digest_options(options: Options) -> None:
+    for option in ("state", "prehash"):
+        if options["no-digest"] and options[option] not in (None, 0):
+            raise usage.UsageError(f"--{option}: there are no digests with --no-digest")
+
+
+def _checked_state(state: str, served: str) -> str:
+    """Return the absolute path of the folder `state`, which is created if missing; `served` is the other one.
+
+    Raises UsageError if files can't be made there, or if clients could ask for them.
+    """
+    path = os.path.realpath(state)
+    try:
+        if not state:
+            raise FileNotFoundError(errno.ENOENT, "no name")
+        if _is_within(path, served) or _is_within(served, path):
+            raise usage.UsageError(f"--state: {state!r} can't be the folder that is served, nor within it or around it")
+        if not os.path.isdir(path):
+            os.mkdir(path, 0o700)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise usage.UsageError(f"--state: can't keep anything in {state!r}: {error.strerror}") from error
+    return path
+
+
+def _is_within(path: str, folder: str) -> bool:
+    """Tell whether `path`, which need not exist, is `folder` or lies within it, by whatever names. Raises OSError."""
+    status = os.stat(folder) if os.path.exists(folder) else None
+    while True:
+        if path == folder or (status is not None and os.path.exists(path) and os.path.samestat(os.stat(path), status)):
+            return True
+        if (above := os.path.dirname(path)) == path:
+            return False
+        path = above
 
 
 def _max_unseated(max_clients: int) -> int:

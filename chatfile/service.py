@@ -8,18 +8,19 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.application import service, strports
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
 from chatfile.admission import Admission
-from chatfile.digests import Digests
+from chatfile.digests import Digests, KnownDigests
 from chatfile.disk import Disk
 from chatfile.listening import TunedEndpoint, claim_socket_path, unix_path
 from chatfile.options import OWN_TLS, Options
@@ -32,8 +33,12 @@ from chatfile.transports import describe_address
 from chatfile.wire import printable
 
 if TYPE_CHECKING:
+    from chatfile.digests.keeper import DigestKeeper
+    from chatfile.prehash import Prehash
     from chatfile.tls.files import ServerTLS
 
+LAST_WRITE = 1.0
+"""Seconds that the end of the process waits for the last digests to be written; without them it is a little slower."""
 SWITCH_INTERVAL = 0.001
 """Seconds for which a thread that computes, such as a long listing, may keep the interpreter from the reactor.
 
@@ -72,11 +77,14 @@ class ChatFileService(service.MultiService):
         drain_timeout: float,
         clients: int,
         encrypted: ServerTLS | None = None,
+        keeper: DigestKeeper | None = None,
+        prehash: Prehash | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
-        for ever. With `encrypted`, the ports that the network can reach speak TLS.
+        for ever. With `encrypted`, the ports that the network can reach speak TLS. `keeper` and `prehash` are started
+        and ended with the service.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
@@ -84,6 +92,8 @@ class ChatFileService(service.MultiService):
         self._drain_timeout = drain_timeout
         self._clients = clients
         self._encrypted = encrypted
+        self._keeper = keeper
+        self._prehash = prehash
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
             is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
@@ -113,6 +123,7 @@ class ChatFileService(service.MultiService):
         """Begin to serve, when twistd has given up its privileges."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         gc.freeze()  # the objects that there are now stay: to collect among them again would take 10 ms each time
+        self._start_threads()
         super().startService()  # type: ignore[no-untyped-call]
         if self._encrypted is not None and self._encrypted.warning:
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
@@ -121,6 +132,13 @@ class ChatFileService(service.MultiService):
             folder=self._folder, places=", ".join(self._addresses()), clients=self._clients,
             what="client" if self._clients == 1 else "clients", event="serving",
         )  # fmt: skip
+
+    def _start_threads(self) -> None:
+        """Start them only now: a daemon has none of the threads that there were before it became one."""
+        if self._keeper is not None:
+            self._keeper.start()
+        if self._prehash is not None:
+            self._prehash.start(after=None if self._keeper is None else self._keeper.is_read)
 
     def _addresses(self) -> Iterator[str]:
         """Return where clients connect to, each place once."""
@@ -141,8 +159,19 @@ class ChatFileService(service.MultiService):
             seconds=self._drain_timeout,
             event="draining",
         )
+        if self._prehash is not None:
+            self._prehash.stop()
         stopping = maybeDeferred(super().stopService)
-        return stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
+        stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
+        return stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
+
+    def _close_keeper(self, clock: IReactorTime) -> Deferred[None]:
+        """Have the last digests written, unless the disk takes long: it must not keep the process."""
+        if self._keeper is None:
+            return succeed(None)
+        closed = self._keeper.close()
+        closed.addTimeout(LAST_WRITE, clock)
+        return closed.addErrback(lambda failure: failure.trap(DeferredTimeout) and None)
 
 
 def _why_not_listening(description: str, error: Exception) -> str:
@@ -196,20 +225,24 @@ def makeService(options: Options) -> ChatFileService:
         limit_per_address=options["max-per-address"],
         history=options["history"],
     )
+    in_reactor = IReactorFromThreads(reactor).callFromThread
     disk = Disk(
         IReactorTime(reactor),
-        IReactorFromThreads(reactor).callFromThread,
+        in_reactor,
         timeout=options["disk-timeout"],
         clients=options["max-clients"],
     )
-    repository = Repository(options["folder"])
+    repository = Repository(options["folder"], is_recursive=bool(options["recursive"]))
+    is_ahead = options["state-folder"] is not None or options["prehash"]
+    known = KnownDigests(KnownDigests.MOST_AHEAD if is_ahead else KnownDigests.MOST)
+    digests = None if options["no-digest"] else Digests(disk.digests.queue, time.time, known=known)
     if any(OWN_TLS.match(endpoint) for endpoint in options["endpoints"]):
         sum_up_unknown_names(IReactorTime(reactor))
     factory = ChatFileFactory(
         repository,
         admission,
-        listings=Listings(repository, disk.listings.queue()),
-        digests=None if options["no-digest"] else Digests(disk.digests.queue, time.time),
+        listings=Listings(repository, disk.listings.queue(), disk.trees.queue()),
+        digests=digests,
         clock=IReactorTime(reactor),
         queue=disk.files.queue,
         timeouts=Timeouts(
@@ -219,9 +252,29 @@ def makeService(options: Options) -> ChatFileService:
     )
     return ChatFileService(
         factory,
-        options["folder"],
+        options["folder"] + (" and its subfolders" if options["recursive"] else ""),
         options["endpoints"],
         options["drain-timeout"],
         options["max-clients"],
         options["tls"],
+        keeper=_make_keeper(options["state-folder"], known, in_reactor),
+        prehash=_make_prehash(
+            digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
+        ),
     )
+
+
+def _make_keeper(folder: str | None, known: KnownDigests, in_reactor: Callable[..., object]) -> DigestKeeper | None:
+    if folder is None:
+        return None
+    from chatfile.digests.keeper import DigestKeeper  # noqa: PLC0415 -- only where there is something to keep
+
+    return DigestKeeper(folder, known, in_reactor)
+
+
+def _make_prehash(digests: Digests | None, repository: Repository, **callables: Callable[..., Any]) -> Prehash | None:
+    if digests is None:
+        return None
+    from chatfile.prehash import Prehash  # noqa: PLC0415 -- only behind its option
+
+    return Prehash(digests, repository, **callables)

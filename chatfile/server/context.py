@@ -5,7 +5,7 @@ A file of its own, for both the factory, which makes the context, and the protoc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from chatfile.repository import Repository
 from chatfile.server.connections import Connections
 from chatfile.server.events import EventLog
 from chatfile.server.listings import Listings
+from chatfile.server.small_files import FileReader
 from chatfile.server.status import StatusRows
 from chatfile.server.unseated import UnseatedConnections
 
@@ -37,6 +38,7 @@ class ServerContext:
     """The files, the seats and the connections of one server, given to each of its protocols."""
 
     repository: Repository
+    reader: FileReader
     listings: Listings
     digests: Digests | None
     """None where nothing is to be hashed."""
@@ -48,6 +50,8 @@ class ServerContext:
     """Returns a new `InThread` for the calls of one client that open and read files."""
     close_passed: InThread
     """Closes descriptors that clients have passed along: those of all clients take one turn."""
+    under_way: set[Hashable]
+    """Whatever answers a request at present, with its help of the disk or of the peer."""
     events: EventLog
     connections: Connections[Any]
     unseated: UnseatedConnections

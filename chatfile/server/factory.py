@@ -17,6 +17,7 @@ from chatfile.server.context import ServerContext, Timeouts
 from chatfile.server.events import EventLog
 from chatfile.server.listings import Listings
 from chatfile.server.protocol import ChatFileProtocol
+from chatfile.server.small_files import FileReader
 from chatfile.server.status import StatusRows
 from chatfile.server.unseated import MAX_UNSEATED, UnseatedConnections
 from chatfile.timeouts import Timer
@@ -49,6 +50,7 @@ class ChatFileFactory(Factory):
         self._connections: Connections[ChatFileProtocol] = Connections()
         self._context = ServerContext(
             repository=repository,
+            reader=FileReader(repository, digests),
             listings=listings,
             digests=digests,
             admission=admission,
@@ -57,6 +59,7 @@ class ChatFileFactory(Factory):
             clock=clock,
             queue=queue,
             close_passed=queue(),
+            under_way=set(),
             events=self._events,
             connections=self._connections,
             unseated=UnseatedConnections(max_unseated),
@@ -68,6 +71,10 @@ class ChatFileFactory(Factory):
         protocol.factory = self
         self._connections.add(protocol)
         return protocol
+
+    def is_responding(self) -> bool:
+        """Tell, in any thread, whether any client is sent a response, or waits for one."""
+        return bool(self._context.under_way)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """Close idle connections, and cancel or reset responses that have not finished in `seconds` (0: for ever).

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail
 
-from chatfile.digests import VERDICTS, Change, Digests, FileChanged, Verdict, find_change
+from chatfile.digests import VERDICTS, Change, Digests, FileChanged, KnownDigests, Verdict, find_change
+from chatfile.digests.versions import MIN_AGE
 from chatfile.disk import DiskUnavailable
 from tests.support.transports import Threads
 
@@ -31,6 +32,11 @@ class Files:
     def open(self, name: str = "a", content: bytes = CONTENT, flags: int = os.O_RDONLY) -> tuple[int, os.stat_result]:
         (self.folder / name).write_bytes(content)
         descriptor = os.open(self.folder / name, flags)
+        self._opened.append(descriptor)
+        return descriptor, os.fstat(descriptor)
+
+    def open_again(self, name: str) -> tuple[int, os.stat_result]:
+        descriptor = os.open(self.folder / name, os.O_RDONLY)
         self._opened.append(descriptor)
         return descriptor, os.fstat(descriptor)
 
@@ -274,7 +280,7 @@ def _asked_again(digests: Digests, threads: Threads, opened: tuple[int, os.stat_
     return needed
 
 
-@pytest.mark.parametrize(("age", "kept"), [(Digests.MIN_AGE - 0.5, False), (Digests.MIN_AGE + 0.5, True), (-5, False)])
+@pytest.mark.parametrize(("age", "kept"), [(MIN_AGE - 0.5, False), (MIN_AGE + 0.5, True), (-5, False)])
 def test_the_digest_of_a_file_that_was_left_alone_is_kept(
     digests: Digests, threads: Threads, files: Files, age: float, kept: bool
 ) -> None:
@@ -304,11 +310,54 @@ def test_the_digest_of_a_file_that_changed_meanwhile_is_not_kept(
     assert _asked_again(digests, threads, opened)
 
 
-def test_digests_asked_for_latest_are_kept_and_no_more_than_allowed(
-    threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_was_rewritten_takes_no_second_place(threads: Threads, files: Files) -> None:
+    known = KnownDigests(2)
+    digests = Digests(lambda: threads, files.now, known=known)
+    assert _asked_again(digests, threads, files.open("a"))
+    for content in (b"1", b"12", b"123"):
+        assert _asked_again(digests, threads, files.open("b", content))
+    assert len(known) == 2
+    assert not _asked_again(digests, threads, files.open_again("a"))
+
+
+def test_a_clock_that_is_set_back_makes_nothing_known(threads: Threads, files: Files) -> None:
+    digests, opened = Digests(lambda: threads, files.now), files.open()
+    assert _asked_again(digests, threads, opened)
+    files.age = -1
+    assert _asked_again(digests, threads, opened), "it may come to this time once more, and with it other bytes"
+    files.age = LONG_AFTER
+    assert not _asked_again(digests, threads, opened)
+
+
+@pytest.mark.parametrize("to", Change)
+def test_what_was_read_and_digested_elsewhere_is_kept_if_the_file_is_as_it_was(
+    digests: Digests, threads: Threads, files: Files, to: Change
 ) -> None:
-    monkeypatch.setattr(Digests, "CACHED", 2)
-    digests = Digests(lambda: threads, files.now)
+    descriptor, _ = files.open(flags=os.O_RDWR)
+    change(descriptor, Change.NONE)
+    opened = os.fstat(descriptor)
+    assert digests.find(opened) is None
+    reading, sha256 = digests.begin(opened), _sha256(os.pread(descriptor, opened.st_size, 0))
+    if to is not Change.NONE:
+        change(descriptor, to)
+    assert digests.remember(reading, os.fstat(descriptor), sha256) is (VERDICTS[to][0] is Verdict.VALID)
+    assert digests.find(opened) == (sha256 if to is Change.NONE else None)
+    assert digests.find(os.fstat(descriptor)) == (sha256 if to is Change.NONE else None)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_the_age_of_a_file_counts_when_its_reading_begins(digests: Digests, files: Files, late: bool) -> None:
+    descriptor, opened = files.open()
+    files.age = MIN_AGE - 0.5
+    reading = digests.begin(opened)
+    files.age = MIN_AGE + 0.5
+    reading = digests.begin(opened) if late else reading
+    assert digests.remember(reading, os.fstat(descriptor), _sha256(CONTENT)), "it is valid in any case"
+    assert (digests.find(opened) is not None) is late
+
+
+def test_digests_asked_for_latest_are_kept_and_no_more_than_allowed(threads: Threads, files: Files) -> None:
+    digests = Digests(lambda: threads, files.now, known=KnownDigests(2))
     a, b, c = (files.open(name) for name in "abc")
     assert [_asked_again(digests, threads, opened) for opened in (a, b, a, c)] == [True, True, False, True]
     assert [_asked_again(digests, threads, opened) for opened in (a, c, b)] == [False, False, True]

@@ -24,12 +24,14 @@ HOUSE = {
     "tls": {"errors"},
     "lines": {"timeouts", "transports"},
     "fdio": set(),
-    "repository": {"fdio", "errors", "wire"},
+    "paths": {"fdio"},
+    "repository": {"fdio", "paths", "errors", "wire"},
     "admission": {"errors"},
     "digests": {"fdio", "disk"},
+    "prehash": {"errors", "repository", "digests"},
     "sending": {"fdio", "errors", "disk", "transports"},
     "receiving": {"fdio", "disk"},
-    "partfile": {"fdio", "errors"},
+    "partfile": {"fdio", "errors", "paths"},
     "server": {
         "errors",
         "wire",
@@ -58,7 +60,7 @@ HOUSE = {
         "pending",
         "endpoints",
     },
-    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
+    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths", "fdio"},
     "typed": set(),
     "completion": {"typed", "wire"},
     "options": {"completion", "errors", "server", "tls"},
@@ -71,6 +73,7 @@ HOUSE = {
         "disk",
         "listening",
         "options",
+        "prehash",
         "repository",
         "server",
         "signals",
@@ -187,7 +190,7 @@ def test_two_classes_of_ours_are_the_deepest_that_one_stands_on_another() -> Non
 
 def test_the_repository_knows_of_the_wire_what_a_name_is_and_no_more() -> None:
     names = [name for name, _ in imports(ROOT / "chatfile" / "repository.py") if name.startswith("chatfile.wire")]
-    assert names == ["chatfile.wire.text.is_servable"]
+    assert names == ["chatfile.wire.text.is_servable", "chatfile.wire.text.is_servable_path"]
 
 
 def clocks_read(path: Path) -> Iterator[str]:
@@ -221,6 +224,13 @@ def test_shell_completion_is_loaded_for_itself_alone() -> None:
     for path in MODULES:
         if room(path) != "completion":
             assert not any(at_import and name.startswith(about_it) for name, at_import in imports(path)), path
+
+
+@pytest.mark.parametrize("optional", ["chatfile.prehash", "chatfile.digests.keeper", "chatfile.digests.store"])
+def test_what_is_for_an_option_is_loaded_behind_it_alone(optional: str) -> None:
+    for path in MODULES:
+        is_needed = module(path) in ("chatfile.prehash", "chatfile.digests.keeper")  # which are for an option as well
+        assert is_needed or not any(at_import and name.startswith(optional) for name, at_import in imports(path)), path
 
 
 def test_only_the_command_line_prints() -> None:

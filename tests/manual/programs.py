@@ -15,6 +15,7 @@ _SERVER_VALUES = {
     "max-clients": "NUMBER",
     "max-per-address": "NUMBER",
     "history": "NUMBER",
+    "state": "FOLDER",
     "idle-timeout": "SECONDS",
     "line-timeout": "SECONDS",
     "stall-timeout": "SECONDS",

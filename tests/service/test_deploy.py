@@ -49,6 +49,7 @@ def activated(
     """The command of the unit, with the socket handed on as systemd does: as descriptor 3, to this very process."""
     _, *options = shlex.split(unit("chatfile.service")["Service"]["ExecStart"])
     options[options.index("/srv/chatfile")] = str(served)
+    options[options.index("/var/lib/chatfile")] = str(served.parent / "state")
     start = ["sh", "-c", 'LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null', "sh", program("chatfile-server"), *options]
     environment = os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": names}
     with subprocess.Popen(start, stdin=listening, stdout=subprocess.PIPE, env=environment, cwd="/") as process:
@@ -107,6 +108,13 @@ def test_what_is_passed_and_is_no_socket_is_refused(tmp_path: Path, monkeypatch:
     with (tmp_path / "file").open("w") as file:
         monkeypatch.setattr(endpoints._SystemdParser, "_sddaemon", ListenFDs([file.fileno()]))
         assert "no socket" in refusal("-p", "systemd:domain=INET:index=0")
+
+
+def test_digests_survive_where_the_service_may_write() -> None:
+    service = unit("chatfile.service")["Service"]
+    _, *options = shlex.split(service["ExecStart"])
+    assert options[options.index("--state") + 1] == f"/var/lib/{service['StateDirectory']}"
+    assert service["StateDirectoryMode"] == "0700"
 
 
 def test_the_units_fit_each_other_and_the_server() -> None:

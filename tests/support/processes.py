@@ -64,7 +64,9 @@ class ServerProcess:
         port: str = "tcp:0:interface=127.0.0.1",
         reactor: str = "default",
         environment: Mapping[str, str] | None = None,
+        ready: str = "#info\\] Serving ",
     ) -> None:
+        """`ready` matches the log when it has opened all that it keeps open."""
         twistd = [_BIN / "twistd", "-n", "--pidfile=", f"--reactor={reactor}"]
         command = [*twistd, "chatfile", "-p", port, "-f", folder, *options]
         self.log = ""
@@ -76,7 +78,7 @@ class ServerProcess:
         self._log_reader = threading.Thread(target=self._read_log, daemon=True)
         self._log_reader.start()
         self.port = int(self.log_until(r"starting on (\d+)")) if port.startswith("tcp") else 0
-        self.log_until("#info\\] Serving ")
+        self.log_until(ready)
         self._descriptors = self._open()
         self._clients: list[RawClient] = []
 

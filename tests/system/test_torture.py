@@ -18,7 +18,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from chatfile import digests, downloads, errors, fdio, repository
+from chatfile import downloads, errors, fdio, repository
+from chatfile.digests import digests, versions
 from chatfile.downloads import Download, download
 from chatfile.partfile import names, opening, part
 from chatfile.receiving import incoming_file, splicing
@@ -35,7 +36,7 @@ SMALLER = [
     (zerocopy.ZeroCopySender, "TURN", PIECE),
     (zerocopy.ZeroCopySender, "PIECE", PIECE),
     (digests.Digests, "CHUNK", 2 * PIECE),
-    (digests.Digests, "MIN_AGE", math.inf),
+    (versions, "MIN_AGE", math.inf),
     (splicing.SplicingReceiver, "SLICE", 4 * PIECE),
     (incoming_file.TailHasher, "SLICE", 4 * PIECE),
     (incoming_file.TailHasher, "CHUNK", PIECE),
