@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
 from chatfile import tls
@@ -54,15 +54,6 @@ class ClientConfig:
         return isinstance(self.command, GetFiles) and self.command.output == STDOUT
 
 
-def _check_tls(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
-    """End the process with a message where options about TLS would have no effect."""
-    if parsed.key is not None and parsed.cert is None:
-        parser.error("--key goes with --cert")
-    for option in ("cafile", "cert"):
-        if getattr(parsed, option) is not None and tls.parse_address(parsed.server) is None:
-            parser.error(f"--{option} goes with --server tls:HOST:PORT")
-
-
 def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _NOTHING) -> ClientConfig:
     """Return the configuration that `arguments` make; `environment` counts for what they leave open.
 
@@ -71,34 +62,33 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str] = _
     parser = command_line()
     parsed = parser.parse_args(options_first(parser, arguments))
     parser = getattr(parsed, "parser", parser)  # the command's own shows the right usage
-    found = {option: environment.get(f"CHATFILE_{option.upper()}") or None for option in _FROM_ENVIRONMENT}
-    _take_places(parser, parsed, found)
-    _check_tls(parser, parsed)
-    _take_certificates(parsed, found)
-    options = {field.name: getattr(parsed, field.name) for field in fields(ClientConfig)}
-    return ClientConfig(**options | {"command": parsed.make(parsed) if parsed.command else None})
-
-
-def _take_places(parser: argparse.ArgumentParser, parsed: argparse.Namespace, found: Mapping[str, str | None]) -> None:
-    """Fill in the server and the folder for downloads, where the command line leaves them open."""
-    for option, check, otherwise in (
-        ("server", parse_server_option, _DEFAULT_ADDRESS),
-        ("downloads", parse_folder, DEFAULT_DOWNLOADS),
-    ):
-        if getattr(parsed, option) is None:
+    given = {field.name: getattr(parsed, field.name) for field in fields(ClientConfig) if field.name in parsed}
+    given["command"] = parsed.make(parsed) if parsed.command else None
+    found = {option: value for option in _FROM_ENVIRONMENT if (value := environment.get(f"CHATFILE_{option.upper()}"))}
+    for option, check in (("server", parse_server_option), ("downloads", parse_folder)):
+        if option in found and option not in given:
             try:
-                setattr(parsed, option, check(found[option] or otherwise))
+                given[option] = check(found[option])
             except argparse.ArgumentTypeError as error:
                 parser.error(f"CHATFILE_{option.upper()}: {error}")
+    return _with_certificates(parser, ClientConfig(**given), found)
 
 
-def _take_certificates(parsed: argparse.Namespace, found: Mapping[str, str | None]) -> None:
-    """Fill in certificates, for servers that speak TLS alone, and the key that belongs to one of them."""
-    if tls.parse_address(parsed.server) is None:
-        return
-    parsed.cafile = parsed.cafile or found["cafile"]
-    if parsed.cert is None and found["cert"] is not None:
-        parsed.cert, parsed.key = found["cert"], found["key"]
+def _with_certificates(parser: argparse.ArgumentParser, config: ClientConfig, found: Mapping[str, str]) -> ClientConfig:
+    """Return `config` with what was `found` in the environment, where its server speaks TLS.
+
+    Ends the process with a message where options about TLS would have no effect.
+    """
+    if config.key is not None and config.cert is None:
+        parser.error("--key goes with --cert")
+    if tls.parse_address(config.server) is None:
+        for option in ("cafile", "cert"):
+            if getattr(config, option) is not None:
+                parser.error(f"--{option} goes with --server tls:HOST:PORT")
+        return config
+    if config.cert is None and "cert" in found:
+        config = replace(config, cert=found["cert"], key=found.get("key"))
+    return replace(config, cafile=config.cafile or found.get("cafile"))
 
 
 # --- options anywhere: argparse wants those of a command between it and its names ---

@@ -112,46 +112,44 @@ def _parse_name(argument: str) -> str:
     return name
 
 
-_COMMON: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("-s", "--server"), {
-        "type": parse_server_option, "metavar": "ADDRESS", "default": None,
-        "help": f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
-    }),
-    (("-d", "--downloads"), {
-        "type": parse_folder, "metavar": "FOLDER", "default": None,
-        "help": f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]",
-    }),
-    (("--timeout",), {
-        "type": _seconds, "metavar": "SECONDS", "default": DEFAULT_TIMEOUT,
-        "help": "without progress before giving up, 0: never; behind a file, a second more per 20 MB of it, for its"
-        f" digest [{DEFAULT_TIMEOUT:g}]",
-    }),
-    (("--wait",), {
-        "type": _seconds, "metavar": "SECONDS", "default": 0.0,
-        "help": "where the server is full, keep trying for so long [0]",
-    }),
-    (("--cafile",), {
-        "type": _parse_path, "metavar": "FILE", "default": None,
-        "help": "behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",
-    }),
-    (("--cert",), {
-        "type": _parse_path, "metavar": "FILE", "default": None,
-        "help": "behind tls:, your own certificate (PEM), for a server that wants one",
-    }),
-    (("--key",), {
-        "type": _parse_path, "metavar": "FILE", "default": None,
-        "help": "its key (PEM), if that is not in the same file",
-    }),
-    (("--json",), {
-        "action": "store_true", "default": False, "dest": "as_json",
-        "help": "machine-readable output, one JSON object a line",
-    }),
-    (("-q", "--quiet"), {
-        "action": "store_true", "default": False, "dest": "is_quiet",
-        "help": "results and errors only, no progress and no notes",
-    }),
-)  # fmt: skip
-"""The options that may stand before the command or after it, as argparse wants them."""
+def _common_options(title: str, *, saves: bool) -> _Parser:
+    """Return a parser of the options that may stand before the command or after it; its result has only what is given.
+
+    `saves`: the command saves files, and its help shows the option for the folder.
+    """
+    parser = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    add = parser.add_argument_group(title).add_argument
+    add(
+        "-s", "--server", type=parse_server_option, metavar="ADDRESS",
+        help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
+    )  # fmt: skip
+    add(
+        "-d", "--downloads", type=parse_folder, metavar="FOLDER",
+        help=f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]" if saves else argparse.SUPPRESS,
+    )  # fmt: skip
+    add(
+        "--timeout", type=_seconds, metavar="SECONDS",
+        help="without progress before giving up, 0: never; behind a file, a second more per 20 MB of it, for its digest"
+        f" [{DEFAULT_TIMEOUT:g}]",
+    )  # fmt: skip
+    add("--wait", type=_seconds, metavar="SECONDS", help="where the server is full, keep trying for so long [0]")
+    add(
+        "--cafile", type=_parse_path, metavar="FILE",
+        help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",
+    )  # fmt: skip
+    add(
+        "--cert", type=_parse_path, metavar="FILE",
+        help="behind tls:, your own certificate (PEM), for a server that wants one",
+    )  # fmt: skip
+    add("--key", type=_parse_path, metavar="FILE", help="its key (PEM), if that is not in the same file")
+    add("--json", dest="as_json", action="store_true", help="machine-readable output, one JSON object a line")
+    add(
+        "-q", "--quiet", dest="is_quiet", action="store_true",
+        help="results and errors only, no progress and no notes",
+    )  # fmt: skip
+    return parser
+
+
 _NAME_HELP = (
     "a name as `list` shows it, or a pattern in quotation marks: * any text, ? any character, [abc] one of these"
 )
@@ -211,6 +209,7 @@ def command_line() -> argparse.ArgumentParser:
         usage="%(prog)s [OPTION...] [COMMAND [ARGUMENT...]]",
         description="Talk to a chatfile server: messages, lists, verified downloads.",
         epilog=_EPILOG,
+        parents=[_common_options("options", saves=True)],
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -219,17 +218,14 @@ def command_line() -> argparse.ArgumentParser:
         "--completion", type=_shell, metavar="SHELL",
         help="show what completes this command line in a shell (bash, zsh, fish), and exit",
     )  # fmt: skip
-    for names, about in _COMMON:
-        parser.add_argument(*names, **about)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog=parser.prog)
 
     def command(name: str, text: str, make: _Make, arguments: str = "") -> argparse.ArgumentParser:
         usage = f"%(prog)s [OPTION...]{arguments}"
-        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False, usage=usage)
-        group = added.add_argument_group("options of every command")
-        for names, about in _COMMON:  # without defaults: those of the whole line count
-            hidden = {"help": argparse.SUPPRESS} if "--downloads" in names and name != "get" else {}
-            group.add_argument(*names, **about | {"default": argparse.SUPPRESS} | hidden)
+        common = _common_options("options of every command", saves=name == "get")
+        added = commands.add_parser(
+            name, help=text, description=text, allow_abbrev=False, usage=usage, parents=[common]
+        )
         added.set_defaults(parser=added, make=make)
         return added
 
