@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.cli.arguments import ClientConfig, parse_arguments
@@ -83,18 +82,6 @@ def _prepared_reactor() -> Any:
     return reactor
 
 
-def _exit_code_of(outcome: ExitCode | Failure, view: View) -> ExitCode:
-    if isinstance(outcome, ExitCode):
-        return outcome
-    if outcome.check(BrokenPipeError):
-        return ExitCode.UNREAD
-    if isinstance(outcome.value, errors.ChatFileError):
-        view.error(outcome.value)
-        return exit_code(outcome.value)
-    outcome.raiseException()
-    return ExitCode.BROKEN
-
-
 class _Run:
     """Owns the reactor, the view and the handling of Ctrl-C for one run."""
 
@@ -112,27 +99,36 @@ class _Run:
         if not config.as_json:
             self._view.aside = self._progress.aside
         self._interrupts = Interrupts(reactor, reactor.stop)
-        self._outcome: ExitCode | Failure = ExitCode.INTERRUPTED  # until there is another one
+        self._code = ExitCode.INTERRUPTED  # until there is another one
+        self._defect: Exception | None = None
 
     def run_to_end(self) -> ExitCode:
         """Run the reactor until the command is done, and return the exit code."""
         self._reactor.callWhenRunning(self._begin)
         self._reactor.run(installSignalHandlers=False)
-        code = _exit_code_of(self._outcome, self._view)
+        if self._defect is not None:
+            raise self._defect
+        code = self._code
         if code is ExitCode.LOCAL_FILE:
             forget_output()
         is_meant_for_others = code is ExitCode.DONE if self._config.writes_to_stdout else self._view.has_written
         return concluded(code) if is_meant_for_others or code is ExitCode.UNREAD else code
 
     def _begin(self) -> None:
-        running: Deferred[Any] = Deferred.fromCoroutine(self._main())
-        self._interrupts.handle = running.cancel
-        running.addBoth(self._end)
+        self._interrupts.handle = Deferred.fromCoroutine(self._to_the_end()).cancel
 
-    def _end(self, outcome: ExitCode | Failure) -> None:
-        if isinstance(outcome, Failure) and outcome.check(CancelledError):
+    async def _to_the_end(self) -> None:
+        try:
+            self._code = await self._main()
+        except CancelledError:
             self._exit_interrupted()
-        self._outcome = outcome
+        except BrokenPipeError:
+            self._code = ExitCode.UNREAD
+        except errors.ChatFileError as error:
+            self._view.error(error)
+            self._code = exit_code(error)
+        except Exception as defect:  # its traceback is shown when the reactor has stopped
+            self._defect = defect
         self._reactor.stop()
 
     def _exit_interrupted(self) -> None:
