@@ -186,8 +186,10 @@ HELP = (
     ("!COMMAND", "carried out by a shell here"),
 )
 """What can be typed at the prompt, and what it does."""
-DESCRIPTIONS = {usage.partition(" ")[0]: meaning for usage, meaning in reversed(HELP[:-1])}
+DESCRIPTIONS: dict[str, str] = {}
 """Every first word of a command of lines, those that only the prompt has too, and what it does."""
+for _usage, _meaning in HELP[:-1]:
+    DESCRIPTIONS.setdefault(_usage.partition(" ")[0], _meaning)
 OPTIONS = {
     "get": {"--force": "replace what is here already", "-o ": "save it under another name"},
     "list": {"--sort name": "a to z", "--sort size": "the largest first", "--sort time": "the latest first"},

@@ -242,6 +242,7 @@ def completed(line: str, *names: str) -> list[tuple[str, str]]:
 def test_tab_completes_commands_and_says_what_they_do() -> None:
     assert completed("st") == [("status", "who is connected, and the latest who left")]
     assert [line for line, _ in completed("GE")] == ["get ", "get! "]
+    assert [line for line, _ in completed("")][:3] == ["list", "status", "get "], "the most used come first"
 
 
 def test_tab_completes_names_with_their_sizes() -> None:
