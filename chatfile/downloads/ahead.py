@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.disk import InThread
 from chatfile.downloads.batches import AskedFile, AskedState, Batches
-from chatfile.downloads.single import Download, Stage, Step, download_to, local_path
+from chatfile.downloads.single import Download, Stage, Step, checked, download_to, local_place
 from chatfile.partfile import (
     Presence,
     PresentFile,
@@ -45,7 +44,7 @@ class DownloadAhead:
     """Files that are asked for and have not come yet, at most."""
     FILES, BYTES = 512, 4 << 20
     """The same with those that are not saved yet, or whose turn has not come; and the bytes of all these."""
-    LOOK = 256
+    LOOK = 1024
     """Files that are looked for in one call in a thread."""
 
     def __init__(
@@ -58,13 +57,15 @@ class DownloadAhead:
         create_folder: bool = True,
         by_digest: bool = False,
         saved: Saved | None = None,
+        presence: Sequence[Presence] = (),
         in_thread: InThread = disk.in_thread,
     ) -> None:
         """Prepare to download `rows`, where a size below 0 is unknown, into `folder`.
 
         They are saved under their own names, or paths, without the beginning `strip`. A file that is there already with
         the size and the time of the one on the server is taken for the same, unless files are to be compared
-        `by_digest`. One that differs is replaced where `force(row)` is true. See `download` for the other arguments.
+        `by_digest`. One that differs is replaced where `force(row)` is true. `presence` is what is there of the first
+        rows, if the caller has looked. See `download` for the other arguments.
         """
         self._rows = rows
         self._folder = folder
@@ -76,7 +77,7 @@ class DownloadAhead:
         self._in_thread = in_thread
         self._client: ChatFileClient | None = None
         self._clock: IReactorTime  # the client's
-        self._presence: list[Presence] = []  # of the first rows
+        self._presence = list(presence)  # of the first rows
         self._is_looking = False
         self._asked: dict[int, AskedFile] = {}  # by the numbers of their rows
         self._next = 0  # the number of the first row that is not considered yet
@@ -109,7 +110,7 @@ class DownloadAhead:
             progress(received.at)
         if isinstance(asked.result, Failure):
             asked.result.raiseException()
-        self._saved.add(self.path(asked.row))
+        self._saved.add(self._path(asked.row))
         return asked.result
 
     def has_result(self, number: int) -> bool:
@@ -128,7 +129,7 @@ class DownloadAhead:
         return await download_to(
             client,
             row.name,
-            local_path(self._folder, self._local_name(row)),
+            checked(self._path(row)),
             force=self._force(row),
             create_folder=self._create_folder,
             in_thread=self._in_thread,
@@ -187,7 +188,7 @@ class DownloadAhead:
             return
         self._is_looking = True
         rows = self._rows[len(self._presence) : len(self._presence) + self.LOOK]
-        looking = self._in_thread(look_for, [(self.path(row), Source(row.size, row.mtime)) for row in rows])
+        looking = self._in_thread(look_for, [(self._path(row), Source(row.size, row.mtime)) for row in rows])
         looking.addErrback(lambda _: [Presence.OTHER] * len(rows))  # the download of each by itself tells why
         looking.addCallback(self._have_looked)
 
@@ -215,7 +216,7 @@ class DownloadAhead:
     def _ask(self, client: ChatFileClient, number: int) -> bool:
         """Ask for a file, or for its digest where it is there; return False where that can't be done ahead."""
         row, presence = self._rows[number], self._presence[number]
-        path = self.path(row)
+        path = self._path(row)
         if row.size < 0 or any(map(is_unfinished, path.names)) or self._saved.has_like(path):
             return False
         if presence is Presence.SAME and not self._by_digest:
@@ -271,7 +272,7 @@ class DownloadAhead:
             asked.finish(None)
             self._changed()
             return
-        path, header = self.path(asked.row), content.header
+        path, header = self._path(asked.row), content.header
         if content.broken is not None:
             self._keep(asked, content, content.broken)
             return
@@ -284,7 +285,7 @@ class DownloadAhead:
         asked.kept = Stage(Step.RECEIVING, len(content.content), content.header.size)
         self._presence[asked.number] = Presence.OTHER
         self._is_end_told = True
-        begun = WholeFile(self.path(asked.row), content.header.mtime, content.content)
+        begun = WholeFile(self._path(asked.row), content.header.mtime, content.content)
         keep = partial(keep_begun, begun, content.header.size, create_folder=self._create_folder)
         keeping = self._in_thread(keep)
         keeping.addErrback(lambda _: None)  # then it is fetched anew
@@ -297,21 +298,17 @@ class DownloadAhead:
             self._changed()
             return
         self._comparing.add(
-            self._clock, (self.path(asked.row), digest.sha256), asked, self._present(asked.row, digest.sha256)
+            self._clock, (self._path(asked.row), digest.sha256), asked, self._present(asked.row, digest.sha256)
         )
 
     def _present(self, row: wire.FileRow, sha256: str | None) -> Download:
         return Download(
-            row.name, str(self.path(row)), row.size, sha256, sha256 is not None, resumed_from=0, already=True
+            row.name, str(self._path(row)), row.size, sha256, sha256 is not None, resumed_from=0, already=True
         )
 
-    def path(self, row: wire.FileRow) -> LocalPath:
+    def _path(self, row: wire.FileRow) -> LocalPath:
         """Return the place of a file on this disk."""
-        return LocalPath.of(self._folder, self._local_name(row))
-
-    def _local_name(self, row: wire.FileRow) -> str:
-        """Return the name or path of a file on this disk, which is the same bytes in every locale."""
-        return os.fsdecode(row.name.removeprefix(self._strip).encode())
+        return local_place(self._folder, row.name.removeprefix(self._strip))
 
     # --- in threads ---
 

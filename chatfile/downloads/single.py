@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -50,15 +51,20 @@ class Stage:
     size: int
 
 
-def local_path(folder: str, path: str) -> LocalPath:
-    """Return the place of `path`, a name on this disk or several joined by `/`, below `folder`.
+def local_place(folder: str, path: str) -> LocalPath:
+    """Return the place below `folder` of a path on the server, which has the same bytes in every locale."""
+    return LocalPath.of(folder, os.fsdecode(path.encode()))
 
-    Raises `BadName` for what is no path below it, `LocalFileError` for names that only part files and their notes have.
+
+def checked(place: LocalPath) -> LocalPath:
+    """Return `place`.
+
+    Raises `BadName` for what is no path below its folder, `LocalFileError` for names that only part files and their
+    notes have.
     """
-    place = LocalPath.of(folder, path)
     for name in place.names:
         if name in ("", ".", "..") or "\0" in name:
-            raise errors.BadName(name=wire.printable(path))
+            raise errors.BadName(name=wire.printable("/".join(place.names)))
         if is_unfinished(name):
             raise errors.LocalFileError(path=place, why="such names are for unfinished downloads")
     return place
@@ -100,7 +106,7 @@ async def download(
     return await download_to(
         client,
         name,
-        local_path(folder, save_as or name),
+        checked(LocalPath(folder, (save_as or name,))),
         force=force,
         create_folder=create_folder,
         in_thread=in_thread,
