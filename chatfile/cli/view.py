@@ -189,13 +189,10 @@ class View:
     def mirrored(self, counts: Mapping[str, int]) -> None:
         """Show how many files a mirror has fetched, left as they were, and removed."""
         self.event("mirrored", **counts)
-        parts = [
-            f"{counts['same']} the same",
-            f"{counts['removed']} removed",
-            f"{counts['kept']} changed here and kept",
-        ]
-        told = [part for part in parts if not part.startswith("0 ")]
-        self.note(f"{', '.join(told)}." if told else "Nothing was to be done." if not counts["fetched"] else "Done.")
+        told = {"same": "the same", "removed": "removed", "kept": "changed here and kept"}
+        parts = [f"{counts[name]} {words}" for name, words in told.items() if counts[name]]
+        if parts:
+            self.note(f"{', '.join(parts)}.")
 
     def would_remove(self, path: str) -> None:
         """Show a file that would be removed."""
