@@ -50,6 +50,8 @@ class Mirror:
 
     SLICE = 256
     """Files that are looked for, noted or removed in one call in a thread."""
+    LOOK = 8192
+    """Files that are looked for in one: it reads their folder whole."""
 
     def __init__(
         self,
@@ -117,8 +119,8 @@ class Mirror:
     async def missing(self) -> list[wire.FileRow]:
         """Return the files that would be fetched. Raises `LocalFileError`."""
         found: list[wire.FileRow] = []
-        for start in range(0, len(self.rows), self.SLICE):
-            rows = self.rows[start : start + self.SLICE]
+        for start in range(0, len(self.rows), self.LOOK):
+            rows = self.rows[start : start + self.LOOK]
             places = [(self._ahead.path(row), Source(row.size, row.mtime)) for row in rows]
             presence: list[Presence] = await self._in_thread(look_for, places)
             found += [row for row, there in zip(rows, presence, strict=True) if there is not Presence.SAME]

@@ -12,10 +12,10 @@ from itertools import groupby
 
 from chatfile import errors
 from chatfile.fdio import close_quietly, write_all
-from chatfile.partfile.names import names_beside
+from chatfile.partfile.names import all_beside
 from chatfile.partfile.part import PartFile, Source
 from chatfile.partfile.saving import set_time, sync
-from chatfile.partfile.spelling import has_other_spelling
+from chatfile.partfile.spelling import is_unfinished
 from chatfile.paths import LocalPath
 
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
@@ -41,7 +41,10 @@ class WholeFile:
 
 
 def look_for(files: Sequence[tuple[LocalPath, Source]]) -> list[Presence]:
-    """Tell for each of the `files`, by path, size and time, what of it is there. It blocks, so it is for threads."""
+    """Tell for each of the `files`, by path, size and time, what of it is there.
+
+    Folders are read whole, once for those files of one that follow each other. It blocks, so it is for threads.
+    """
     found: list[Presence] = []
     for _, some in groupby(files, lambda file: file[0].folder):
         found += _look_in_folder(list(some))
@@ -51,36 +54,31 @@ def look_for(files: Sequence[tuple[LocalPath, Source]]) -> list[Presence]:
 def _look_in_folder(files: list[tuple[LocalPath, Source]]) -> list[Presence]:
     try:
         with _opened(files[0][0]) as directory:
-            return [_look_for(directory, path.name, source) for path, source in files]
+            names = frozenset(os.listdir(directory))
+            unfinished = frozenset(filter(is_unfinished, names))
+            return [_look_for(directory, names, unfinished, path.name, source) for path, source in files]
     except FileNotFoundError:
         return [Presence.ABSENT] * len(files)
     except (OSError, ValueError):
         return [Presence.OTHER] * len(files)
 
 
-def _look_for(directory: int, name: str, source: Source) -> Presence:
-    try:
-        if any(_exists(directory, each) for each in names_beside(directory, name)):
-            return Presence.OTHER
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        is_other = (
-            not stat.S_ISREG(status.st_mode) or status.st_size != source.size or has_other_spelling(directory, name)
-        )
-    except FileNotFoundError:
+def _look_for(directory: int, names: frozenset[str], unfinished: frozenset[str], name: str, source: Source) -> Presence:
+    """Tell what is there of a file, in the open folder that has those `names`, and those of part files and notes.
+
+    One that is there by another spelling only is ABSENT: its name is not free, as is found when it is to be saved.
+    """
+    if unfinished and not unfinished.isdisjoint(all_beside(name)):
+        return Presence.OTHER
+    if name not in names:
         return Presence.ABSENT
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except (OSError, ValueError):
         return Presence.OTHER
-    if is_other:
+    if not stat.S_ISREG(status.st_mode) or status.st_size != source.size:
         return Presence.OTHER
     return Presence.SAME if status.st_mtime_ns // 1_000_000_000 == source.mtime else Presence.SAME_SIZE
-
-
-def _exists(directory: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def save_together(files: Sequence[WholeFile], *, create_folder: bool) -> list[bool]:
