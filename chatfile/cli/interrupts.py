@@ -1,15 +1,22 @@
-"""The handling of Ctrl-C."""
+"""Ctrl-C, and the key `q` for a command that runs until it is stopped."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IReactorFDSet, IReactorFromThreads, IReadDescriptor
+from zope.interface import implementer
 
 from chatfile.cli.exits import ExitCode
+from chatfile.cli.terminal import is_in_foreground, restore_on_signals
 
 
 class Interrupts:
@@ -32,3 +39,65 @@ class Interrupts:
     def _handle(self) -> None:
         self._is_handled = True
         self.handle()
+
+
+@implementer(IReadDescriptor)
+class _Keys:
+    """Reads what is typed, and takes a `q` for an interrupt."""
+
+    def __init__(self, reactor: IReactorFDSet, interrupts: Interrupts) -> None:
+        self._reactor = reactor
+        self._interrupts = interrupts
+
+    def fileno(self) -> int:
+        """See `IReadDescriptor`."""
+        return sys.stdin.fileno()
+
+    def logPrefix(self) -> str:
+        """See `IReadDescriptor`."""
+        return "keys"
+
+    def doRead(self) -> None:
+        """See `IReadDescriptor`. Nothing is read in the background: that would stop the process."""
+        typed = b""
+        if is_in_foreground(self.fileno()):
+            with contextlib.suppress(OSError):
+                typed = os.read(self.fileno(), 1024)
+        if not typed:
+            self._reactor.removeReader(self)
+        elif b"q" in typed.lower():
+            self._interrupts.handle()
+
+    def connectionLost(self, reason: object) -> None:
+        """See `IReadDescriptor`."""
+
+
+@contextlib.contextmanager
+def stopped_by_q(reactor: Any, interrupts: Interrupts) -> Iterator[bool]:
+    """Let `q` be an interrupt within this context, which yields whether anything can be typed here.
+
+    Keys are not shown meanwhile, nor kept until Enter. The terminal is given back as it was, also where a signal ends
+    the program.
+    """
+    if sys.stdin is None or not sys.stdin.isatty() or not is_in_foreground(sys.stdin.fileno()):
+        yield False
+        return
+    usual, interrupt = termios.tcgetattr(sys.stdin), signal.getsignal(signal.SIGINT)
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, usual)  # a second Ctrl-C may end the program at once
+        if callable(interrupt):
+            interrupt(number, frame)
+
+    restore_on_signals(b"\r\n")
+    if callable(interrupt):
+        signal.signal(signal.SIGINT, interrupted)
+    keys = _Keys(reactor, interrupts)
+    tty.setcbreak(sys.stdin, termios.TCSANOW)
+    reactor.addReader(keys)
+    try:
+        yield True
+    finally:
+        reactor.removeReader(keys)
+        if is_in_foreground(sys.stdin.fileno()):
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, usual)

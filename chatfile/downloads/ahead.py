@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,8 @@ from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.disk import InThread
 from chatfile.downloads.batches import AskedFile, AskedState, Batches
-from chatfile.downloads.single import Download, Stage, Step, download_to, local_path
+from chatfile.downloads.single import download_wanted
+from chatfile.downloads.target import Download, Stage, Step, WantedFile, checked, local_place
 from chatfile.partfile import (
     Presence,
     PresentFile,
@@ -45,7 +46,7 @@ class DownloadAhead:
     """Files that are asked for and have not come yet, at most."""
     FILES, BYTES = 512, 4 << 20
     """The same with those that are not saved yet, or whose turn has not come; and the bytes of all these."""
-    LOOK = 256
+    LOOK = 1024
     """Files that are looked for in the first call in a thread; each further one is for half as many as all before."""
 
     def __init__(
@@ -58,13 +59,17 @@ class DownloadAhead:
         create_folder: bool = True,
         by_digest: bool = False,
         saved: Saved | None = None,
+        presence: Sequence[Presence] = (),
+        sums: Mapping[str, str] | None = None,
         in_thread: InThread = disk.in_thread,
     ) -> None:
         """Prepare to download `rows`, where a size below 0 is unknown, into `folder`.
 
         They are saved under their own names, or paths, without the beginning `strip`. A file that is there already with
         the size and the time of the one on the server is taken for the same, unless files are to be compared
-        `by_digest`. One that differs is replaced where `force(row)` is true. See `download` for the other arguments.
+        `by_digest`. One that differs is replaced where `force(row)` is true. `presence` is what is there of the first
+        rows, if the caller has looked. `sums` has digests that files must have, by their names. See `download` for the
+        other arguments.
         """
         self._rows = rows
         self._folder = folder
@@ -73,10 +78,11 @@ class DownloadAhead:
         self._create_folder = create_folder
         self._by_digest = by_digest
         self._saved = Saved() if saved is None else saved
+        self._sums = sums or {}
         self._in_thread = in_thread
         self._client: ChatFileClient | None = None
         self._clock: IReactorTime  # the client's
-        self._presence: list[Presence] = []  # of the first rows
+        self._presence = list(presence)  # of the first rows
         self._is_looking = False
         self._asked: dict[int, AskedFile] = {}  # by the numbers of their rows
         self._next = 0  # the number of the first row that is not considered yet
@@ -125,18 +131,15 @@ class DownloadAhead:
         stage: Callable[[Stage], None],
     ) -> Download:
         row = self._rows[number]
-        return await download_to(
-            client,
+        wanted = WantedFile(
             row.name,
-            local_path(self._folder, self._local_name(row)),
-            force=self._force(row),
-            create_folder=self._create_folder,
-            in_thread=self._in_thread,
-            listed_size=row.size if row.size >= 0 else None,
-            saved=self._saved,
-            progress=progress,
-            stage=stage,
+            checked(self._path(row)),
+            row.size if row.size >= 0 else None,
+            self._force(row),
+            self._create_folder,
+            self._sums.get(row.name),
         )
+        return await download_wanted(client, wanted, self._in_thread, self._saved, progress, stage)
 
     async def _done(self, number: int) -> AskedFile | None:
         """Return the file whose turn it is, when there is a result; None if it can't be asked for ahead."""
@@ -188,7 +191,7 @@ class DownloadAhead:
         if self._is_looking or not rows:
             return
         self._is_looking = True
-        looking = self._in_thread(look_for, [(self.path(row), Source(row.size, row.mtime)) for row in rows])
+        looking = self._in_thread(look_for, [(self._path(row), Source(row.size, row.mtime)) for row in rows])
         looking.addErrback(lambda _: [Presence.OTHER] * len(rows))  # the download of each by itself tells why
         looking.addCallback(self._have_looked)
 
@@ -202,7 +205,7 @@ class DownloadAhead:
 
     def _ask_some(self) -> None:
         """Ask for the next files, up to the first that has to be downloaded by itself."""
-        if len(self._presence) - self._next < self.LOOK:
+        if len(self._presence) - self._next < self.FILES:
             self._look()
         while self._client is not None and self._next < len(self._presence) and self._has_room():
             if self._next not in self._asked and not self._ask(self._client, self._next):
@@ -215,15 +218,18 @@ class DownloadAhead:
     def _ask(self, client: ChatFileClient, number: int) -> bool:
         """Ask for a file, or for its digest where it is there; return False where that can't be done ahead."""
         row, presence = self._rows[number], self._presence[number]
-        path = self.path(row)
+        path = self._path(row)
         if row.size < 0 or any(map(is_unfinished, path.names)) or self._saved.has_like(path):
             return False
-        if presence is Presence.SAME and not self._by_digest:
+        expected = self._sums.get(row.name)
+        if presence is Presence.SAME and not self._by_digest and expected is None:
             self._add(number, path).finish(self._present(row, path, None))
         elif row.size > SMALL or presence is Presence.OTHER or not client.is_receiving:
             return False
         elif presence is Presence.ABSENT:
             self._request(self._add(number, path), client.read(row.name, most=SMALL), self._content_came)
+        elif expected is not None:
+            self._compare_with(expected, self._add(number, path))
         else:
             self._request(self._add(number, path), client.hash(row.name, size=row.size), self._digest_came)
         return True
@@ -275,7 +281,13 @@ class DownloadAhead:
         if content.broken is not None:
             self._keep(asked, content, content.broken)
             return
-        result = Download(asked.row.name, str(path), header.size, content.sha256, content.verified, resumed_from=0)
+        expected = self._sums.get(asked.row.name)
+        if expected is not None and expected != hashlib.sha256(content.content).hexdigest():
+            asked.finish(Failure(errors.DigestMismatch.not_as_expected(name=wire.printable(asked.row.name))))
+            self._changed()
+            return
+        sha256 = expected or content.sha256
+        result = Download(asked.row.name, str(path), header.size, sha256, sha256 is not None, resumed_from=0)
         self._saving.add(self._clock, WholeFile(path, header.mtime, content.content), asked, result)
 
     def _keep(self, asked: AskedFile, content: Content, why: errors.ChatFileError) -> None:
@@ -296,19 +308,19 @@ class DownloadAhead:
             asked.finish(None)
             self._changed()
             return
-        present = self._present(asked.row, asked.path, digest.sha256)
-        self._comparing.add(self._clock, (asked.path, digest.sha256), asked, present)
+        self._compare_with(digest.sha256, asked)
+
+    def _compare_with(self, sha256: str, asked: AskedFile) -> None:
+        """Have a thread compare the file that is there with a digest."""
+        present = self._present(asked.row, asked.path, sha256)
+        self._comparing.add(self._clock, (asked.path, sha256), asked, present)
 
     def _present(self, row: wire.FileRow, path: LocalPath, sha256: str | None) -> Download:
         return Download(row.name, str(path), row.size, sha256, sha256 is not None, resumed_from=0, already=True)
 
-    def path(self, row: wire.FileRow) -> LocalPath:
+    def _path(self, row: wire.FileRow) -> LocalPath:
         """Return the place of a file on this disk."""
-        return LocalPath.of(self._folder, self._local_name(row))
-
-    def _local_name(self, row: wire.FileRow) -> str:
-        """Return the name or path of a file on this disk, which is the same bytes in every locale."""
-        return os.fsdecode(row.name.removeprefix(self._strip).encode())
+        return local_place(self._folder, row.name.removeprefix(self._strip))
 
     # --- in threads ---
 

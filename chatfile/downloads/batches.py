@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from chatfile import wire
 from chatfile.disk import InThread
-from chatfile.downloads.single import Download, Stage
+from chatfile.downloads.target import Download, Stage
 from chatfile.paths import LocalPath
 
 Item = TypeVar("Item")

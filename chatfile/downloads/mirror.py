@@ -12,7 +12,7 @@ from chatfile.client import ChatFileClient
 from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.downloads.ahead import DownloadAhead
 from chatfile.downloads.manifest import Manifest, Removal
-from chatfile.downloads.single import Download, Stage
+from chatfile.downloads.target import Download, Stage, local_place
 from chatfile.partfile import Presence, Saved, Source, look_for, set_named_time
 from chatfile.paths import LocalPath
 
@@ -48,10 +48,8 @@ class Mirror:
     are replaced or removed; all others only with `force`, or never.
     """
 
-    SLICE = 256
+    SLICE = 1024
     """Files that are looked for, noted or removed in one call in a thread."""
-    LOOK = 8192
-    """Files that are looked for in one: it reads their folder whole."""
 
     def __init__(
         self,
@@ -76,20 +74,26 @@ class Mirror:
         self._by_digest = by_digest
         self._in_thread = in_thread
         self._listed = {row.name for row in listed}
-        self.rows = [row for row in listed if self._is_taken(row.name)]
+        self.rows: list[wire.FileRow] = [row for row in listed if self._is_taken(row.name)]
+        """The files that are taken; once it has begun, those of them that are not the same here."""
         self._ours: set[str] = set()
         self._fetched: list[tuple[str, LocalPath]] = []
         self._same: list[tuple[wire.FileRow, LocalPath]] = []
         self._manifest: Manifest | None = None
         self._has_changed = False  # what the manifest has to say at the end
-        self._ahead = DownloadAhead(
+        self._saved = saved
+        self._ahead = self._download_ahead(())
+
+    def _download_ahead(self, presence: Sequence[Presence]) -> DownloadAhead:
+        return DownloadAhead(
             self.rows,
-            destination,
+            self._destination,
             strip=self._prefix,
             force=self._may_replace,
-            by_digest=by_digest,
-            saved=saved,
-            in_thread=in_thread,
+            by_digest=self._by_digest,
+            saved=self._saved,
+            presence=presence,
+            in_thread=self._in_thread,
         )
 
     def _is_taken(self, path: str) -> bool:
@@ -98,33 +102,43 @@ class Mirror:
     def _may_replace(self, row: wire.FileRow) -> bool:
         return self._force or row.name in self._ours
 
-    async def begin(self, *, read_only: bool = False) -> None:
-        """Read what earlier mirrors have fetched; `read_only` if nothing is to be fetched or removed.
+    async def begin(self, *, read_only: bool = False) -> int:
+        """Find out what is to be done, and return how many files are the same; with `read_only` nothing may be done.
 
         Raises `DownloadBusy`, `LocalFileError`.
         """
         open_manifest = partial(Manifest, self._destination, read_only=read_only)
         self._manifest = await acquire(self._in_thread, Manifest.close, open_manifest)
-        entries = self._manifest.entries
-        # By size and time, one that is the same on the server is here, or it is not as it was fetched.
-        other = [
-            row
-            for row in self.rows
-            if row.name in entries and (self._by_digest or entries[row.name] != Source(row.size, row.mtime))
-        ]
-        for start in range(0, len(other), self.SLICE):
-            places = [(row.name, self._ahead.path(row)) for row in other[start : start + self.SLICE]]
-            self._ours |= await self._told(Manifest.unchanged, places)
+        count = len(self.rows)
+        await self._look()
+        return count - len(self.rows)
 
-    async def missing(self) -> list[wire.FileRow]:
-        """Return the files that would be fetched. Raises `LocalFileError`."""
-        found: list[wire.FileRow] = []
-        for start in range(0, len(self.rows), self.LOOK):
-            rows = self.rows[start : start + self.LOOK]
-            places = [(self._ahead.path(row), Source(row.size, row.mtime)) for row in rows]
-            presence: list[Presence] = await self._in_thread(look_for, places)
-            found += [row for row, there in zip(rows, presence, strict=True) if there is not Presence.SAME]
-        return found
+    async def _look(self) -> None:
+        """Leave out the files that are the same, and find out which of the others are here as they were fetched."""
+        rows, self.rows = self.rows, []
+        presence: list[Presence] = []
+        for start in range(0, len(rows), self.SLICE):
+            some = rows[start : start + self.SLICE]
+            found, ours = await self._told(self._look_at, some)
+            self._ours |= ours
+            differ = [(row, there) for row, there in zip(some, found, strict=True) if self._is_to_do(there)]
+            self.rows += [row for row, _ in differ]
+            presence += [there for _, there in differ]
+        self._ahead = self._download_ahead(presence)
+
+    def _look_at(self, manifest: Manifest, rows: Sequence[wire.FileRow]) -> tuple[list[Presence], set[str]]:
+        """Look for some files, in a thread; return what is there, and which were fetched and are unchanged."""
+        places = [self._place(row.name) for row in rows]
+        found = look_for([(place, Source(row.size, row.mtime)) for row, place in zip(rows, places, strict=True)])
+        differ = [
+            (row.name, place)
+            for row, place, there in zip(rows, places, found, strict=True)
+            if there is not Presence.ABSENT and self._is_to_do(there)
+        ]
+        return found, manifest.unchanged(differ)
+
+    def _is_to_do(self, there: Presence) -> bool:
+        return self._by_digest or there is not Presence.SAME
 
     def gone(self) -> list[str]:
         """Return the paths on the server of what earlier mirrors have fetched, and the server has no more."""
@@ -145,7 +159,7 @@ class Mirror:
         return [manifest.remove(path, self._place(path)) for path in paths]
 
     def _place(self, path: str) -> LocalPath:
-        return self._ahead.path(wire.FileRow(0, 0, path))
+        return local_place(self._destination, path.removeprefix(self._prefix))
 
     # --- as a `DownloadAhead` ---
 

@@ -38,11 +38,6 @@ def names_beside(folder: int, name: str) -> tuple[str, str]:
     return beside(name, PART), beside(name, NOTE)
 
 
-def all_beside(name: str) -> list[str]:
-    """Return the names that the part file and the note of `name` may have, in any folder."""
-    return [beside(name, suffix, longest) for suffix in (PART, NOTE) for longest in (_LONGEST, _SHORT)]
-
-
 def is_same_file(folder: int, name: str, descriptor: int) -> bool:
     """Tell whether `name` in the open `folder` is certainly the open file `descriptor`. Raises OSError."""
     try:

@@ -8,18 +8,20 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 from chatfile import errors
 from chatfile.fdio import close_quietly, write_all
-from chatfile.partfile.names import all_beside
+from chatfile.partfile.names import names_beside
 from chatfile.partfile.part import PartFile, Source
 from chatfile.partfile.saving import set_time, sync
-from chatfile.partfile.spelling import is_unfinished
+from chatfile.partfile.spelling import has_other_spelling, is_unfinished
 from chatfile.paths import LocalPath
 
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
 """The flag for a file that has no name until it is given one (open(2)); 0 where the system has none such."""
+_SCANNED = 4
+"""A folder is read where it has at most so many times the names that are looked for."""
 
 
 class Presence(enum.Enum):
@@ -41,10 +43,7 @@ class WholeFile:
 
 
 def look_for(files: Sequence[tuple[LocalPath, Source]]) -> list[Presence]:
-    """Tell for each of the `files`, by path, size and time, what of it is there.
-
-    Folders are read whole, once for those files of one that follow each other. It blocks, so it is for threads.
-    """
+    """Tell for each of the `files`, by path, size and time, what of it is there. It blocks, so it is for threads."""
     found: list[Presence] = []
     for _, some in groupby(files, lambda file: file[0].folder):
         found += _look_in_folder(list(some))
@@ -54,31 +53,58 @@ def look_for(files: Sequence[tuple[LocalPath, Source]]) -> list[Presence]:
 def _look_in_folder(files: list[tuple[LocalPath, Source]]) -> list[Presence]:
     try:
         with _opened(files[0][0]) as directory:
-            names = frozenset(os.listdir(directory))
-            unfinished = frozenset(filter(is_unfinished, names))
-            return [_look_for(directory, names, unfinished, path.name, source) for path, source in files]
+            entries = _scan(directory, _SCANNED * len(files))
+            if entries is None:
+                return [_look_for(directory, path.name, source) for path, source in files]
+            return [_look_among(entries, path.name, source) for path, source in files]
     except FileNotFoundError:
         return [Presence.ABSENT] * len(files)
     except (OSError, ValueError):
         return [Presence.OTHER] * len(files)
 
 
-def _look_for(directory: int, names: frozenset[str], unfinished: frozenset[str], name: str, source: Source) -> Presence:
-    """Tell what is there of a file, in the open folder that has those `names`, and those of part files and notes.
+def _scan(directory: int, most: int) -> dict[str, os.DirEntry[str]] | None:
+    """Return what is in a folder by its names; None where that is more, or an earlier download has left something.
 
-    One that is there by another spelling only is ABSENT: its name is not free, as is found when it is to be saved.
+    To read a folder is faster than to ask for each name; and a name that is read is spelled exactly so.
     """
-    if unfinished and not unfinished.isdisjoint(all_beside(name)):
-        return Presence.OTHER
-    if name not in names:
-        return Presence.ABSENT
+    with os.scandir(directory) as found:
+        entries = {entry.name: entry for entry in islice(found, most + 1)}
+    return None if len(entries) > most or any(map(is_unfinished, entries)) else entries
+
+
+def _look_among(entries: dict[str, os.DirEntry[str]], name: str, source: Source) -> Presence:
+    entry = entries.get(name)
     try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except (OSError, ValueError):
+        return Presence.ABSENT if entry is None else _compare(entry.stat(follow_symlinks=False), source)
+    except OSError:
         return Presence.OTHER
+
+
+def _compare(status: os.stat_result, source: Source) -> Presence:
     if not stat.S_ISREG(status.st_mode) or status.st_size != source.size:
         return Presence.OTHER
     return Presence.SAME if status.st_mtime_ns // 1_000_000_000 == source.mtime else Presence.SAME_SIZE
+
+
+def _look_for(directory: int, name: str, source: Source) -> Presence:
+    try:
+        if any(_exists(directory, each) for each in names_beside(directory, name)):
+            return Presence.OTHER
+        presence = _compare(os.stat(name, dir_fd=directory, follow_symlinks=False), source)
+        return Presence.OTHER if has_other_spelling(directory, name) else presence
+    except FileNotFoundError:
+        return Presence.ABSENT
+    except (OSError, ValueError):
+        return Presence.OTHER
+
+
+def _exists(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def save_together(files: Sequence[WholeFile], *, create_folder: bool) -> list[bool]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chatfile import program_and_version
-from chatfile.cli.arguments import parse_arguments
+from chatfile.cli.arguments import ClientConfig, parse_arguments
 from chatfile.cli.commands import GetFiles, ListFiles, SendMessage, ShowStatus
-from chatfile.cli.config import ClientConfig
 from chatfile.cli.parser import client_endpoint_description
 
 

@@ -293,7 +293,7 @@ try:
 finally:
     tell()
 """
-SLOW = ("twisted", "OpenSSL", "prompt_toolkit", "rich", "zope", "asyncio", "argcomplete")
+SLOW = ("twisted", "OpenSSL", "prompt_toolkit", "wcwidth", "zope", "asyncio", "argcomplete")
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["get", "--help"], ["--nonsense"]])

@@ -55,7 +55,7 @@ def short_lived(folder: Path) -> Iterator[ServerProcess]:
 
 
 def test_single_commands_and_pipes_start_without_what_the_prompt_needs() -> None:
-    loaded = "import sys, chatfile.cli.run, chatfile.cli.piped; print({'prompt_toolkit', 'rich'} & {*sys.modules})"
+    loaded = "import sys, chatfile.cli.run, chatfile.cli.piped; print({'prompt_toolkit', 'wcwidth'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-c", loaded]) == b"set()\n"
 
 

@@ -314,7 +314,7 @@ def test_what_would_be_done_is_told_and_not_done(mirrored: Mirrored) -> None:
     link = Link(mirrored.server, mirrored.local)
     mirror = Mirror(mirrored.rows(link, ""), "", str(mirrored.local), in_thread=at_once)
     mirrored._run(link, mirror.begin(read_only=True))
-    assert [row.name for row in mirrored._run(link, mirror.missing())] == sorted(FILES)
+    assert [row.name for row in mirror.rows] == sorted(FILES)
     mirrored._run(link, mirror.finish())
     assert not mirrored.local.exists()
     mirrored.mirror()
@@ -323,7 +323,7 @@ def test_what_would_be_done_is_told_and_not_done(mirrored: Mirrored) -> None:
     before = tree(mirrored.local)
     mirror = Mirror(mirrored.rows(link, ""), "", str(mirrored.local), in_thread=at_once)
     mirrored._run(link, mirror.begin(read_only=True))
-    assert [row.name for row in mirrored._run(link, mirror.missing())] == ["docs/a"]
+    assert [row.name for row in mirror.rows] == ["docs/a"]
     assert mirror.gone() == ["top"]
     mirrored._run(link, mirror.finish())
     assert tree(mirrored.local) == before

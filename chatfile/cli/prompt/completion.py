@@ -6,15 +6,21 @@ import contextvars
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion, get_common_complete_suffix
+from prompt_toolkit.completion import (
+    CompleteEvent,
+    Completer,
+    Completion,
+    PathCompleter,
+    get_common_complete_suffix,
+)
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import is_searching
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from chatfile import wire
+from chatfile.cli.commands import ALIASES, DESCRIPTIONS, OPTIONS, TAKES_A_NAME
 from chatfile.cli.format import format_size, truncate
 from chatfile.cli.patterns import escaped, last_word
-from chatfile.cli.prompt.commands import DESCRIPTIONS, TAKES_A_NAME
 
 _SIZE = 7
 """Columns of a size, under each other in the menu."""
@@ -30,26 +36,33 @@ class Completions(Completer):
     def __init__(
         self,
         files: Callable[[], Sequence[wire.FileRow]],
+        folder: Callable[[], str],
         refresh: Callable[[], object],
         when_listed: Callable[[Callable[[], object]], object],
     ) -> None:
-        """Look for names in `files`, the latest listing.
+        """Look for names in `files`, the latest listing, and for local folders in `folder`.
 
         `refresh` asks for a newer one, for the next time; `when_listed` calls its argument when that has come.
         """
         self.when_listed = when_listed
         self._files = files
+        self._folders = PathCompleter(only_directories=True, get_paths=lambda: [folder() or "."], expanduser=True)
         self._refresh = refresh
 
-    def get_completions(self, document: Document, _event: CompleteEvent) -> Iterator[Completion]:
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterator[Completion]:
         """Yield the words that may stand before the cursor of `document`. Called on Tab."""
         self._refresh()
         line = document.current_line_before_cursor
-        word, space, name = line.partition(" ")
+        word, space, rest = line.partition(" ")
+        options = _options(word.lower(), rest.rpartition(" ")[2])
         if not space:
             yield from _commands(word)
+        elif options:
+            yield from options
+        elif word.lower() == "lcd":
+            yield from self._folders.get_completions(Document(rest), event)
         elif word.lower() in TAKES_A_NAME:
-            yield from _names(name, self._files())
+            yield from _names(rest, self._files())
 
 
 def tab(completer: Completions) -> KeyBindings:
@@ -92,6 +105,16 @@ def _commands(beginning: str) -> Iterable[Completion]:
         if word.startswith(beginning.lower()):
             text = f"{word} " if word in TAKES_A_NAME else word
             yield Completion(text, -len(beginning), display=word, display_meta=description)
+
+
+def _options(command: str, beginning: str) -> list[Completion]:
+    """Return the options of a command, where one is begun; a name that begins with a dash has to stand behind `--`."""
+    options = OPTIONS.get(ALIASES.get(command, command).removesuffix("!"), {}) if beginning.startswith("-") else {}
+    return [
+        Completion(option, -len(beginning), display=option.rstrip(), display_meta=meaning)
+        for option, meaning in options.items()
+        if option.startswith(beginning)
+    ]
 
 
 def _names(typed: str, rows: Sequence[wire.FileRow]) -> Iterator[Completion]:
