@@ -209,6 +209,18 @@ class BadSums(ChatFileError):
     """Line {line} of "{list}" is not one of sha256sum: {why}."""
 
 
+class NotInSums(ChatFileError):
+    """The list "{list}" has no digest of "{name}"; without --sums it can be had."""
+
+
+class BadDigest(ChatFileError):
+    """ "{text}" is no SHA-256: that has 64 hexadecimal digits."""
+
+
+class DigestForSeveral(ChatFileError):
+    """--sha256 goes with the name of one file; --sums FILE has the digests of many."""
+
+
 class NoMatch(ChatFileError):
     """No file here matches "{pattern}"; "list" shows what there is."""
 

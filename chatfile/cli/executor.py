@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
 from chatfile.cli.commands import (
@@ -11,13 +14,17 @@ from chatfile.cli.commands import (
     HashFiles,
     LeaveServer,
     ListFiles,
+    MirrorFolder,
     SendMessage,
     ShowServerHelp,
     ShowStatus,
+    ShowTree,
     Wanted,
+    WriteSums,
 )
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.get import queue_of
+from chatfile.cli.mirror import mirror_folder
 from chatfile.cli.patterns import UNKNOWN, select
 from chatfile.cli.session import Session
 
@@ -40,33 +47,42 @@ async def execute(session: Session, command: Command) -> ExitCode:
     `ChatFileError` where the command as a whole fails.
     """
     await session.make_ready()
-    client, view = session.client, session.view
-    match command:
-        case SendMessage(text, hint):
-            view.ack(text, await client.send(text))
-            if hint is not None:
-                view.note(f"Sent as a message; {hint}.")
-        case ShowStatus(everyone):
-            view.clients(await client.status(), me=session.name or client.name, everyone=everyone)
-        case ListFiles():
-            await _list(session, command)
-        case ShowServerHelp():
-            view.help(await client.help())
-        case HashFiles(wanted):
-            return await _hash(session, wanted)
-        case GetFiles():
-            return await (await queue_of(session, command)).run()
-        case LeaveServer():
-            await client.exit()
-            view.note("Bye.")
+    return await _EXECUTE[type(command)](session, command)
+
+
+async def _send(session: Session, command: SendMessage) -> ExitCode:
+    session.view.ack(command.text, await session.client.send(command.text))
+    if command.hint is not None:
+        session.view.note(f"Sent as a message; {command.hint}.")
     return ExitCode.DONE
 
 
-async def _list(session: Session, command: ListFiles) -> None:
+async def _show_status(session: Session, command: ShowStatus) -> ExitCode:
+    me = session.name or session.client.name
+    session.view.clients(await session.client.status(), me=me, everyone=command.everyone)
+    return ExitCode.DONE
+
+
+async def _show_help(session: Session, _: ShowServerHelp) -> ExitCode:
+    session.view.help(await session.client.help())
+    return ExitCode.DONE
+
+
+async def _leave(session: Session, _: LeaveServer) -> ExitCode:
+    await session.client.exit()
+    session.view.note("Bye.")
+    return ExitCode.DONE
+
+
+async def _get(session: Session, command: GetFiles) -> ExitCode:
+    return await (await queue_of(session, command)).run()
+
+
+async def _list(session: Session, command: ListFiles) -> ExitCode:
     rows, message = await session.listing(), command.message
     if not command.wanted:
         session.view.files(rows, sort=command.sort)
-        return
+        return ExitCode.DONE
     try:
         found = select(command.wanted, rows)
     except (errors.NoMatch, errors.UnclosedQuote):
@@ -82,14 +98,36 @@ async def _list(session: Session, command: ListFiles) -> None:
     for row in found:
         if row.size == UNKNOWN and message is None:
             raise errors.NoSuchFile(name=row.name)
+    return ExitCode.DONE
 
 
-async def _hash(session: Session, wanted: Wanted) -> ExitCode:
+async def _tree(session: Session, command: ShowTree) -> ExitCode:
+    try:
+        session.view.files(await session.client.tree(command.folder))
+    except (errors.NoSuchFile, errors.NoSubfolders):
+        if command.message is None:
+            raise
+        session.view.ack(command.message, await session.client.send(command.message))
+        session.view.note("Sent as a message: no folder of that name.")
+    return ExitCode.DONE
+
+
+async def _hash(session: Session, command: HashFiles) -> ExitCode:
+    return await _show_digests(session, await _sized(session, command.wanted))
+
+
+async def _write_sums(session: Session, command: WriteSums) -> ExitCode:
+    wanted = command.wanted
+    return await _show_digests(session, await _sized(session, wanted) if wanted else await session.everything())
+
+
+async def _show_digests(session: Session, rows: Sequence[wire.FileRow]) -> ExitCode:
     code = ExitCode.DONE
-    for row in await _sized(session, wanted):
+    for row in rows:
         try:
             session.view.digest(await session.client.hash(row.name, size=max(row.size, 0)))
-        except errors.ChatFileError as error:
+        except errors.ChatFileError as failure:
+            error = await session.explained(failure, row.name)
             if session.is_lost(error):
                 raise
             session.view.error(error, row.name)
@@ -101,9 +139,10 @@ async def _hash(session: Session, wanted: Wanted) -> ExitCode:
 async def _sized(session: Session, wanted: Wanted) -> Sequence[wire.FileRow]:
     """Return the files that are wanted, with their sizes: the time to wait for a digest depends on the size."""
     try:
-        return select(wanted, await session.listing())
+        await session.listing()
     except errors.Unavailable:
         return select(wanted, ())
+    return await session.matching(wanted)
 
 
 def _name_in(command: Command) -> str | None:
@@ -112,3 +151,17 @@ def _name_in(command: Command) -> str | None:
     if isinstance(wanted, tuple):
         return wanted[0] if len(wanted) == 1 else None
     return wanted
+
+
+_EXECUTE: dict[type, Callable[[Session, Any], Coroutine[Deferred[Any], Any, ExitCode]]] = {
+    SendMessage: _send,
+    ShowStatus: _show_status,
+    ListFiles: _list,
+    ShowTree: _tree,
+    GetFiles: _get,
+    MirrorFolder: mirror_folder,
+    HashFiles: _hash,
+    WriteSums: _write_sums,
+    ShowServerHelp: _show_help,
+    LeaveServer: _leave,
+}

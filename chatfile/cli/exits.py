@@ -28,7 +28,7 @@ _CODES: tuple[tuple[ExitCode, tuple[type[errors.ChatFileError], ...]], ...] = (
     (ExitCode.NO_CONNECTION, (errors.NoConnection, errors.NoGreeting)),
     (ExitCode.FULL, (errors.Full,)),
     (ExitCode.BROKEN, (errors.Changed, errors.IdleTimeout, errors.Shutdown, errors.Internal)),
-    (ExitCode.REFUSED, (errors.Refusal,)),
+    (ExitCode.REFUSED, (errors.Refusal, errors.NoSubfolders)),
     (ExitCode.MISMATCH, (errors.DigestMismatch,)),
     (ExitCode.LOCAL_FILE, (errors.LocalFileError, errors.NoThreads, errors.NoSuchFolder)),
     (
@@ -37,6 +37,7 @@ _CODES: tuple[tuple[ExitCode, tuple[type[errors.ChatFileError], ...]], ...] = (
     ),
     (ExitCode.USAGE, (errors.OutputForSeveral, errors.OutputAtPrompt, errors.UnknownOption)),
     (ExitCode.USAGE, (errors.NotUtf8, errors.IsCommand)),
+    (ExitCode.USAGE, (errors.BadSums, errors.NotInSums, errors.BadDigest, errors.DigestForSeveral)),
     (ExitCode.BROKEN, (errors.ChatFileError,)),
 )
 

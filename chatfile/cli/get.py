@@ -8,19 +8,26 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from chatfile import errors, wire
-from chatfile.cli.commands import STDOUT, GetFiles, Wanted, split_options
+from chatfile import disk, errors, wire
+from chatfile.cli.commands import STDOUT, GetFiles
 from chatfile.cli.connecting import BREAKS
 from chatfile.cli.exits import ExitCode, exit_code
+from chatfile.cli.expected import read_digests
 from chatfile.cli.format import elapsed, format_rate, format_size, percentage
+from chatfile.cli.lines import split_options
 from chatfile.cli.meter import TransferMeter
-from chatfile.cli.patterns import needs_listing, select
+from chatfile.cli.patterns import select
 from chatfile.cli.session import Session
 from chatfile.cli.view import KEPT
-from chatfile.downloads import Download, DownloadAhead, Stage, Step, download
+from chatfile.client import ChatFileClient
+from chatfile.downloads import Download, DownloadAhead, Stage, Step
+from chatfile.downloads.single import check_expected, download_wanted
+from chatfile.downloads.target import WantedFile, checked, local_place
+from chatfile.paths import LocalPath
 
 _MOST_SHOWN = 20
 """Files of one `get` up to which the prompt shows a line for each."""
@@ -28,32 +35,51 @@ _MOST_REPEATED = 3
 """How many times the same advice is given for one `get`."""
 
 
+class Ahead(Protocol):
+    """What downloads several files: a `DownloadAhead`, or a `Mirror`."""
+
+    async def download(
+        self,
+        client: ChatFileClient,
+        number: int,
+        *,
+        progress: Callable[[int], None],
+        stage: Callable[[Stage], None],
+    ) -> Download:
+        """Download the file of this number."""
+
+    def has_result(self, number: int) -> bool:
+        """Tell whether no connection is needed for that."""
+
+    def close(self) -> None:
+        """Want no more files."""
+
+
 class FileQueue:
-    """The files of one `get`: fetches one after the other, and counts how many came."""
+    """The files of one `get`, or of a mirror: fetches one after the other, and counts how many came."""
 
     def __init__(
         self,
         session: Session,
         rows: Sequence[wire.FileRow],
+        command: GetFiles,
         *,
-        output: str | None,
-        force: bool,
+        ahead: Ahead | None = None,
         violation: errors.ProtocolViolation | None = None,
     ) -> None:
-        """Prepare to fetch `rows`, where a size below 0 is unknown; none is fetched where there is a `violation`."""
+        """Prepare to fetch `rows`, where a size below 0 is unknown, as `command` says, through `ahead` if there is one.
+
+        None is fetched where there is a `violation`.
+        """
         self.left = deque(rows)
         self.rows = rows
         self.received = 0
         """Bytes that were received of the files that were saved."""
         self.failed = 0
         self._session = session
-        self._output = output
-        self._force = force
-        self._ahead = (
-            DownloadAhead(rows, session.config.downloads, force=lambda _: force, saved=session.saved)
-            if len(rows) > 1 and output is None
-            else None
-        )
+        self._command = command
+        self._output = command.output
+        self._ahead = ahead
         self._code = ExitCode.DONE
         self._seconds = 0.0
         self._differ = 0  # files that were not saved as another one exists
@@ -80,12 +106,17 @@ class FileQueue:
         clock = self._session.client.clock
         began = clock.seconds()
         try:
-            if len(self.rows) == 1:
-                await self._next()
+            if len(self.rows) <= 1:
+                while self.left:
+                    await self._next()
             else:
                 with self._session.progress.several([row.size for row in self.rows]):
                     while self.left:
                         await self._next()
+        except CancelledError:
+            if self._ahead is not None:
+                self._ahead.close()
+            raise
         finally:
             self._seconds += clock.seconds() - began
         self._sum_up()
@@ -111,6 +142,7 @@ class FileQueue:
                 break
             self._session.view.note(f"{row.name}: interrupted, connecting again.")
             self._session.client.abort()
+        error = await self._session.explained(error, row.name)
         await self._fail(row, error)
         if isinstance(error, BREAKS) and has_begun and self._output != STDOUT:
             self._session.view.note(KEPT)
@@ -173,19 +205,29 @@ class FileQueue:
             self._session.view.download(saved, clock.seconds() - began, meter.average_rate)
 
     async def _save_alone(self, row: wire.FileRow, meter: TransferMeter) -> Download:
-        session, output = self._session, self._output
-        if output is None:
-            folder, save_as = session.config.downloads, os.fsdecode(row.name.encode())
-        else:
-            folder, save_as = os.path.split(output)
-        if save_as in ("", ".", ".."):
-            raise errors.LocalFileError(path=output or "", why="it is a folder")
-        saved = await download(
-            session.client, row.name, folder or ".", save_as=save_as, force=self._force,
-            create_folder=output is None, listed_size=row.size if row.size >= 0 else None, saved=session.saved,
-            progress=meter.advance, stage=lambda stage: self._tell_of(meter, stage),
+        session, command, output = self._session, self._command, self._output
+        wanted = WantedFile(
+            row.name,
+            self._place(row),
+            listed_size=row.size if row.size >= 0 else None,
+            force=command.force,
+            create_folder=output is None,
+            sha256=(command.digests or {}).get(row.name),
+        )
+        saved = await download_wanted(
+            session.client, wanted, disk.in_thread, session.saved, meter.advance,
+            lambda stage: self._tell_of(meter, stage),
         )  # fmt: skip
         return saved if output is None else replace(saved, path=output)  # as it was typed, without "./"
+
+    def _place(self, row: wire.FileRow) -> LocalPath:
+        """Return where a file is saved. Raises `BadName`, `LocalFileError`."""
+        if self._output is None:
+            return checked(local_place(self._session.config.downloads, row.name))
+        folder, save_as = os.path.split(self._output)
+        if save_as in ("", ".", ".."):
+            raise errors.LocalFileError(path=self._output, why="it is a folder")
+        return checked(LocalPath(folder or ".", (save_as,)))
 
     def _tell_of(self, meter: TransferMeter, stage: Stage) -> None:
         meter.stage(stage)
@@ -198,15 +240,14 @@ class FileQueue:
         began = client.clock.seconds()
         try:
             received = await client.get(name, _standard_output(meter), progress=meter.advance)
+            received = check_expected(name, received, (self._command.digests or {}).get(name))
         except BrokenPipeError:
             raise
         except OSError as error:
             raise errors.LocalFileError(path="standard output", why=errors.reason(error)) from error
-        except errors.DigestMismatch:
-            raise errors.DigestMismatch(
-                f'"{wire.printable(name)}" arrived damaged: its SHA-256 is not the one that the server computed. '
-                "Do not use what went to standard output; try again."
-            ) from None
+        except errors.DigestMismatch as error:
+            why = str(error).removesuffix("Nothing was kept.").removesuffix("Nothing was kept; try again.")
+            raise errors.DigestMismatch(f"{why}Do not use what went to standard output.") from None
         copy = Download(name, STDOUT, received.header.size, received.sha256, received.verified, resumed_from=0)
         self._session.view.copied(copy, client.clock.seconds() - began)
 
@@ -243,32 +284,50 @@ def _open_output() -> int:
 async def queue_of(session: Session, command: GetFiles) -> FileQueue:
     """Return the queue of the files that the command asks for. Raises a `ChatFileError`."""
     await session.make_ready()
-    wanted, output, force = command.wanted, command.output, command.force
-    if isinstance(wanted, str) and not any(row.name == wanted for row in session.files):
-        left, typed_output, typed_force = split_options(wanted)
-        if left != wanted and not any(row.name == wanted for row in await session.listing()):
-            wanted, output, force = left, typed_output or output, typed_force or force
-    rows, violation = await _rows(session, wanted)
-    if output is not None and len(rows) > 1:
+    typed = command
+    if isinstance(typed.wanted, str) and not any(row.name == typed.wanted for row in session.files):
+        left = split_options(typed)
+        if left != typed and not any(row.name == typed.wanted for row in await session.listing()):
+            command = left
+    command = await read_digests(command, session.config, session.view, session.local_folder)
+    rows, violation = await _rows(session, command)
+    if command.output is not None and len(rows) > 1:
         raise errors.OutputForSeveral(count=f"{len(rows)} files")
-    if output == STDOUT and session.is_prompt:
+    if command.output == STDOUT and session.is_prompt:
         raise errors.OutputAtPrompt(name=wire.printable(rows[0].name))
-    if output is not None and output != STDOUT and isinstance(command.wanted, str):
-        output = os.path.join(session.local_folder, os.path.expanduser(output))
-    return FileQueue(session, rows, output=output, force=force, violation=violation)
+    if command.output not in (None, STDOUT) and isinstance(typed.wanted, str):
+        command = replace(command, output=os.path.join(session.local_folder, os.path.expanduser(command.output or "")))
+    ahead = _ahead(session, command, rows) if len(rows) > 1 else None
+    return FileQueue(session, rows, command, ahead=ahead, violation=violation)
 
 
-async def _rows(session: Session, wanted: Wanted) -> tuple[Sequence[wire.FileRow], errors.ProtocolViolation | None]:
+def _ahead(session: Session, command: GetFiles, rows: Sequence[wire.FileRow]) -> DownloadAhead:
+    return DownloadAhead(
+        rows,
+        session.config.downloads,
+        force=lambda _: command.force,
+        by_digest=command.by_digest,
+        saved=session.saved,
+        sums=command.digests,
+    )
+
+
+async def _rows(session: Session, command: GetFiles) -> tuple[Sequence[wire.FileRow], errors.ProtocolViolation | None]:
     """Return the files that are wanted, and the violation of the protocol in the listing, if there was one.
 
     A name that is not listed is among them, for the server to refuse. Where the listing fails, the names of a command
     line are returned without sizes: they can be asked for anyway.
     """
+    wanted = command.wanted
     if isinstance(wanted, str) and (known := [row for row in session.files if row.name == wanted]):
         return known, None
     try:
-        return select(wanted, await session.listing() if needs_listing(wanted) else session.files), None
+        rows = await session.matching(wanted)
     except errors.ChatFileError as error:
-        if isinstance(wanted, str):
+        if isinstance(wanted, str) or isinstance(error, errors.BadName):
             raise
         return select(wanted, ()), error if isinstance(error, errors.ProtocolViolation) else None
+    unlisted = next((row.name for row in rows if command.digests is not None and row.name not in command.digests), None)
+    if unlisted is not None and command.sums is not None:
+        raise errors.NotInSums(name=wire.printable(unlisted), list=wire.printable(command.sums))
+    return rows, None

@@ -18,10 +18,13 @@ from chatfile.cli.commands import (
     GetFiles,
     HashFiles,
     ListFiles,
+    MirrorFolder,
     SendMessage,
     ShowServerHelp,
     ShowStatus,
+    ShowTree,
     WatchClients,
+    WriteSums,
 )
 
 DEFAULT_SERVER = "127.0.0.1"
@@ -105,7 +108,7 @@ def _parse_name(argument: str) -> str:
     """Return `argument`, a name or pattern, as UTF-8. Raises ArgumentTypeError where it can't be asked for."""
     name = utf8(argument)
     try:
-        wire.check_name(name)
+        wire.check_path(name)
         wire.format_request(wire.Get(name))
     except errors.ChatFileError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
@@ -154,6 +157,9 @@ _NAME_HELP = (
     "a name as `list` shows it, or a pattern in quotation marks: * any text, ? any character, [abc] one of these"
 )
 
+_FOLDER_HELP = "the path of a folder on the server, as `tree` shows it"
+_CHECKSUM_HELP = "compare what is here already by digests, not by size and time"
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose messages, which quote the arguments, are escaped."""
@@ -174,6 +180,7 @@ examples:
   chatfile-client list                         the files that there are
   chatfile-client get welcome.txt '*.png'      one file, and all that match
   chatfile-client get a.bin -o - | wc -c       to another program
+  chatfile-client mirror -d copy --delete      a copy of all that the server has
   chatfile-client -s host:5000 watch           who is connected, how fast they are sent files
   printf 'hello\\nlist\\n' | chatfile-client     several requests over one connection
 
@@ -199,7 +206,29 @@ def _make_message(parsed: argparse.Namespace) -> Command:
 def _make_get(parsed: argparse.Namespace) -> Command:
     if parsed.output is not None and len(parsed.names) > 1:
         parsed.parser.error(f"-o names one file, but {len(parsed.names)} were asked for")
-    return GetFiles(tuple(parsed.names), parsed.output, parsed.force)
+    if parsed.sha256 is not None and (parsed.sums is not None or len(parsed.names) != 1):
+        parsed.parser.error("--sha256 goes with the name of one file; --sums FILE has the digests of many")
+    if not parsed.names and parsed.sums is None:
+        parsed.parser.error("it needs a NAME, or --sums FILE")
+    return GetFiles(tuple(parsed.names), parsed.output, parsed.force, parsed.checksum, parsed.sha256, parsed.sums)
+
+
+def _make_mirror(parsed: argparse.Namespace) -> Command:
+    return MirrorFolder(
+        parsed.folder, parsed.delete, parsed.dry_run, parsed.force, parsed.checksum,
+        tuple(map(utf8, parsed.include)), tuple(map(utf8, parsed.exclude)),
+    )  # fmt: skip
+
+
+def _parse_remote_folder(argument: str) -> str:
+    """Return the path of a folder on the server, without the slash behind it. Raises ArgumentTypeError."""
+    return _parse_name(argument.removesuffix("/")) if argument.removesuffix("/") else ""
+
+
+def _parse_sha256(argument: str) -> str:
+    if not re.fullmatch("[0-9a-fA-F]{64}", argument):
+        raise argparse.ArgumentTypeError(f"{argument!r} is no SHA-256: that has 64 hexadecimal digits")
+    return argument
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -222,7 +251,7 @@ def command_line() -> argparse.ArgumentParser:
 
     def command(name: str, text: str, make: _Make, arguments: str = "") -> argparse.ArgumentParser:
         usage = f"%(prog)s [OPTION...]{arguments}"
-        common = _common_options("options of every command", saves=name == "get")
+        common = _common_options("options of every command", saves=name in ("get", "mirror"))
         added = commands.add_parser(
             name, help=text, description=text, allow_abbrev=False, usage=usage, parents=[common]
         )
@@ -242,20 +271,57 @@ def command_line() -> argparse.ArgumentParser:
         "--sort", choices=("name", "size", "time"), metavar="ORDER",
         help="by name, size (the largest first) or time (the latest first)",
     )  # fmt: skip
+    tree = command(
+        "tree", "show the files of all folders, or of one, where the server has some",
+        lambda parsed: ShowTree(parsed.folder), " [FOLDER]",
+    )  # fmt: skip
+    tree.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=_parse_remote_folder, help=_FOLDER_HELP)
     command("help", "show what the server says of its commands", lambda _: ShowServerHelp())
     digest = command(
         "hash", "show the SHA-256 of files, computed by the server",
         lambda parsed: HashFiles(tuple(parsed.names)), " NAME...",
     )  # fmt: skip
     digest.add_argument("names", metavar="NAME", nargs="+", type=_parse_name, help=_NAME_HELP)
+    sums = command(
+        "sums", "show the SHA-256 of all files, or of some, as sha256sum does: a list to publish",
+        lambda parsed: WriteSums(tuple(parsed.names)), " [NAME...]",
+    )  # fmt: skip
+    sums.add_argument("names", metavar="NAME", nargs="*", type=_parse_name, help=_NAME_HELP)
     get = command(
         "get", "download files, verified and resumed; what is here already is not sent again", _make_get, " NAME..."
     )
-    get.add_argument("names", metavar="NAME", nargs="+", type=_parse_name, help=_NAME_HELP)
+    get.add_argument("names", metavar="NAME", nargs="*", type=_parse_name, help=_NAME_HELP)
     get.add_argument(
         "-o", "--output", type=_parse_path, metavar="FILE", help="save under this name; - for standard output"
     )
     get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
+    get.add_argument("--checksum", action="store_true", help=_CHECKSUM_HELP)
+    get.add_argument(
+        "--sha256",
+        type=_parse_sha256,
+        metavar="HEX",
+        help="keep the file only if it has this digest, known from elsewhere",
+    )
+    get.add_argument(
+        "--sums", type=_parse_path, metavar="FILE",
+        help="the same for the digests of a list, as sha256sum writes it; without a NAME, get all that are in it",
+    )  # fmt: skip
+    mirror = command(
+        "mirror", "make the folder of downloads what the server's is: get what is new or has changed",
+        _make_mirror, " [FOLDER]",
+    )  # fmt: skip
+    mirror.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=_parse_remote_folder, help=_FOLDER_HELP)
+    mirror.add_argument(
+        "--delete", action="store_true",
+        help="remove what a mirror has fetched, you have not changed, and the server has no more",
+    )  # fmt: skip
+    mirror.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
+    mirror.add_argument(
+        "--force", action="store_true", help="replace files that are not from a mirror, or were changed"
+    )
+    mirror.add_argument("--checksum", action="store_true", help=_CHECKSUM_HELP)
+    for option, help_text in (("--include", "of the files that are mirrored"), ("--exclude", "of those that are not")):
+        mirror.add_argument(option, metavar="PATTERN", action="append", default=[], help=f"a pattern {help_text}")
     watch = command(
         "watch", "show who is connected and how fast they are sent files, until q or Ctrl-C",
         lambda parsed: WatchClients(parsed.interval),

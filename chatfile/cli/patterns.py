@@ -6,11 +6,12 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 from chatfile import errors, wire
-from chatfile.cli.commands import Wanted, split_words
+from chatfile.cli.commands import Wanted
 from chatfile.cli.format import natural_order
+from chatfile.cli.lines import split_words
 from chatfile.partfile import is_hidden
 
 UNKNOWN = -1
@@ -81,9 +82,26 @@ def _matching(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     return sorted((row for row in rows if _matches(row.name, wanted)), key=lambda row: natural_order(row.name))
 
 
-def _matches(name: str, pattern: str) -> bool:
-    """Tell whether `name` matches. A hidden file never does: it might surprise a user to have it saved."""
-    return not is_hidden(name) and fnmatch.fnmatchcase(name, pattern)
+def _matches(path: str, pattern: str) -> bool:
+    """Tell whether a name or path matches, name by name: no `*` stands for a `/`.
+
+    A hidden file never does: it might surprise a user to have it saved.
+    """
+    names, patterns = path.split("/"), pattern.split("/")
+    return len(names) == len(patterns) and all(
+        not is_hidden(name) and fnmatch.fnmatchcase(name, each) for name, each in zip(names, patterns, strict=True)
+    )
+
+
+def folders_of_patterns(wanted: Wanted) -> list[str]:
+    """Return the folders of which the trees tell which paths match the patterns of `wanted`, each once."""
+    words = wanted if isinstance(wanted, tuple) else split_words(wanted) if "/" in wanted else ()
+    return list(dict.fromkeys(_fixed_folder(word) for word in words if "/" in word and is_pattern(word)))
+
+
+def _fixed_folder(pattern: str) -> str:
+    """Return the path of the folder that a pattern names before its first name that stands for several."""
+    return "/".join(takewhile(lambda name: not is_pattern(name), pattern.split("/")[:-1]))
 
 
 def _unlisted(name: str) -> wire.FileRow:

@@ -12,10 +12,10 @@ from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
 
 from chatfile import errors, wire
-from chatfile.cli.commands import parse_line
 from chatfile.cli.connecting import leave
 from chatfile.cli.executor import attempt
 from chatfile.cli.exits import ExitCode, exit_code
+from chatfile.cli.lines import parse_line
 from chatfile.cli.session import Session
 
 _STDIN = 0

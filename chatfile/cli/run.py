@@ -12,10 +12,11 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from chatfile import errors
 from chatfile.cli.arguments import ClientConfig, parse_arguments
-from chatfile.cli.commands import WatchClients
+from chatfile.cli.commands import GetFiles, WatchClients
 from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, Resolver, connected, leave
 from chatfile.cli.executor import attempt
 from chatfile.cli.exits import ExitCode, exit_code
+from chatfile.cli.expected import read_digests
 from chatfile.cli.interrupts import Interrupts, stopped_by_q
 from chatfile.cli.live import Bars
 from chatfile.cli.progress import Progress, ProgressEvents
@@ -160,6 +161,10 @@ class _Run:
         command = self._config.command
         if isinstance(command, WatchClients):
             return await self._watch(command.interval)
+        if isinstance(command, GetFiles):
+            command = await read_digests(command, self._config, self._view)
+            if not command.wanted:
+                return ExitCode.DONE  # all files of a list are here
         session = Session(await self._connect(), self._config, self._view, self._progress, self._reconnect)
         try:
             if self._is_interactive:

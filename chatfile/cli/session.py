@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
 from chatfile.cli.arguments import ClientConfig
+from chatfile.cli.commands import Wanted
 from chatfile.cli.connecting import Reconnect
-from chatfile.cli.patterns import closest
+from chatfile.cli.patterns import closest, folders_of_patterns, needs_listing, select
 from chatfile.cli.progress import Progress
 from chatfile.cli.view import View
 from chatfile.client import CLOSING, ChatFileClient
@@ -51,9 +53,12 @@ class Session:
         self.saved = Saved()
         self.files: Sequence[wire.FileRow] = ()
         """The latest listing."""
+        self.paths: Sequence[wire.FileRow] = ()
+        """The files in subfolders, as the latest tree had them; asked for at a Tab alone."""
+        self._has_folders = True  # as far as is known
         self._listings = 0  # how many are under way
         self._listed: list[Callable[[], object]] = []  # to be called when a listing has come
-        self._due = -math.inf  # when the latest listing is no longer fresh
+        self._due = self._tree_due = -math.inf  # when the latest listing, and tree, is no longer fresh
         self._given_up: ChatFileClient | None = None
         self._use(client)
 
@@ -106,24 +111,80 @@ class Session:
     async def listing(self) -> Sequence[wire.FileRow]:
         """Return the files that exist on the server now, and keep them in `files`. Raises a `ChatFileError`."""
         began = self.client.clock.seconds()
+        with self._listing_under_way():
+            self.files = await self.client.listing()
+        now = self.client.clock.seconds()
+        self._due = now + max(_FRESH, (now - began) * _SHARE)
+        return self.files
+
+    async def everything(self, folder: str = "") -> Sequence[wire.FileRow]:
+        """Return all files of a folder, or of the server: of one without subfolders, those that it lists.
+
+        Raises a `ChatFileError`.
+        """
+        try:
+            return await self.client.tree(folder)
+        except errors.NoSubfolders:
+            if folder:
+                raise
+            return await self.listing()
+
+    async def matching(self, wanted: Wanted) -> Sequence[wire.FileRow]:
+        """Return the files that are `wanted`, after a look at the server where that is needed; see `select`.
+
+        Raises a `ChatFileError`.
+        """
+        rows = await self.listing() if needs_listing(wanted) else self.files
+        for folder in folders_of_patterns(wanted):
+            try:
+                rows = [*rows, *await self.client.tree(folder)]
+            except errors.NoSubfolders as error:
+                raise errors.BadName(name=wire.printable(f"{folder}/")) from error
+        return select(wanted, rows)
+
+    async def explained(self, error: errors.ChatFileError, name: str) -> errors.ChatFileError:
+        """Return `error`, about the file `name`; `BadName` where that is a path, and the server has no subfolders."""
+        if isinstance(error, errors.NoSuchFile) and "/" in name and self.is_connected:
+            try:
+                await self.client.tree(name.rpartition("/")[0])
+            except errors.NoSubfolders:
+                return errors.BadName(name=wire.printable(name))
+            except errors.ChatFileError:
+                pass  # the first error tells more
+        return error
+
+    def refresh(self, *, with_tree: bool = False) -> None:
+        """Ask for a new listing in the background, and for the tree if that is wanted, unless the latest is fresh."""
+        if self.client.clock.seconds() >= self._due:
+            self._due = self.client.clock.seconds() + _FRESH
+            listing: Deferred[Any] = Deferred.fromCoroutine(self.listing())
+            listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # shown elsewhere
+        if with_tree and self._has_folders and self.client.clock.seconds() >= self._tree_due:
+            self._tree_due = math.inf
+            tree: Deferred[Any] = Deferred.fromCoroutine(self._learn_paths())
+            tree.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)
+
+    async def _learn_paths(self) -> None:
+        """Ask for the tree, of which Tab tells the names that lie in folders. Raises a `ChatFileError`."""
+        began = self.client.clock.seconds()
+        try:
+            with self._listing_under_way():
+                self.paths = [row for row in await self.client.tree() if "/" in row.name]
+        except errors.NoSubfolders:
+            self._has_folders = False
+        now = self.client.clock.seconds()
+        self._tree_due = now + max(_FRESH, (now - began) * _SHARE)
+
+    @contextmanager
+    def _listing_under_way(self) -> Iterator[None]:
         self._listings += 1
         try:
-            self.files = await self.client.listing()
+            yield
         finally:
             self._listings -= 1
             listed, self._listed = self._listed, []
         for call in listed:
             call()
-        now = self.client.clock.seconds()
-        self._due = now + max(_FRESH, (now - began) * _SHARE)
-        return self.files
-
-    def refresh(self) -> None:
-        """Ask for a new listing in the background, unless the latest one is fresh."""
-        if self.client.clock.seconds() >= self._due:
-            self._due = self.client.clock.seconds() + _FRESH
-            listing: Deferred[Any] = Deferred.fromCoroutine(self.listing())
-            listing.addErrback(lambda failure: failure.trap(errors.ChatFileError) and None)  # shown elsewhere
 
     def when_listed(self, call: Callable[[], object]) -> None:
         """Call `call` when the listing that is under way has come; never where none is under way, or it fails."""

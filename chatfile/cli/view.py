@@ -9,7 +9,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,7 +32,7 @@ from chatfile.cli.streams import is_free, is_unread
 from chatfile.cli.terminal import is_coloured, window_size
 
 if TYPE_CHECKING:  # so that --help does not load Twisted
-    from chatfile.downloads import Download
+    from chatfile.downloads import Download, Removal
 
 Row = TypeVar("Row")
 KEPT = "The part received so far is kept; get it again to go on."
@@ -179,6 +179,31 @@ class View:
         with self.aside():
             self._show({}, path)
             self.note(f"{download.name}: {story}")
+
+    def removed(self, path: str, removal: Removal) -> None:
+        """Show what became of a file that the server has no more."""
+        self._show(
+            {"event": "removed", "name": path, "outcome": removal.name.lower()}, f"{self._shown(path)}: {removal.value}"
+        )
+
+    def mirrored(self, counts: Mapping[str, int]) -> None:
+        """Show how many files a mirror has fetched, left as they were, and removed."""
+        self.event("mirrored", **counts)
+        parts = [
+            f"{counts['same']} the same",
+            f"{counts['removed']} removed",
+            f"{counts['kept']} changed here and kept",
+        ]
+        told = [part for part in parts if not part.startswith("0 ")]
+        self.note(f"{', '.join(told)}." if told else "Nothing was to be done." if not counts["fetched"] else "Done.")
+
+    def would_remove(self, path: str) -> None:
+        """Show a file that would be removed."""
+        self._show({"event": "would-remove", "name": path}, f"remove {self._shown(path)}")
+
+    def would_fetch(self, row: wire.FileRow) -> None:
+        """Show a file that would be fetched."""
+        self._show({"event": "would-fetch"} | _file_object(row), f"fetch {self._shown(row.name)}")
 
     def copied(self, copy: Download, seconds: float) -> None:
         """Show that a file went to standard output; people are told only where it is not verified."""

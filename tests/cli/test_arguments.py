@@ -35,7 +35,7 @@ def test_an_address_stands_for_an_endpoint(address: str, description: str) -> No
         "send GET x",
         "get",
         "get ../x",
-        "get a/b",
+        "get a//b",
         "get ..",
         "get a b -o c",
         "hash /etc/passwd",

@@ -26,11 +26,8 @@ from chatfile.cli.commands import (
     ShowServerHelp,
     ShowStatus,
     Wanted,
-    mistaken,
-    parse_at_prompt,
-    parse_line,
-    split_options,
 )
+from chatfile.cli.lines import mistaken, parse_at_prompt, parse_line, split_options
 from chatfile.cli.patterns import select
 from chatfile.cli.prompt.completion import MOST, Completions
 from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path, kept_history
@@ -120,13 +117,13 @@ def test_some_lines_are_for_the_prompt_alone(line: str, command: PromptCommand) 
     ],
 )
 def test_options_stand_before_names_or_behind_them(typed: str, left: tuple[str, str | None, bool]) -> None:
-    assert split_options(typed) == left
+    assert split_options(GetFiles(typed)) == GetFiles(*left)
 
 
 @pytest.mark.parametrize("typed", ['"a', "it's", 'say "', 'two "quotes', "a -o 'b"])
 def test_a_quotation_mark_that_is_not_closed_is_told(typed: str) -> None:
     with pytest.raises(errors.UnclosedQuote):
-        select(split_options(typed)[0], listing("a", "b"))
+        select(split_options(GetFiles(typed)).wanted, listing("a", "b"))
 
 
 @pytest.mark.parametrize("line", ["get", "get!", "get! ", "hash", "a\x1bb", "a" * 5000, "\udc80"])
@@ -290,7 +287,7 @@ def test_what_tab_puts_into_the_line_stands_for_that_file() -> None:
     ("line", "lines"),
     [
         ("get --f", ["get --force"]),
-        ("get a -", ["get a --force", "get a -o "]),
+        ("get a -", ["get a --force", "get a -o ", "get a --checksum", "get a --sha256 ", "get a --sums "]),
         ("get! -o", ["get! -o "]),
         ("list --", ["list --sort name", "list --sort size", "list --sort time"]),
         ("ls --so", ["ls --sort name", "ls --sort size", "ls --sort time"]),

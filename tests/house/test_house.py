@@ -92,6 +92,7 @@ HOUSE = {
         "downloads",
         "endpoints",
         "partfile",
+        "paths",
         "completion",
         "typed",
     },

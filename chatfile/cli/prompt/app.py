@@ -14,11 +14,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from chatfile import errors, wire
-from chatfile.cli.commands import parse_at_prompt
 from chatfile.cli.connecting import Reconnect, leave
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.format import truncate
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.lines import parse_at_prompt
 from chatfile.cli.live import toolbar
 from chatfile.cli.prompt.completion import Completions
 from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
@@ -69,7 +69,10 @@ class PromptApp:
         session.reconnect = self._reconnect
         session.lost = self._lost
         completions = Completions(
-            lambda: session.files, lambda: session.local_folder, self._refresh_listing, session.when_listed
+            lambda: [*session.files, *session.paths],
+            lambda: session.local_folder,
+            self._refresh_listing,
+            session.when_listed,
         )
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
@@ -200,7 +203,7 @@ class PromptApp:
 
     def _refresh_listing(self) -> None:
         if self._jobs.is_idle:
-            self._session.refresh()
+            self._session.refresh(with_tree=True)
 
     def _toolbar(self) -> str | None:
         job, waiting = self._jobs.current, len(self._jobs.waiting)
