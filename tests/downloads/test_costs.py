@@ -50,8 +50,8 @@ def _counted(summary: Path) -> Calls:
 
 
 def _tracing(summary: Path) -> list[str]:
-    """How often threads wait for each other depends on the machine, and is not counted."""
-    return ["strace", "-f", "-c", "-e", "trace=!futex", "-o", str(summary)]
+    """How often threads are started, and wait for each other, depends on the machine, and is not counted."""
+    return ["strace", "-f", "-c", "-e", "trace=%file,%desc,%network", "-o", str(summary)]
 
 
 @contextmanager
