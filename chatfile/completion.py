@@ -202,14 +202,23 @@ class _Candidates:
             case "NAME":
                 words, last = _words(self._line)
                 given = TypedLine(self._parser, _without_redirections([*words, last])).given
-                found = self._remote_names(
+                names = self._remote_names(
                     {each.action.dest: _expanded(each.value) for each in given if each.value is not None}
                 )
+                found = _next_levels(names, prefix.replace(_NUMBER_SIGN, "#"))
             case "SHELL":
                 found = SHELLS
             case _:
                 found = map(str, (action and action.choices) or ())
         return dict.fromkeys((word for word in found if printable(word) == word), "")
+
+
+def _next_levels(paths: Iterable[str], prefix: str) -> Iterator[str]:
+    """Yield the paths that begin with `prefix`, each up to the next slash behind that: folders level by level."""
+    for path in paths:
+        slash = path.find("/", len(prefix))
+        if path.startswith(prefix):
+            yield path if slash < 0 else path[: slash + 1]
 
 
 def _files(prefix: str) -> list[str]:

@@ -120,10 +120,12 @@ def join_row(
 
     The last cell is not padded, and none is cut.
     """
-    row, last = [], len(widths) - 1
-    for at, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        spaces = " " * (width - measure(cell))
-        row.append(spaces + cell if at in right else cell if at == last else cell + spaces)
+    row, last = list(cells), len(widths) - 1
+    for at, cell in enumerate(row):
+        if at in right:
+            row[at] = " " * (widths[at] - measure(cell)) + cell
+        elif at != last:
+            row[at] = cell + " " * (widths[at] - measure(cell))
     return _GAP.join(row)
 
 

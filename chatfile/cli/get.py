@@ -266,16 +266,12 @@ class FileQueue:
 def _standard_output(meter: TransferMeter) -> Callable[[wire.FileHeader], Deferred[int | None]]:
     def accept(header: wire.FileHeader) -> Deferred[int | None]:
         meter.stage(Stage(Step.RECEIVING, 0, header.size))
-        return succeed(_open_output())
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "closed")
+        sys.stdout.flush()
+        return succeed(sys.stdout.fileno())
 
     return accept
-
-
-def _open_output() -> int:
-    if sys.stdout is None:
-        raise OSError(errno.EBADF, "closed")
-    sys.stdout.flush()
-    return sys.stdout.fileno()
 
 
 # --- which files ---

@@ -25,6 +25,8 @@ class Interrupts:
     def __init__(self, reactor: IReactorFromThreads, handle: Callable[[], None]) -> None:
         """Listen to SIGINT from now on, unless it is ignored: a shell does that for what runs behind a script."""
         self.handle = handle
+        self.before_exit: Callable[[], object] = lambda: None
+        """Gives the terminal back, where it was taken, before the program ends at once."""
         self._reactor = reactor
         self._is_handled = True
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -32,6 +34,7 @@ class Interrupts:
 
     def _signalled(self, _signal: int, _frame: FrameType | None) -> None:
         if not self._is_handled:
+            self.before_exit()
             os._exit(ExitCode.INTERRUPTED)  # the one before has had no effect yet: end at once
         self._is_handled = False
         self._reactor.callFromThread(self._handle)
@@ -82,16 +85,9 @@ def stopped_by_q(reactor: Any, interrupts: Interrupts) -> Iterator[bool]:
     if sys.stdin is None or not sys.stdin.isatty() or not is_in_foreground(sys.stdin.fileno()):
         yield False
         return
-    usual, interrupt = termios.tcgetattr(sys.stdin), signal.getsignal(signal.SIGINT)
-
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, usual)  # a second Ctrl-C may end the program at once
-        if callable(interrupt):
-            interrupt(number, frame)
-
+    usual = termios.tcgetattr(sys.stdin)
     restore_on_signals(b"\r\n")
-    if callable(interrupt):
-        signal.signal(signal.SIGINT, interrupted)
+    interrupts.before_exit = lambda: termios.tcsetattr(sys.stdin, termios.TCSANOW, usual)
     keys = _Keys(reactor, interrupts)
     tty.setcbreak(sys.stdin, termios.TCSANOW)
     reactor.addReader(keys)

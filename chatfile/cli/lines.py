@@ -156,7 +156,7 @@ def _own_command(line: str) -> PromptCommand | None:
     if not rest and word.lower() in RAW:
         return ShowRaw(RAW[word.lower()])
     if word.lower() == "lcd" and rest:
-        return ChangeFolder(" ".join(split_words(rest)))
+        return ChangeFolder(rest.strip())
     if word.lower() == "lpwd" and not rest:
         return ShowFolder()
     if line.startswith("!") and line[1:].strip(" !"):

@@ -59,7 +59,11 @@ def remote_names(options: Mapping[str, str]) -> list[str]:
     async def ask() -> None:
         client = await connected(config, reactor, View(as_json=False, quiet=True), wait=0)
         try:
-            names.extend([row.name for row in await client.listing()])
+            try:
+                rows = await client.tree()
+            except errors.NoSubfolders:
+                rows = await client.listing()
+            names.extend([row.name for row in rows])
             await client.exit()  # so that the seat is free when the user's command is run
         finally:
             client.abort()

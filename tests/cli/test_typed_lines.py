@@ -385,3 +385,26 @@ def test_a_user_without_a_home_has_a_history_for_this_run(monkeypatch: pytest.Mo
     history = kept_history()
     history.append_string("line")
     assert (history.get_strings(), list(tmp_path.iterdir())) == (["line"], [])
+
+
+PATHS = ("a.txt", "docs/1.txt", "docs/2 b.txt", "docs/deep/x", "docs/deep/y", "other/z")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("get ", ["a.txt", "docs/", "other/"]),
+        ("get d", ["docs/"]),
+        ("get docs/", ["docs/1.txt", "docs/2 b.txt", "docs/deep/"]),
+        ("get docs/deep/", ["docs/deep/x", "docs/deep/y"]),
+        ("get a.txt o", ["other/"]),
+        ("hash docs/d", ["docs/deep/"]),
+        ("tree ", ["docs/", "other/"]),
+        ("mirror docs/", ["docs/deep/"]),
+        ("mirror a", []),
+    ],
+)
+def test_tab_goes_through_folders_a_level_at_a_time(typed: str, found: list[str]) -> None:
+    completions = Completions(lambda: listing(*PATHS), lambda: "", lambda: None, lambda _: None)
+    offered = completions.get_completions(Document(typed), CompleteEvent())
+    assert [each.text.replace("\\ ", " ") for each in offered] == found

@@ -33,6 +33,7 @@ from chatfile.cli.connecting import connected, leave
 from chatfile.cli.executor import attempt, execute
 from chatfile.cli.format import pluralize
 from chatfile.cli.get import FileQueue, queue_of
+from chatfile.cli.lines import split_words
 from chatfile.cli.session import Session
 from chatfile.cli.view import PromptView, View
 
@@ -190,9 +191,8 @@ class PromptPerformer:
             case ShowPromptHelp():
                 await execute(session, ShowServerHelp())
             case ChangeFolder(folder):
-                folder = _existing(os.path.join(session.local_folder, os.path.expanduser(folder)))
-                session.local_folder = folder
-                session.config = replace(session.config, downloads=folder)
+                session.local_folder = _existing(session.local_folder, folder)
+                session.config = replace(session.config, downloads=session.local_folder)
             case ShowFolder():
                 session.view.lines([os.path.abspath(session.config.downloads)])
             case RunShell(command):
@@ -253,8 +253,14 @@ class PromptPerformer:
             self._beside = None
 
 
-def _existing(folder: str) -> str:
-    """Return `folder`. Raises `NoSuchFolder`."""
+def _existing(base: str, typed: str) -> str:
+    """Return the folder that was `typed`, as Tab writes it or quoted as for a shell.
+
+    Raises `NoSuchFolder`, `UnclosedQuote`.
+    """
+    folder = os.path.join(base, os.path.expanduser(typed))
+    if not os.path.isdir(folder):
+        folder = os.path.join(base, os.path.expanduser(" ".join(split_words(typed))))
     if not os.path.isdir(folder):
         raise errors.NoSuchFolder(path=wire.printable(folder))
     return folder
