@@ -47,7 +47,7 @@ class DownloadAhead:
     FILES, BYTES = 512, 4 << 20
     """The same with those that are not saved yet, or whose turn has not come; and the bytes of all these."""
     LOOK = 1024
-    """Files that are looked for in one call in a thread."""
+    """Files that are looked for in the first call in a thread; each further one is for half as many as all before."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class DownloadAhead:
             progress(received.at)
         if isinstance(asked.result, Failure):
             asked.result.raiseException()
-        self._saved.add(self._path(asked.row))
+        self._saved.add(asked.path)
         return asked.result
 
     def has_result(self, number: int) -> bool:
@@ -186,10 +186,11 @@ class DownloadAhead:
     # --- what is there ---
 
     def _look(self) -> None:
-        if self._is_looking:
+        start = len(self._presence)
+        rows = self._rows[start : start + max(start // 2, self.LOOK)]
+        if self._is_looking or not rows:
             return
         self._is_looking = True
-        rows = self._rows[len(self._presence) : len(self._presence) + self.LOOK]
         looking = self._in_thread(look_for, [(self._path(row), Source(row.size, row.mtime)) for row in rows])
         looking.addErrback(lambda _: [Presence.OTHER] * len(rows))  # the download of each by itself tells why
         looking.addCallback(self._have_looked)
@@ -204,10 +205,9 @@ class DownloadAhead:
 
     def _ask_some(self) -> None:
         """Ask for the next files, up to the first that has to be downloaded by itself."""
-        while self._client is not None and self._next < len(self._rows) and self._has_room():
-            if self._next >= len(self._presence):
-                self._look()
-                return
+        if len(self._presence) - self._next < self.FILES:
+            self._look()
+        while self._client is not None and self._next < len(self._presence) and self._has_room():
             if self._next not in self._asked and not self._ask(self._client, self._next):
                 return
             self._next += 1
@@ -223,19 +223,19 @@ class DownloadAhead:
             return False
         expected = self._sums.get(row.name)
         if presence is Presence.SAME and not self._by_digest and expected is None:
-            self._add(number).finish(self._present(row, None))
+            self._add(number, path).finish(self._present(row, path, None))
         elif row.size > SMALL or presence is Presence.OTHER or not client.is_receiving:
             return False
         elif presence is Presence.ABSENT:
-            self._request(self._add(number), client.read(row.name, most=SMALL), self._content_came)
+            self._request(self._add(number, path), client.read(row.name, most=SMALL), self._content_came)
         elif expected is not None:
-            self._compare_with(expected, self._add(number))
+            self._compare_with(expected, self._add(number, path))
         else:
-            self._request(self._add(number), client.hash(row.name, size=row.size), self._digest_came)
+            self._request(self._add(number, path), client.hash(row.name, size=row.size), self._digest_came)
         return True
 
-    def _add(self, number: int) -> AskedFile:
-        asked = self._asked[number] = AskedFile(number, self._rows[number])
+    def _add(self, number: int, path: LocalPath) -> AskedFile:
+        asked = self._asked[number] = AskedFile(number, self._rows[number], path)
         self._bytes += min(asked.row.size, SMALL)
         return asked
 
@@ -277,7 +277,7 @@ class DownloadAhead:
             asked.finish(None)
             self._changed()
             return
-        path, header = self._path(asked.row), content.header
+        path, header = asked.path, content.header
         if content.broken is not None:
             self._keep(asked, content, content.broken)
             return
@@ -296,7 +296,7 @@ class DownloadAhead:
         asked.kept = Stage(Step.RECEIVING, len(content.content), content.header.size)
         self._presence[asked.number] = Presence.OTHER
         self._is_end_told = True
-        begun = WholeFile(self._path(asked.row), content.header.mtime, content.content)
+        begun = WholeFile(asked.path, content.header.mtime, content.content)
         keep = partial(keep_begun, begun, content.header.size, create_folder=self._create_folder)
         keeping = self._in_thread(keep)
         keeping.addErrback(lambda _: None)  # then it is fetched anew
@@ -312,12 +312,11 @@ class DownloadAhead:
 
     def _compare_with(self, sha256: str, asked: AskedFile) -> None:
         """Have a thread compare the file that is there with a digest."""
-        self._comparing.add(self._clock, (self._path(asked.row), sha256), asked, self._present(asked.row, sha256))
+        present = self._present(asked.row, asked.path, sha256)
+        self._comparing.add(self._clock, (asked.path, sha256), asked, present)
 
-    def _present(self, row: wire.FileRow, sha256: str | None) -> Download:
-        return Download(
-            row.name, str(self._path(row)), row.size, sha256, sha256 is not None, resumed_from=0, already=True
-        )
+    def _present(self, row: wire.FileRow, path: LocalPath, sha256: str | None) -> Download:
+        return Download(row.name, str(path), row.size, sha256, sha256 is not None, resumed_from=0, already=True)
 
     def _path(self, row: wire.FileRow) -> LocalPath:
         """Return the place of a file on this disk."""
