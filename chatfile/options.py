@@ -107,7 +107,7 @@ class Options(usage.Options):
         ["files", "f", DEFAULT_FILES, "Folder to serve; this default is created if missing."],
         ["max-clients", "n", 3, "Clients at once."],
         ["max-per-address", None, 0, "Clients at once from one address, 0: no limit."],
-        ["waiting", None, 0, "Places in the line of clients that wait for a seat."],
+        ["waiting", None, 0, "Places in the line of clients that wait while it is full."],
         ["history", None, 1000, "How many disconnected clients status remembers."],
         ["idle-timeout", None, 300, "Seconds in which a client may ask nothing, 0: for ever."],
         ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever."],

@@ -69,7 +69,7 @@ def test_without_places_all_is_as_it_was(tmp_path: Path) -> None:
     server.greeted()
     refused = come(server, 1)
     calls = len(server.clock.getDelayedCalls())
-    assert refused.transport.value() == b"ERROR full No seat is free: 1 of 1 clients are connected. Try again later.\n"
+    assert refused.transport.value() == b"ERROR full The server is full: 1 of 1 clients are connected. Try again later.\n"
     assert refused.is_closing()
     refused.transport.clear()
     refused.sends(b"wait\nget a\n")
