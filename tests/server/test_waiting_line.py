@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.address import IPv4Address
 
+from chatfile import errors
 from chatfile.lines import ConnectionState
 from chatfile.server import MAX_UNSEATED, Timeouts
 from chatfile.server import waiting as line_module
@@ -69,9 +70,8 @@ def test_without_places_all_is_as_it_was(tmp_path: Path) -> None:
     server.greeted()
     refused = come(server, 1)
     calls = len(server.clock.getDelayedCalls())
-    assert refused.transport.value() == b"ERROR full The server is full: 1 of 1 clients are connected. Try again later.\n"
+    assert refused.transport.lines() == [b"ERROR full " + str(errors.Full(limit=1)).encode()]
     assert refused.is_closing()
-    refused.transport.clear()
     refused.sends(b"wait\nget a\n")
     assert refused.transport.value() == b""
     assert len(server.clock.getDelayedCalls()) == calls
