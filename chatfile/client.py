@@ -26,14 +26,17 @@ from chatfile.endpoints import connect_to, parse_server, why_lost
 from chatfile.lines import LineProtocol
 from chatfile.pending import (
     Accept,
+    Content,
     FileRequest,
     PendingAck,
+    PendingContent,
     PendingFile,
     PendingLine,
     PendingReply,
     PendingRows,
     Received,
     pending_help,
+    pending_tree,
 )
 from chatfile.receiving import Hasher
 from chatfile.timeouts import Timer
@@ -94,6 +97,13 @@ class ChatFileClient(LineProtocol):
         """Return a row for each file that there is."""
         return self._ask(wire.List(), PendingRows(self, wire.ListHeader, wire.parse_listed))
 
+    def tree(self, folder: str = "") -> Deferred[wire.Rows[wire.FileRow]]:
+        """Return a row for each file of `folder`, a path, and of those in it, or of all; their names are whole paths.
+
+        Fails with `NoSubfolders` where the server has none, which `listing` is for.
+        """
+        return self._ask(wire.Tree(folder), pending_tree(self, folder))
+
     def help(self) -> Deferred[wire.Rows[str]]:
         """Return what the server says of its commands, in rows of text."""
         return self._ask(wire.Help(), pending_help(self))
@@ -102,7 +112,7 @@ class ChatFileClient(LineProtocol):
         """Return the digest of a file, with its size and time; the server is given time to hash `size` bytes."""
 
         def is_right(digest: wire.Digest) -> bool:
-            return digest.name == name and wire.is_servable(name)
+            return digest.name == name and wire.is_servable_path(name)
 
         return self._ask(wire.Hash(name), PendingLine(self, wire.Digest, is_right, hashing=size))
 
@@ -130,6 +140,13 @@ class ChatFileClient(LineProtocol):
         accept: Accept = (lambda _: succeed(into)) if isinstance(into, int) else into
         asked = FileRequest(name, offset, accept, hasher, self._in_thread, progress)
         return self._ask(request, PendingFile(self, asked))
+
+    def read(self, name: str, *, most: int) -> Deferred[Content | None]:
+        """Fetch a small file into memory, and verify it; None if it has more than `most` bytes, which are dropped.
+
+        Fails with a `Refusal`, `TransferBroken` or `DigestMismatch`.
+        """
+        return self._ask(wire.Get(name), PendingContent(self, name, most))
 
     def exit(self) -> Deferred[None]:
         """Say goodbye; the result comes when the connection is closed."""

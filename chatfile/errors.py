@@ -62,11 +62,21 @@ class Usage(Refusal):
 
     code = "usage"
 
+    @classmethod
+    def of_long_tree(cls, *, limit: int) -> Usage:
+        """Make the error for a tree of more than `limit` files or folders."""
+        return cls(f"There are more than {limit} files or folders; ask for a subfolder: tree FOLDER/.")
+
 
 class NoSuchFile(Refusal):
     """There is no file "{name}" here; "list" shows what there is."""
 
     code = "no-such-file"
+
+    @classmethod
+    def in_tree(cls, path: str, *, what: str = "file") -> NoSuchFile:
+        """Make the error for a path on a server that has subfolders; `what` it would be."""
+        return cls(f'There is no {what} "{path}" here; "tree" shows what there is.')
 
 
 class BadOffset(Refusal):
@@ -206,6 +216,10 @@ class OutputAtPrompt(ChatFileError):
 
 class UnknownOption(ChatFileError):
     """There is no option "{option}" here; "--" stands before names that begin with a dash."""
+
+
+class NoSubfolders(ChatFileError):
+    """The server serves one flat folder, not its subfolders; "list" shows what there is."""
 
 
 class NoSuchFolder(ChatFileError):

@@ -1,4 +1,4 @@
-"""Functions of file descriptors, used by all rooms that read files."""
+"""Functions of file descriptors, used by all rooms that read or write files."""
 
 from __future__ import annotations
 
@@ -35,3 +35,14 @@ def read_slice(descriptor: int, take: Callable[[memoryview], None], start: int, 
         take(buffer[:count])
         start += count
     return start
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> int:
+    """Write all of `data` where `descriptor` stands; return its length.
+
+    It blocks, so it is for threads. Raises OSError.
+    """
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return len(data)

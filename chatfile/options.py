@@ -73,7 +73,7 @@ def _complete_shells() -> usage.CompleteList:
 
 
 _GROUPS = {
-    "what is served": ("port", "files", "max-clients", "no-digest"),
+    "what is served": ("port", "files", "recursive", "max-clients", "no-digest"),
     "digests": ("state", "prehash"),
     "limits": (
         "max-per-address", "history", "idle-timeout", "line-timeout", "stall-timeout", "flush-timeout", "disk-timeout",
@@ -90,7 +90,7 @@ _METAVARS = {
 _EXAMPLES = """\
 examples:
   twistd -n chatfile                             serve server_files on port 5000 of this machine
-  chatfile-server -p 6000 -f music -n 10         another port and folder, ten clients
+  chatfile-server -p 6000 -f music -r -n 10      another port, a folder with those in it, ten clients
   chatfile-server -p tcp:5000                    on every interface: read "Beyond loopback" in the README first
   chatfile-server -p unix:/run/chatfile/socket   a socket in the file system
 
@@ -120,6 +120,7 @@ class Options(usage.Options):
         ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
     ]
     optFlags = [  # noqa: RUF012 -- likewise
+        ["recursive", "r", "Serve its subfolders, too: tree shows them, and get takes paths."],
         ["no-digest", None, "Hash nothing: END carries - instead of a SHA-256."],
         ["prehash", None, "Hash files ahead, while no client is sent anything."],
     ]

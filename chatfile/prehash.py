@@ -10,14 +10,14 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from twisted.logger import Logger
 
 from chatfile.digests import Digests, Version, file_version, is_settled
 from chatfile.errors import Refusal
-from chatfile.repository import OpenFile, Repository
+from chatfile.repository import Entry, OpenFile, Repository
 
 
 class Prehash:
@@ -89,12 +89,17 @@ class Prehash:
 
     def _look_at_all(self) -> None:
         try:
-            for entry in islice(self._repository.listing(self._stopped.is_set), self._digests.most):
+            for entry in islice(self._entries(), self._digests.most):
                 if not self._may_go_on():
                     return
                 self._look_at(entry.name)
         except Refusal:
             pass  # the folder can't be listed now: a client that asks is told why
+
+    def _entries(self) -> Iterator[Entry]:
+        if self._repository.is_recursive:
+            return self._repository.tree("", most=self._digests.most, is_stopped=self._stopped.is_set)
+        return self._repository.listing(self._stopped.is_set)
 
     def _may_go_on(self) -> bool:
         """Wait until no client waits; return False if it is to end."""

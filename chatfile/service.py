@@ -232,7 +232,7 @@ def makeService(options: Options) -> ChatFileService:
         timeout=options["disk-timeout"],
         clients=options["max-clients"],
     )
-    repository = Repository(options["folder"])
+    repository = Repository(options["folder"], is_recursive=bool(options["recursive"]))
     is_ahead = options["state-folder"] is not None or options["prehash"]
     known = KnownDigests(KnownDigests.MOST_AHEAD if is_ahead else KnownDigests.MOST)
     digests = None if options["no-digest"] else Digests(disk.digests.queue, time.time, known=known)
@@ -241,7 +241,7 @@ def makeService(options: Options) -> ChatFileService:
     factory = ChatFileFactory(
         repository,
         admission,
-        listings=Listings(repository, disk.listings.queue()),
+        listings=Listings(repository, disk.listings.queue(), disk.trees.queue()),
         digests=digests,
         clock=IReactorTime(reactor),
         queue=disk.files.queue,
@@ -252,7 +252,7 @@ def makeService(options: Options) -> ChatFileService:
     )
     return ChatFileService(
         factory,
-        options["folder"],
+        options["folder"] + (" and its subfolders" if options["recursive"] else ""),
         options["endpoints"],
         options["drain-timeout"],
         options["max-clients"],

@@ -22,7 +22,7 @@ from chatfile.cli.meter import TransferMeter
 from chatfile.cli.progress import Progress
 from chatfile.cli.view import KEPT, View
 from chatfile.client import ChatFileClient
-from chatfile.downloads import Download, Stage, Step, download
+from chatfile.downloads import Download, DownloadAhead, Stage, Step, download
 from chatfile.partfile import Saved
 
 _MOST_SHOWN = 20
@@ -75,6 +75,11 @@ class FileQueue:
         self._downloader = downloader
         self._output = output
         self._force = force
+        self._ahead = (
+            DownloadAhead(rows, downloader.config.downloads, force=lambda _: force, saved=downloader.saved)
+            if len(rows) > 1 and output is None
+            else None
+        )
         self._code = ExitCode.DONE
         self._seconds = 0.0
         self._differ = 0  # files that were not saved as another one exists
@@ -87,6 +92,10 @@ class FileQueue:
     def name(self) -> str:
         """Return the name of the file that is under way, or else comes next; empty where none is left."""
         return self.left[0].name if self.left else ""
+
+    @property
+    def _number(self) -> int:
+        return len(self.rows) - len(self.left)
 
     async def run(self) -> ExitCode:
         """Fetch all files that are left, show each failure, and return the exit code of the first.
@@ -140,8 +149,10 @@ class FileQueue:
             self._downloader.view.note(KEPT)
 
     async def _has_connection(self) -> bool:
-        """Make another connection where that is needed; return whether the next file can be asked for."""
+        """Make another connection where that is needed; return whether the next file can be asked for, or was."""
         downloader = self._downloader
+        if self._ahead is not None and self._ahead.has_result(self._number):
+            return True
         if self._is_over or downloader.is_connected:
             return not self._is_over
         if downloader.reconnect is None and downloader.client.is_receiving:
@@ -184,8 +195,7 @@ class FileQueue:
     # --- one file ---
 
     async def _fetch(self, row: wire.FileRow) -> None:
-        number = len(self.rows) - len(self.left)
-        with self._downloader.progress.of(row.name, number) as meter:
+        with self._downloader.progress.of(row.name, self._number) as meter:
             if self._output == STDOUT:
                 await self._copy_to_stdout(row.name, meter)
             else:
@@ -193,24 +203,33 @@ class FileQueue:
 
     async def _save(self, row: wire.FileRow, meter: TransferMeter) -> None:
         """Save a file under the name that was asked for, or under its own, which is the same bytes in every locale."""
+        clock = self._downloader.client.clock
+        began = clock.seconds()
+        if self._ahead is not None:
+            saved = await self._ahead.download(
+                self._downloader.client, self._number,
+                progress=meter.advance, stage=lambda stage: self._tell_of(meter, stage),
+            )  # fmt: skip
+        else:
+            saved = await self._save_alone(row, meter)
+        self.received += 0 if saved.already else saved.size - saved.resumed_from
+        if len(self.rows) <= _MOST_SHOWN or not self._downloader.is_prompt:
+            self._downloader.view.download(saved, clock.seconds() - began, meter.average_rate)
+
+    async def _save_alone(self, row: wire.FileRow, meter: TransferMeter) -> Download:
         downloader, output = self._downloader, self._output
         if output is None:
             folder, save_as = downloader.config.downloads, os.fsdecode(row.name.encode())
         else:
             folder, save_as = os.path.split(output)
-        if os.path.isdir(os.path.join(folder, save_as)):
-            raise errors.LocalFileError(path=os.path.join(folder, save_as), why="it is a folder")
-        clock = downloader.client.clock
-        began = clock.seconds()
+        if save_as in ("", ".", ".."):
+            raise errors.LocalFileError(path=output or "", why="it is a folder")
         saved = await download(
             downloader.client, row.name, folder or ".", save_as=save_as, force=self._force,
             create_folder=output is None, listed_size=row.size if row.size >= 0 else None, saved=downloader.saved,
             progress=meter.advance, stage=lambda stage: self._tell_of(meter, stage),
         )  # fmt: skip
-        self.received += 0 if saved.already else saved.size - saved.resumed_from
-        shown = saved if output is None else replace(saved, path=output)  # as it was typed, without "./"
-        if len(self.rows) <= _MOST_SHOWN or not downloader.is_prompt:
-            downloader.view.download(shown, clock.seconds() - began, meter.average_rate)
+        return saved if output is None else replace(saved, path=output)  # as it was typed, without "./"
 
     def _tell_of(self, meter: TransferMeter, stage: Stage) -> None:
         meter.stage(stage)

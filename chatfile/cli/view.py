@@ -179,13 +179,15 @@ class View:
 
     def download(self, download: Download, seconds: float, rate: float | None = None) -> None:
         """Show a file that was saved within `seconds`, at a `rate` in bytes a second while it was received."""
-        shown = dataclasses.asdict(download) | {"seconds": round(seconds, 3)}
+        if self.as_json:
+            self._show(dataclasses.asdict(download) | {"seconds": round(seconds, 3)}, "")
+            return
         path, story = self._shown(_as_utf8(download.path)), _how_it_came(download, seconds, rate)
         if self._as_tables:
-            self._show(shown, f"{path}: {story}")
+            self._show({}, f"{path}: {story}")
             return
         with self.aside():
-            self._show(shown, path)
+            self._show({}, path)
             self.note(f"{download.name}: {story}")
 
     def copied(self, copy: Download, seconds: float) -> None:
@@ -296,6 +298,7 @@ def _how_it_came(download: Download, seconds: float, rate: float | None) -> str:
     """Return the sentence for a finished download."""
     proof = "SHA-256 verified" if download.verified else _NOT_VERIFIED
     if download.already:
+        proof = proof if download.sha256 else "of the same size and time"
         return f"already complete, {format_size(download.size)}, {proof}"
     came = f"{format_size(download.size - download.resumed_from)} in {elapsed(seconds)}"
     speed = f" ({format_rate(rate)})" if rate is not None and seconds >= _LONG else ""

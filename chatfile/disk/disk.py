@@ -17,7 +17,7 @@ LEAST, MOST = 16, 256
 
 
 class Disk:
-    """Has three lanes: one for listings, one that opens, reads and closes files, and one for digests."""
+    """Has four lanes: for listings, for trees, for opening, reading and closing files, and for digests."""
 
     def __init__(
         self,
@@ -39,13 +39,14 @@ class Disk:
 
         # A listing needs the interpreter's lock: two of them at once are not done sooner.
         self.listings = lane(at_once=1, most=4, patience=1.0)
+        self.trees = lane(at_once=1, most=4, patience=0.2)
         self.files = lane(at_once=8, most=most, patience=0.02)
         # Hashing does not, and can use two processors.
         self.digests = lane(at_once=2, most=most, patience=0.05)
 
     def close(self) -> None:
         """End the threads that are in no call, and begin no more calls."""
-        for lane in (self.listings, self.files, self.digests):
+        for lane in (self.listings, self.trees, self.files, self.digests):
             lane.close()
 
 

@@ -6,6 +6,22 @@ without following links, so that no link planted in the folder can direct a down
 
 from chatfile.partfile.part import PartFile, Source
 from chatfile.partfile.present import PresentFile, remove_leftovers
+from chatfile.partfile.saving import set_named_time
 from chatfile.partfile.spelling import Saved, is_hidden, is_unfinished
+from chatfile.partfile.together import Presence, WholeFile, keep_begun, look_for, save_together
 
-__all__ = ["PartFile", "PresentFile", "Saved", "Source", "is_hidden", "is_unfinished", "remove_leftovers"]
+__all__ = [
+    "PartFile",
+    "Presence",
+    "PresentFile",
+    "Saved",
+    "Source",
+    "WholeFile",
+    "is_hidden",
+    "is_unfinished",
+    "keep_begun",
+    "look_for",
+    "remove_leftovers",
+    "save_together",
+    "set_named_time",
+]

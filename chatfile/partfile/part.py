@@ -14,13 +14,10 @@ from chatfile import errors
 from chatfile.fdio import close_quietly, read_slice
 from chatfile.partfile.names import SAFELY, is_same_file, names_beside, remove, remove_stale_link, rename
 from chatfile.partfile.opening import create_exclusively, open_exclusively
+from chatfile.partfile.saving import set_time, sync
 from chatfile.partfile.spelling import has_other_spelling
+from chatfile.paths import LocalPath
 
-_NO_SYNC = {
-    *(errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EROFS, errno.ENOTTY),
-    *(errno.EPERM, errno.EACCES),
-}
-"""Errors of fsync(2) on file systems that do not have it; any other one means that data may be lost."""
 _NO_NAME = {errno.EINVAL, errno.EILSEQ}
 """Errors for a name with characters that the file system can't store."""
 _LONGEST_NOTE = 100
@@ -41,24 +38,22 @@ class PartFile:
     Its methods block on the disk: they are for threads. A note beside it tells a later download which file it is of.
     """
 
-    def __init__(self, folder: str, name: str, force: bool, create_folder: bool) -> None:
-        """Open or create the part file for `name` in `folder`.
+    def __init__(self, target: LocalPath, *, force: bool, create_folder: bool) -> None:
+        """Open or create the part file of `target`, the final path, in its folder, made with `create_folder`.
 
         Raises `TargetExists` (unless `force`), `TargetNotRegular`, `DownloadBusy`, `LocalFileError`.
         """
-        self.path = os.path.join(folder, name)
-        self._name = name
+        self.path = str(target)
+        self._name = target.name
         self._force = force
         self._is_unwanted = False
         self._folder = -1
         self.descriptor = -1
         self._lock = threading.Lock()  # `close` waits for a call in another thread that was cancelled
         try:
-            if create_folder:
-                _make_folder(folder)
-            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._folder = target.open_folder(create=create_folder)
             self._check_target()
-            self._part, self._note = names_beside(self._folder, name)
+            self._part, self._note = names_beside(self._folder, self._name)
             self.descriptor, self._is_identifiable = open_exclusively(self._folder, self._part)
         except BlockingIOError:
             self._close()
@@ -181,8 +176,8 @@ class PartFile:
             with self._lock:
                 if not self._has_name(self.descriptor):
                     raise errors.LocalFileError(path=self.path, why="its part file was replaced meanwhile")
-                self._set_time(mtime)
-                self._sync()
+                set_time(self.descriptor, mtime)
+                sync(self.descriptor)
                 if self._force and verified:
                     self._check_replaced()
                 remove(self._folder, self._note)  # before the rename: afterwards it may be another client's
@@ -207,20 +202,6 @@ class PartFile:
             _write_note(self._folder, self._note, Source(self.size(), mtime))
         except OSError:
             pass  # then it has to fetch it
-
-    def _set_time(self, mtime: int) -> None:
-        try:
-            os.utime(self.descriptor, (mtime, mtime))
-        except (OSError, OverflowError):
-            pass  # a time that this file system can't store; the content matters
-
-    def _sync(self) -> None:
-        """Have all bytes written to the disk: otherwise the new name may be there before them at a power failure."""
-        try:
-            os.fsync(self.descriptor)
-        except OSError as error:
-            if error.errno not in _NO_SYNC:
-                raise
 
     def mark_unwanted(self) -> None:
         """Have `close` remove the part file and its note; other links to the file keep its bytes."""
@@ -256,13 +237,6 @@ class PartFile:
             if descriptor >= 0:
                 close_quietly(descriptor)
         self.descriptor = self._folder = -1
-
-
-def _make_folder(folder: str) -> None:
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, "not a folder", folder) from error
 
 
 def _read_note(folder: int, name: str) -> Source | None:

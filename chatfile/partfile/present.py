@@ -12,16 +12,17 @@ from chatfile.fdio import close_quietly, read_slice
 from chatfile.partfile.names import SAFELY, is_same_file, names_beside, remove, remove_stale_link
 from chatfile.partfile.opening import check_ours, lock
 from chatfile.partfile.spelling import has_other_spelling
+from chatfile.paths import LocalPath
 
 
 class PresentFile:
     """A file that has the final name already, open for reading until `close`; its methods are for threads."""
 
-    def __init__(self, folder: str, name: str) -> None:
+    def __init__(self, target: LocalPath) -> None:
         """Open it. Raises OSError if there is no regular file of exactly that name, or if it can't be read."""
-        self.path = os.path.join(folder, name)
+        self.path, name = str(target), target.name
         self._lock = threading.Lock()  # `close` waits for a call in another thread that was cancelled
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = target.open_folder()
         try:
             remove_stale_link(directory, name)
             self.has_leftovers = _has_leftovers(directory, name)
@@ -73,17 +74,17 @@ def _has_leftovers(folder: int, name: str) -> bool:
     return False
 
 
-def remove_leftovers(folder: str, name: str) -> None:
-    """Remove the part file and the note of `name`, a file that is complete in `folder`, unless a client uses them.
+def remove_leftovers(target: LocalPath) -> None:
+    """Remove the part file and the note of `target`, a file that is complete, unless a client uses them.
 
     It blocks, so it is for threads. A file that can't be removed stays, and does no harm.
     """
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = target.open_folder()
     except OSError:
         return  # nothing can be removed either
     try:
-        _remove_unless_busy(descriptor, *names_beside(descriptor, name))
+        _remove_unless_busy(descriptor, *names_beside(descriptor, target.name))
     except OSError:
         pass  # another client uses it, it belongs to another user, or it may not be removed
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from chatfile import errors
 from chatfile.partfile.names import NOTE, PART
+from chatfile.paths import LocalPath
 
 _IGNORED = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
@@ -75,33 +76,36 @@ def _exists(folder: int, name: str) -> bool:
 
 
 class Saved:
-    """Remembers the names that were saved in one run, folder by folder.
+    """Remembers the paths that were saved in one run.
 
-    So no file replaces another one of the run whose name the disk takes for the same.
+    So no file replaces another one of the run whose path the disk takes for the same.
     """
 
     def __init__(self) -> None:
-        """Begin without names."""
-        self._names: dict[tuple[str, str], set[str]] = {}
+        """Begin without paths."""
+        self._paths: dict[tuple[str, ...], set[LocalPath]] = {}
 
-    def add(self, folder: str, name: str) -> None:
-        """Remember that `name` was saved in `folder`."""
-        self._names.setdefault((folder, folded(name)), set()).add(name)
+    def add(self, path: LocalPath) -> None:
+        """Remember that a file was saved as `path`."""
+        self._paths.setdefault(_key(path), set()).add(path)
 
-    def has_like(self, folder: str, name: str) -> bool:
-        """Tell whether another name was saved that the disk may take for the same one."""
-        return bool(self._like(folder, name))
+    def has_like(self, path: LocalPath) -> bool:
+        """Tell whether another path was saved that the disk may take for the same one."""
+        return bool(self._like(path))
 
-    def _like(self, folder: str, name: str) -> set[str]:
-        return self._names.get((folder, folded(name)), set()) - {name}
+    def _like(self, path: LocalPath) -> set[LocalPath]:
+        return self._paths.get(_key(path), set()) - {path}
 
-    def check(self, folder: str, name: str) -> None:
-        """Raise `NameTaken` if `name` is the file of another saved name. It blocks, so it is for threads."""
-        path = os.path.join(folder, name)
-        for other in self._like(folder, name):
+    def check(self, path: LocalPath) -> None:
+        """Raise `NameTaken` if `path` is the file of another saved path. It blocks, so it is for threads."""
+        for other in self._like(path):
             try:
-                is_one = os.path.samestat(os.lstat(path), os.lstat(os.path.join(folder, other)))
+                is_one = os.path.samestat(os.lstat(str(path)), os.lstat(str(other)))
             except OSError:
                 continue  # one of the two was removed
             if is_one:
                 raise errors.NameTaken(path=path)
+
+
+def _key(path: LocalPath) -> tuple[str, ...]:
+    return path.root, *map(folded, path.names)

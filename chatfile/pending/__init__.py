@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from chatfile.pending.files import Accept, FileRequest, PendingFile, Received
-from chatfile.pending.replies import PendingAck, PendingLine, PendingReply, PendingRows, pending_help
+from chatfile.pending.files import Accept, Content, FileRequest, PendingContent, PendingFile, Received
+from chatfile.pending.replies import PendingAck, PendingLine, PendingReply, PendingRows, pending_help, pending_tree
 
 __all__ = [
     "Accept",
+    "Content",
     "FileRequest",
     "PendingAck",
+    "PendingContent",
     "PendingFile",
     "PendingLine",
     "PendingReply",
     "PendingRows",
     "Received",
     "pending_help",
+    "pending_tree",
 ]

@@ -1,7 +1,8 @@
-"""A reply that carries a file."""
+"""Replies that carry a file: one into a descriptor, whatever its size, and one into memory."""
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,22 @@ class Received:
     header: wire.FileHeader
     sha256: str | None
     verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file that came into memory: its header, its bytes, and the server's digest, which they match."""
+
+    header: wire.FileHeader
+    content: bytes
+    sha256: str | None
+    broken: errors.ChatFileError | None = None
+    """Why there are only the first bytes of it, where the connection was lost amid these."""
+
+    @property
+    def verified(self) -> bool:
+        """Tell whether the bytes were found to match a digest: where they do not, there is a failure instead."""
+        return self.sha256 is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +165,7 @@ class PendingFile(PendingReply[Received]):
             self._end(self._body, wire.parse_reply(line, wire.End))
 
     def _begin(self, header: wire.FileHeader) -> None:
-        if header.name != self._request.name:
-            raise errors.ProtocolViolation(what=f'"{wire.printable(header.name)}", which was not asked for')
-        wire.check_servable(header.name)
+        _check_name(header, self._request.name)
         self._connection.pause(PauseReason.DISK)
         accepting = succeed(None) if self.done.called else maybeDeferred(self._request.accept, header)
         accepting.addCallback(self._receive_into, header)
@@ -194,12 +209,90 @@ class PendingFile(PendingReply[Received]):
 
     def lose(self, error: errors.ChatFileError) -> None:
         """Fail because the connection is gone, maybe in the middle of the bytes."""
-        if type(error) is errors.ServerClosed and self._body is not None and self._body.remaining:
-            size = self._size_of(self._body)
-            received = size - self._body.remaining
-            error = errors.TransferBroken(name=wire.printable(self._request.name), received=received, size=size)
+        if self._body is not None:
+            error = _why_broken(error, self._request.name, self._body.remaining, self._size_of(self._body))
         self.fail(error)
 
     def _abandon(self) -> None:
         if self._body is not None:
             self._body.drop(Failure(CancelledError()))
+
+
+class PendingContent(PendingReply[Content | None]):
+    """A small file, into memory; its value is None where it is larger than was expected, and was dropped."""
+
+    def __init__(self, connection: ReplyConnection, name: str, most: int) -> None:
+        """Expect the file `name`, of at most so many bytes."""
+        super().__init__(connection)
+        self._name = name
+        self._most = most
+        self._header: wire.FileHeader | None = None
+        self._pieces: list[bytes] = []
+        self._remaining = 0
+
+    @property
+    def came(self) -> int:
+        """Return how many bytes have come of the file."""
+        return 0 if self._header is None else self._header.size - self._remaining
+
+    @property
+    def hashing(self) -> int:
+        """Return how many bytes the server may have to hash before it sends the digest."""
+        return 0 if self._header is None or self._remaining else self._header.size
+
+    def receive(self, line: bytes) -> None:
+        """Take the line before the bytes, or the one behind them. Raises `ProtocolViolation`."""
+        if self._header is None:
+            self._begin(wire.parse_reply(line, wire.FileHeader))
+        else:
+            self._end(self._header, wire.parse_reply(line, wire.End))
+
+    def _begin(self, header: wire.FileHeader) -> None:
+        _check_name(header, self._name)
+        self._header, self._remaining = header, header.size
+        if header.size > self._most and not self.done.called:
+            self.done.callback(None)
+        if header.size:
+            self._connection.receive_raw(self._take)
+
+    def _take(self, data: bytes) -> None:
+        mine, rest = data[: self._remaining], data[self._remaining :]
+        self._remaining -= len(mine)
+        if not self.done.called:
+            self._pieces.append(mine)
+        if not self._remaining:
+            self._connection.setLineMode(rest)
+
+    def _end(self, header: wire.FileHeader, end: wire.End) -> None:
+        content = b"".join(self._pieces)
+        self._connection.answered(self)
+        if self.done.called:
+            return
+        if end.sha256 is not None and hashlib.sha256(content).hexdigest() != end.sha256:
+            self.fail(errors.DigestMismatch(name=wire.printable(self._name)))
+        else:
+            self.done.callback(Content(header, content, end.sha256))
+
+    def lose(self, error: errors.ChatFileError) -> None:
+        """Fail because the connection is gone, maybe in the middle of the bytes."""
+        if self._header is None:
+            self.fail(error)
+            return
+        why = _why_broken(error, self._name, self._remaining, self._header.size)
+        if self._pieces and not self.done.called:
+            self.done.callback(Content(self._header, b"".join(self._pieces), None, why))
+        self.fail(why)
+
+
+def _check_name(header: wire.FileHeader, name: str) -> None:
+    """Raise `ProtocolViolation` where `header` is not that of the file `name`, or of one that no server may have."""
+    if header.name != name:
+        raise errors.ProtocolViolation(what=f'"{wire.printable(header.name)}", which was not asked for')
+    wire.check_servable(header.name)
+
+
+def _why_broken(error: errors.ChatFileError, name: str, remaining: int, size: int) -> errors.ChatFileError:
+    """Return what a lost connection means for a file of which bytes are `remaining`."""
+    if type(error) is not errors.ServerClosed or not remaining:
+        return error
+    return errors.TransferBroken(name=wire.printable(name), received=size - remaining, size=size)

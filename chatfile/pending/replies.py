@@ -124,7 +124,7 @@ class PendingLine(PendingReply[T]):
         self.finish(reply)
 
 
-Counted = type[wire.StatusHeader] | type[wire.ListHeader] | type[wire.HelpHeader]
+Counted = type[wire.StatusHeader] | type[wire.ListHeader] | type[wire.TreeHeader] | type[wire.HelpHeader]
 
 
 class PendingRows(PendingReply[wire.Rows[T]]):
@@ -136,15 +136,24 @@ class PendingRows(PendingReply[wire.Rows[T]]):
         header: Counted,
         parse: Callable[[bytes], T],
         is_row: Callable[[bytes], bool] = lambda _: False,
+        *,
+        check: Callable[[T], None] = lambda _: None,
+        most: int = wire.MAX_ROWS,
+        instead: tuple[bytes, errors.ChatFileError] | None = None,
     ) -> None:
-        """Expect a `header`, then rows of which `parse` gives the value, or raises `ProtocolViolation`.
+        """Expect a `header`, then at most so many rows of which `parse` gives the value, or raises `ProtocolViolation`.
 
-        `is_row` tells of a line that looks like an ERROR, and comes amid the rows, whether it is one of them.
+        `is_row` tells of a line that looks like an ERROR, and comes amid the rows, whether it is one of them. `check`
+        is given each row in turn, and raises as well. `instead` is a line that may come in place of the header, and
+        the error that it stands for.
         """
         super().__init__(connection)
         self._header = header
         self._rows = wire.Rows(parse)
         self._is_row = is_row
+        self._check = check
+        self._most = most
+        self._instead = instead
         self._left: int | None = None  # rows that are still to come; None before the header
 
     def is_own(self, line: bytes) -> bool:
@@ -154,6 +163,10 @@ class PendingRows(PendingReply[wire.Rows[T]]):
     def receive(self, line: bytes) -> None:
         """Take the header or a row. Raises `ProtocolViolation` where there are more than a client takes."""
         if self._left is None:
+            if self._instead is not None and line == self._instead[0]:
+                self._connection.answered(self)
+                self.fail(self._instead[1])
+                return
             self._left = self._parse_count(line)
         else:
             self._append(line)
@@ -163,14 +176,27 @@ class PendingRows(PendingReply[wire.Rows[T]]):
 
     def _parse_count(self, line: bytes) -> int:
         count = wire.parse_reply(line, self._header).count
-        if count > wire.MAX_ROWS:
-            raise errors.ProtocolViolation(what=f"{count} rows, more than the {wire.MAX_ROWS} accepted")
+        if count > self._most:
+            raise errors.ProtocolViolation(what=f"{count} rows, more than the {self._most} accepted")
         return count
 
     def _append(self, line: bytes) -> None:
         if self._rows.size + len(line) > wire.MAX_ROWS_BYTES:
             raise errors.ProtocolViolation(what=f"rows of more than {wire.MAX_ROWS_BYTES} bytes")
-        self._rows.append(line)
+        self._check(self._rows.append(line))
+
+
+def pending_tree(connection: ReplyConnection, folder: str) -> PendingRows[wire.FileRow]:
+    """Return the reply to `tree`, of `folder`: a server without subfolders takes that for a message."""
+    request = wire.format_request(wire.Tree(folder)).decode()
+    return PendingRows(
+        connection,
+        wire.TreeHeader,
+        wire.parse_in_tree,
+        check=wire.TreeOrder(folder).check,
+        most=wire.MAX_TREE_ROWS,
+        instead=(wire.format_reply(wire.Ack(request)), errors.NoSubfolders()),
+    )
 
 
 def pending_help(connection: ReplyConnection) -> PendingRows[str]:

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatfile.disk import InThread
+from chatfile.fdio import write_all
 
 
 class Hasher(Protocol):
@@ -65,10 +66,7 @@ class IncomingFile:
         """
         if self._hasher is not None and self._tail is None:
             self._hasher.update(batch)
-        rest = memoryview(batch)
-        while rest:
-            rest = rest[os.write(self.descriptor, rest) :]
-        return len(batch)
+        return write_all(self.descriptor, batch)
 
     # --- the digest of what this process never sees ---
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from twisted.python.failure import Failure
 
 from chatfile.disk import InThread
-from chatfile.fdio import close_quietly
+from chatfile.fdio import close_quietly, write_all
 from chatfile.receiving.incoming_file import IncomingFile
 
 
@@ -211,11 +211,7 @@ class Splice:
                 self._is_copying = True
 
     def _copy(self, count: int) -> int:
-        piece = memoryview(os.read(self._from, count))
-        rest = piece
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        return len(piece)
+        return write_all(self._descriptor, os.read(self._from, count))
 
     def stop(self) -> None:
         """Let the call that is under way end soon."""

@@ -18,6 +18,7 @@ from chatfile.repository import Repository
 from chatfile.server.connections import Connections
 from chatfile.server.events import EventLog
 from chatfile.server.listings import Listings
+from chatfile.server.small_files import FileReader
 from chatfile.server.status import StatusRows
 from chatfile.server.unseated import UnseatedConnections
 
@@ -37,6 +38,7 @@ class ServerContext:
     """The files, the seats and the connections of one server, given to each of its protocols."""
 
     repository: Repository
+    reader: FileReader
     listings: Listings
     digests: Digests | None
     """None where nothing is to be hashed."""

@@ -17,6 +17,7 @@ from chatfile.server.context import ServerContext, Timeouts
 from chatfile.server.events import EventLog
 from chatfile.server.listings import Listings
 from chatfile.server.protocol import ChatFileProtocol
+from chatfile.server.small_files import FileReader
 from chatfile.server.status import StatusRows
 from chatfile.server.unseated import MAX_UNSEATED, UnseatedConnections
 from chatfile.timeouts import Timer
@@ -49,6 +50,7 @@ class ChatFileFactory(Factory):
         self._connections: Connections[ChatFileProtocol] = Connections()
         self._context = ServerContext(
             repository=repository,
+            reader=FileReader(repository, digests),
             listings=listings,
             digests=digests,
             admission=admission,

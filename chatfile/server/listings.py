@@ -1,11 +1,11 @@
-"""The listing as it is sent: made in a thread, one for all clients that ask before that begins, and shared by them."""
+"""Listings and trees as they are sent: made in threads, each for all that ask before it begins, and shared by them."""
 
 from __future__ import annotations
 
 import threading
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from weakref import WeakValueDictionary
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -32,7 +32,9 @@ class Listing:
 class _ListingJob:
     """A listing that is being made, or going to be, and the askers that wait for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tree: str | None) -> None:
+        """Begin without askers; `tree` is the path of a folder, None for the listing that is flat."""
+        self.tree = tree
         self.askers: list[Deferred[Listing]] = []
         self.has_begun = False
         self.stopped = threading.Event()
@@ -40,28 +42,30 @@ class _ListingJob:
 
 
 class Listings:
-    """Makes the listings of one folder when they are asked for; a listing is never older than the request for it."""
+    """Makes listings and trees of one folder when they are asked for; none is ever older than the request for it."""
 
-    def __init__(self, repository: Repository, in_thread: InThread) -> None:
-        """Begin without a listing; `in_thread` makes the calls that read the folder."""
+    def __init__(self, repository: Repository, in_thread: InThread, in_tree_thread: InThread) -> None:
+        """Begin without a listing; `in_thread` makes the calls that read one folder, the other those that read many."""
         self._repository = repository
         self._in_thread = in_thread
-        self._next: _ListingJob | None = None
-        self._latest: Callable[[], Listing | None] = lambda: None
+        self._in_tree_thread = in_tree_thread
+        self._next: dict[str | None, _ListingJob] = {}
+        self._latest: WeakValueDictionary[str | None, Listing] = WeakValueDictionary()
 
-    def ask(self) -> Deferred[Listing]:
-        """Return the listing in a Deferred; cancel that when it is not wanted any more.
+    def ask(self, tree: str | None = None) -> Deferred[Listing]:
+        """Return the listing in a Deferred, or the `tree` of a folder; cancel that when it is not wanted any more.
 
-        Fails with `Unavailable`, or with an OSError if the call in a thread did not return in time, or was not made.
+        Fails with a `Refusal`, or with an OSError if the call in a thread did not return in time, or was not made.
         """
-        job = self._next
+        job = self._next.get(tree)
         is_new = job is None or job.has_begun
         if job is None or is_new:
-            job = self._next = _ListingJob()
+            job = self._next[tree] = _ListingJob(tree)
         asker: Deferred[Listing] = Deferred(lambda asker: self._remove_asker(job, asker))
         job.askers.append(asker)
         if is_new:
-            job.call = self._in_thread(self._make, job)
+            in_thread = self._in_thread if tree is None else self._in_tree_thread
+            job.call = in_thread(self._make, job)
             job.call.addBoth(self._answer, job)
         return asker
 
@@ -73,22 +77,26 @@ class Listings:
             job.call.cancel()
 
     def _answer(self, listing: Listing | Failure, job: _ListingJob) -> None:
+        job.stopped.set()  # a thread that did not return in time reads no further
         self._discard(job)
         if isinstance(listing, Listing):
-            self._latest = weakref.ref(listing)
+            self._latest[job.tree] = listing
         askers, job.askers = job.askers, []
         for asker in askers:
             asker.callback(listing)
 
     def _discard(self, job: _ListingJob) -> None:
-        if self._next is job:
-            self._next = None
+        if self._next.get(job.tree) is job:
+            del self._next[job.tree]
 
     def _make(self, job: _ListingJob) -> Listing:
-        """Read the folder and make the rows, in a thread. Raises `Unavailable`."""
+        """Read the folder and make the rows, in a thread. Raises a `Refusal`."""
         job.has_begun = True  # before anything is read: a client that asks from now on gets the next listing
-        entries = self._repository.listing(job.stopped.is_set)
-        pieces = _shared(_pieces(entries), self._latest())
+        if job.tree is None:
+            entries = self._repository.listing(job.stopped.is_set)
+        else:
+            entries = self._repository.tree(job.tree, most=wire.MAX_TREE_ROWS, is_stopped=job.stopped.is_set)
+        pieces = _shared(_pieces(entries), self._latest.get(job.tree))
         return Listing(sum(piece.count(b"\n") for piece in pieces), pieces)
 
 

@@ -142,10 +142,15 @@ class ChatFileProtocol(LineProtocol):
         self.responder.handle_line(line)
 
     def linesReceived(self, buffer: bytes, start: int) -> int:
-        """Answer many messages at once."""
+        """Answer many messages at once, or begin to answer several requests for files."""
         answers, end = wire.acknowledge(buffer, start)
         if answers:
             self.transport.write(answers)
+            return end
+        requests, end = wire.parse_file_requests(buffer, start, self.TURN)
+        if len(requests) <= 1:  # there is nothing to read ahead
+            return start
+        self.responder.handle_requests(requests)
         return end
 
     def lineTooLong(self) -> None:

@@ -1,12 +1,13 @@
 """Requests in, responses out, in order: one coroutine for each request.
 
-A message is answered at once. What needs the disk is a coroutine; while it is under way no further line is taken.
+A message is answered at once. What needs the disk is a coroutine; while it is under way no further line is taken. Where
+several requests for files came together, these are taken together, and small files are read ahead of their turns.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.lines import PauseReason
 from chatfile.repository import OpenFile
 from chatfile.server.context import ServerContext
+from chatfile.server.small_files import ReadAhead, SmallFile, close_opened
 from chatfile.server.transfer import ClientConnection, FileTransfer, PromisedSize
 
 
@@ -36,6 +38,7 @@ class Responder:
     """Answers the requests of one client that has a seat."""
 
     __slots__ = (
+        "_ahead",
         "_connection",
         "_context",
         "_in_thread",
@@ -58,6 +61,7 @@ class Responder:
         self._transfer: FileTransfer | None = None
         self._response: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
+        self._ahead: ReadAhead | None = None
 
     # --- one line, one response ---
 
@@ -68,14 +72,21 @@ class Responder:
     def handle_line(self, line: bytes) -> None:
         """Answer a request, or begin to."""
         try:
-            request = wire.parse_request(line)
+            request = wire.parse_request(line, has_tree=self._context.repository.is_recursive)
         except errors.Refusal as refusal:
             self.send_error(refusal)
             return
         if isinstance(request, wire.Message):
             self.send_reply(wire.Ack(request.text))
         else:
-            self._begin(self._RESPONSES[type(request)](self, request))
+            self._begin((request,))
+
+    def handle_requests(self, requests: Sequence[wire.Get | wire.Hash]) -> None:
+        """Begin to answer several requests, in their order; small files are read ahead."""
+        names = [request.name for request in requests]
+        in_thread = partial(self._in_thread, about=self)
+        self._ahead = ReadAhead(self._context.reader, names, in_thread, self._context.clock)
+        self._begin(requests)
 
     def send_reply(self, reply: wire.Reply) -> None:
         """Send one line."""
@@ -94,20 +105,26 @@ class Responder:
         """Have a close end the connection as usual, without a reset; call it before each close."""
         self._promised.take_back()
 
-    def _begin(self, response: Coroutine[Deferred[Any], Any, None]) -> None:
-        self.state = ResponseState.WORKING
+    def _begin(self, requests: Sequence[wire.Request]) -> None:
         self._context.under_way.add(self)
         self._connection.pause(PauseReason.BUSY)
-        self._response = under_way = Deferred.fromCoroutine(response)
-        under_way.addErrback(self._fail)
-        under_way.addCallback(self._finish)
+        self._response = Deferred.fromCoroutine(self._respond(requests))
 
-    def _finish(self, _: None) -> None:
-        self._response = None
-        self._promised.end()
-        self.state = ResponseState.IDLE
+    async def _respond(self, requests: Sequence[wire.Request]) -> None:
+        """Answer one request after the other, and then take further lines."""
+        for request in requests:
+            self.state = ResponseState.WORKING
+            try:
+                await self._RESPONSES[type(request)](self, request)
+            except Exception:
+                self._fail(Failure())
+            self._promised.end()
+            self.state = ResponseState.IDLE
+            self._connection.responseFinished()
+            if not self._connection.is_receiving:
+                break
+        self._response = self._ahead = None
         self._context.under_way.discard(self)
-        self._connection.responseFinished()
         self._connection.resume(PauseReason.BUSY)
 
     def _fail(self, failure: Failure) -> None:
@@ -170,15 +187,21 @@ class Responder:
         await self._send_rows(wire.StatusHeader(count), rows)
 
     async def _list(self, _: wire.List) -> None:
+        await self._send_listing(wire.ListHeader)
+
+    async def _tree(self, request: wire.Tree) -> None:
+        await self._send_listing(wire.TreeHeader, request.folder)
+
+    async def _send_listing(self, header: Callable[[int], wire.Reply], tree: str | None = None) -> None:
         try:
-            listing = await self._context.listings.ask()
+            listing = await self._context.listings.ask(tree)
         except OSError as error:
             raise errors.Unavailable.folder(why=errors.reason(error)) from error
-        await self._send_rows(wire.ListHeader(listing.count), listing.pieces)
+        await self._send_rows(header(listing.count), listing.pieces)
 
     async def _help(self, _: wire.Help) -> None:
         self._promised.begin(self._connection.transport)
-        self._connection.transport.write(_HELP)
+        self._connection.transport.write(_HELP[self._context.repository.is_recursive])
 
     async def _exit(self, _: wire.Exit) -> None:
         self.send_reply(wire.Bye(self.seat.name))
@@ -186,16 +209,23 @@ class Responder:
         self._connection.close()
 
     async def _hash(self, request: wire.Hash) -> None:
-        opened = await self._open(request.name, self._open_to_hash)
+        opened = await self._open(request.name, self._context.reader.open_to_hash)
+        if isinstance(opened, SmallFile):
+            sha256 = opened.sha256
+        else:
+            sha256 = await self._digest_once(opened)
+        self.send_reply(wire.Digest(sha256, opened.size, opened.mtime, request.name))
+
+    async def _digest_once(self, opened: OpenFile) -> str | None:
+        """Return the digest of `opened`, and close that."""
         try:
-            sha256 = await self._digest(opened)
+            return await self._digest(opened)
         except FileChanged as error:
-            raise errors.Changed(name=request.name) from error
+            raise errors.Changed(name=opened.name) from error
         except OSError as error:
-            raise errors.Unavailable(name=request.name, why=errors.reason(error)) from error
+            raise errors.Unavailable(name=opened.name, why=errors.reason(error)) from error
         finally:
             self._close(opened)
-        self.send_reply(wire.Digest(sha256, opened.size, opened.mtime, request.name))
 
     async def _get(self, request: wire.Get) -> None:
         await self._send_file(request.name, 0)
@@ -204,17 +234,33 @@ class Responder:
         await self._send_file(request.name, request.offset)
 
     async def _send_file(self, name: str, offset: int) -> None:
-        opened = await self._open(name, self._context.repository.open)
+        opened = await self._open(name, self._context.reader.open_to_send)
         try:
             if offset > opened.size:
                 raise errors.BadOffset(name=name, size=opened.size)
-            with self._hashing(opened) as digest:
-                await self._send_range(opened, opened.size - offset)
-                self.state = ResponseState.WORKING
-                await self._send_end(opened.name, digest)
+            if isinstance(opened, SmallFile):
+                await self._send_small(opened, offset)
+            else:
+                await self._send_large(opened, offset)
         finally:
             self._close(opened)
         self.seat.count_file()
+
+    async def _send_small(self, small: SmallFile, offset: int) -> None:
+        """Send the header, the bytes and the digest in one write."""
+        self.state = ResponseState.SENDING
+        self._promised.begin(self._connection.transport)
+        count = small.size - offset
+        header = wire.format_reply(wire.FileHeader(count, small.mtime, small.name))
+        self.seat.count_bytes(count)
+        self._context.events.sent(self.seat, small.name, count, count, 0.0)
+        await self._write(b"%b\n%b%b\n" % (header, small.content[offset:], wire.format_reply(wire.End(small.sha256))))
+
+    async def _send_large(self, opened: OpenFile, offset: int) -> None:
+        with self._hashing(opened) as digest:
+            await self._send_range(opened, opened.size - offset)
+            self.state = ResponseState.WORKING
+            await self._send_end(opened.name, digest)
 
     async def _send_range(self, opened: OpenFile, count: int) -> None:
         """Promise the last `count` bytes of a file, and send them."""
@@ -245,25 +291,23 @@ class Responder:
     def _calls_about(self, name: str) -> InThread:
         return partial(self._in_thread, about=name)
 
-    async def _open(self, name: str, how: Callable[[str], OpenFile]) -> OpenFile:
-        """Open a file in a thread by `how(name)`; it is closed again if the client has gone by then."""
+    async def _open(self, name: str, how: Callable[[str], OpenFile | SmallFile]) -> OpenFile | SmallFile:
+        """Return the next file that was read ahead, or else open one in a thread by `how(name)`.
+
+        It is closed again if the client has gone by then.
+        """
+        small = None if self._ahead is None else await self._ahead.take()
+        if small is not None:
+            return small
         try:
-            return await acquire(self._calls_about(name), OpenFile.close, how, name)
+            return await acquire(self._calls_about(name), close_opened, how, name)
         except OSError as error:
             raise errors.Unavailable(name=name, why=errors.reason(error)) from error
 
-    def _close(self, opened: OpenFile) -> None:
+    def _close(self, opened: OpenFile | SmallFile) -> None:
         """Close in a thread, unless a transfer had the descriptor, or it is closed already."""
-        if opened.is_open:
+        if isinstance(opened, OpenFile) and opened.is_open:
             run_unawaited(self._calls_about(opened.name), opened.close)
-
-    def _open_to_hash(self, name: str) -> OpenFile:
-        """Open the file, in a thread, and close it again where its digest is known, or none is wanted."""
-        opened = self._context.repository.open(name)
-        digests = self._context.digests
-        if digests is None or digests.find(opened.status) is not None:
-            opened.close()
-        return opened
 
     def _digest(self, opened: OpenFile) -> Deferred[str | None]:
         if self._context.digests is None:
@@ -285,6 +329,7 @@ class Responder:
     _RESPONSES: ClassVar[dict[type, Callable[[Responder, Any], Coroutine[Deferred[Any], Any, None]]]] = {
         wire.Status: _status,
         wire.List: _list,
+        wire.Tree: _tree,
         wire.Help: _help,
         wire.Exit: _exit,
         wire.Hash: _hash,
@@ -293,6 +338,9 @@ class Responder:
     }
 
 
-_HELP = b"".join(
-    [wire.format_reply(wire.HelpHeader(len(wire.HELP))) + b"\n", *(f"{row}\n".encode() for row in wire.HELP)]
-)
+def _format_help(rows: Sequence[str]) -> bytes:
+    return b"".join([wire.format_reply(wire.HelpHeader(len(rows))) + b"\n", *(f"{row}\n".encode() for row in rows)])
+
+
+_HELP = {False: _format_help(wire.HELP), True: _format_help(wire.HELP_WITH_TREE)}
+"""The reply to `help`, of a server without subfolders and of one with them."""

@@ -1,11 +1,12 @@
-"""The answers to many messages at once: in a few passes over their bytes, not in a few steps for each line."""
+"""Many lines at once: answers to messages in a few passes over their bytes, and requests that are prepared together."""
 
 from __future__ import annotations
 
 import re
 
+from chatfile import errors
 from chatfile.wire.replies import GRAMMAR, Ack
-from chatfile.wire.requests import COMMANDS, CONTROL, MAX_REQUEST
+from chatfile.wire.requests import COMMANDS, CONTROL, MAX_REQUEST, Get, Hash, parse_request
 
 _ACK = GRAMMAR[Ack].removeprefix("<text>")
 _COMMAND = f"(?:{'|'.join(COMMANDS)})"
@@ -35,6 +36,34 @@ def acknowledge(buffer: bytes, start: int) -> tuple[bytes, int]:
         text = text[: text.rfind("\n", 0, obstacle.start() + 1) + 1]
     end = start + (len(text) if text.isascii() else len(text.encode()))
     return text.replace("\r\n", "\n").replace("\n", f"{_ACK}\n").encode(), end
+
+
+_ABOUT_A_FILE = (b"get ", b"hash ")
+
+
+def parse_file_requests(buffer: bytes, start: int, most: int) -> tuple[list[Get | Hash], int]:
+    """Return the first requests in `buffer` from `start` on, `most` of them, and where these end.
+
+    It stops before the first line that asks for no file and no digest, is wrong, or is not complete.
+    """
+    requests: list[Get | Hash] = []
+    while len(requests) < most and (end := buffer.find(b"\n", start, start + MAX_REQUEST + 2)) >= 0:
+        request = _parse_file_request(buffer[start:end].removesuffix(b"\r"))
+        if request is None:
+            break
+        requests.append(request)
+        start = end + 1
+    return requests, start
+
+
+def _parse_file_request(line: bytes) -> Get | Hash | None:
+    if not line[:5].lower().startswith(_ABOUT_A_FILE):
+        return None
+    try:
+        request = parse_request(line)
+    except errors.Refusal:
+        return None
+    return request if isinstance(request, Get | Hash) else None
 
 
 def _decode(burst: bytes) -> str:

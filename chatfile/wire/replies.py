@@ -65,6 +65,13 @@ class ListHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class TreeHeader:
+    """`count` rows of `FileRow` follow, whose names are paths."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileRow:
     """One file; size in bytes, mtime in seconds since 1970 (UTC)."""
 
@@ -121,6 +128,7 @@ Reply = (
     | StatusHeader
     | ClientRow
     | ListHeader
+    | TreeHeader
     | FileRow
     | HelpHeader
     | FileHeader
@@ -196,6 +204,7 @@ GRAMMAR: dict[type, str] = {
     StatusHeader: "STATUS <count>",
     ClientRow: "<name> <address> <connected> <disconnected> <files> <bytes>",
     ListHeader: "LIST <count>",
+    TreeHeader: "TREE <count>",
     FileRow: "<size> <mtime> <name>",
     HelpHeader: "HELP <count>",
     FileHeader: "FILE <size> <mtime> <name>",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatfile import errors
-from chatfile.wire.text import is_servable, printable
+from chatfile.wire.text import is_servable, is_servable_path, printable
 
 MAX_REQUEST = 4096
 """Bytes of a request, without its end."""
@@ -23,6 +23,13 @@ HELP = (
     "exit                say goodbye",
     "anything else       is a message, and comes back with ACK behind it",
 )
+HELP_WITH_TREE = (
+    *HELP[:4],
+    "tree                the files that there are in all folders; get, resume and hash take their paths, too",
+    "tree FOLDER/        those of one folder and the folders in it",
+    *HELP[4:],
+)
+"""The same, of a server that has subfolders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,13 @@ class Status:
 @dataclass(frozen=True, slots=True)
 class List:
     """`list`: the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """`tree`, `tree <folder>/`: the files of all folders, or of `folder`, a path without an end, and those in it."""
+
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,7 @@ class Exit:
     """`exit`: goodbye."""
 
 
-Request = Message | Status | List | Get | Resume | Hash | Help | Exit
+Request = Message | Status | List | Tree | Get | Resume | Hash | Help | Exit
 
 CONTROL = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0)))).replace("\t", "")
 """The characters that no request may contain: Unicode category Cc without the tab."""
@@ -99,6 +113,11 @@ def _number(digits: str) -> int:
     return min(int(digits or 0), MAX_NUMBER) if len(digits) <= len(str(MAX_NUMBER)) else MAX_NUMBER
 
 
+def _parse_tree(rest: str) -> Tree | None:
+    """Return the request for the folder `rest`; None where it does not end in a `/`, which makes a message of it."""
+    return Tree(rest[:-1]) if rest.endswith("/") and rest != "/" else None
+
+
 def _parse_get(rest: str) -> Get:
     if not rest:
         raise errors.Usage(usage="get NAME")
@@ -118,29 +137,38 @@ def _parse_resume(rest: str) -> Resume:
     return Resume(_number(offset), name)
 
 
-_BARE: dict[bytes, Request] = {b"status": Status(), b"list": List(), b"help": Help(), b"exit": Exit()}
-_WITH_ARGUMENTS: dict[bytes, Callable[[str], Request]] = {
+_BARE: dict[bytes, Request] = {
+    b"status": Status(),
+    b"list": List(),
+    b"tree": Tree(),
+    b"help": Help(),
+    b"exit": Exit(),
+}
+_WITH_ARGUMENTS: dict[bytes, Callable[[str], Request | None]] = {
+    b"tree": _parse_tree,
     b"get": _parse_get,
     b"resume": _parse_resume,
     b"hash": _parse_hash,
 }
-COMMANDS = tuple(word.decode() for word in (*_BARE, *_WITH_ARGUMENTS))
+COMMANDS = tuple(dict.fromkeys(word.decode() for word in (*_BARE, *_WITH_ARGUMENTS)))
 """The first words of all requests that are not messages."""
 
 
-def parse_request(line: bytes) -> Request:
-    """Parse `line`, given without its end.
+def parse_request(line: bytes, *, has_tree: bool = True) -> Request:
+    """Parse `line`, given without its end; `tree` is a message unless the server `has_tree`.
 
     Raises `LineTooLong`, `BadLine` or `Usage`.
     """
     text = _clean_text(line)
     # bytes.lower() touches ASCII letters only: a Kelvin sign is not a k.
-    bare = _BARE.get(line.lower())
-    if bare is not None:
-        return bare
-    word, _, rest = text.partition(" ")
-    parse = _WITH_ARGUMENTS.get(word.encode().lower())
-    return Message(text) if parse is None else parse(rest)
+    request = _BARE.get(line.lower())
+    if request is None:
+        word, _, rest = text.partition(" ")
+        parse = _WITH_ARGUMENTS.get(word.encode().lower())
+        request = None if parse is None else parse(rest)
+    if request is None or (isinstance(request, Tree) and not has_tree):
+        return Message(text)
+    return request
 
 
 def format_request(request: Request) -> bytes:
@@ -158,6 +186,8 @@ def format_request(request: Request) -> bytes:
             line = f"resume {offset} {name}"
         case Hash(name):
             line = f"hash {name}"
+        case Tree(folder):
+            line = f"tree {folder}/" if folder else "tree"
         case _:
             line = type(request).__name__.lower()
     try:
@@ -176,6 +206,15 @@ def check_name(name: str) -> None:
         raise errors.BadName(name=printable(name))
 
 
+def check_path(path: str) -> None:
+    """Raise `BadName` for what is neither a name nor a path under which any server has a file."""
+    if not is_servable_path(path):
+        raise errors.BadName(name=printable(path))
+
+
 def is_command(line: bytes) -> bool:
-    """Tell whether a server takes `line` for a command, well formed or not."""
-    return line.lower() in _BARE or line.partition(b" ")[0].lower() in _WITH_ARGUMENTS
+    """Tell whether a server takes `line` for a command, well formed or not; `tree`, which not all do, is one."""
+    word, _, rest = line.partition(b" ")
+    if line.lower() in _BARE or word.lower() != b"tree":
+        return line.lower() in _BARE or word.lower() in _WITH_ARGUMENTS
+    return _parse_tree(rest.decode(errors="replace")) is not None

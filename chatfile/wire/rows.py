@@ -8,12 +8,15 @@ from typing import TypeVar, overload
 
 from chatfile import errors
 from chatfile.wire.replies import FileRow, parse_reply
-from chatfile.wire.text import is_servable, printable
+from chatfile.wire.text import is_servable, is_servable_path, printable
 
 MAX_ROWS = 1_000_000
 """Rows of one reply that a client accepts."""
 MAX_ROWS_BYTES = 256 << 20
 """Bytes of all rows of one reply that a client accepts."""
+
+MAX_TREE_ROWS = 100_000
+"""Rows of a tree that a server sends, and a client accepts."""
 
 R = TypeVar("R")
 
@@ -27,11 +30,12 @@ class Rows(Sequence[R]):
         self._lines = bytearray()
         self._ends = array("Q", (0,))
 
-    def append(self, line: bytes) -> None:
-        """Add one more row. Raises `ProtocolViolation` if `line` is not a row."""
-        self._parse(line)
+    def append(self, line: bytes) -> R:
+        """Add one more row, and return its value. Raises `ProtocolViolation` if `line` is not a row."""
+        row = self._parse(line)
         self._lines += line
         self._ends.append(len(self._lines))
+        return row
 
     @property
     def size(self) -> int:
@@ -77,11 +81,43 @@ class Rows(Sequence[R]):
 def parse_listed(line: bytes) -> FileRow:
     """Parse a row of a listing. Raises `ProtocolViolation`, also for a name that no server may list."""
     row = parse_reply(line, FileRow)
+    if not is_servable(row.name):
+        raise _not_servable(row.name)
+    return row
+
+
+def parse_in_tree(line: bytes) -> FileRow:
+    """Parse a row of a tree. Raises `ProtocolViolation`, also for a path under which no server may have a file."""
+    row = parse_reply(line, FileRow)
     check_servable(row.name)
     return row
 
 
-def check_servable(name: str) -> None:
-    """Raise `ProtocolViolation` where no server may have a file of that `name`."""
-    if not is_servable(name):
-        raise errors.ProtocolViolation(what=f'"{printable(name)}" is a name that no server may list')
+def check_servable(path: str) -> None:
+    """Raise `ProtocolViolation` where no server may have a file of that name, or path."""
+    if not is_servable_path(path):
+        raise _not_servable(path)
+
+
+def _not_servable(name: str) -> errors.ProtocolViolation:
+    return errors.ProtocolViolation(what=f'"{printable(name)}" is a name that no server may list')
+
+
+class TreeOrder:
+    """Checks the rows of a tree one by one: they are sorted by path, and each is a file of the folder asked for."""
+
+    def __init__(self, folder: str) -> None:
+        """Expect the files below `folder`, a path; all of them where that is empty."""
+        self._start = f"{folder}/" if folder else ""
+        self._latest: list[str] = []  # paths, each the beginning of the next, so that some may be folders of what comes
+
+    def check(self, row: FileRow) -> None:
+        """Raise `ProtocolViolation` for the next row where it can't be that."""
+        path, latest = row.name, self._latest
+        if not path.startswith(self._start) or (latest and path <= latest[-1]):
+            raise errors.ProtocolViolation(what=f'"{printable(path)}" is out of its place in the tree')
+        while latest and not path.startswith(latest[-1]):
+            latest.pop()
+        if latest and path[len(latest[-1])] == "/":
+            raise errors.ProtocolViolation(what=f'"{printable(latest[-1])}" is a file and a folder')
+        latest.append(path)

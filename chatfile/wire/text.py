@@ -1,8 +1,13 @@
-"""The names that a file can be served under, and the escaping of text that is shown."""
+"""The names and paths that a file can be served under, and the escaping of text that is shown."""
 
 from __future__ import annotations
 
 from unicodedata import category
+
+MAX_DEPTH = 16
+"""Components of a path, the name of the file among them."""
+MAX_PATH = 4000
+"""Bytes of a path, so that a request with it fits on its line."""
 
 _JOINERS = "\u200c\u200d"
 """Format characters that many scripts and emoji need, and that can't be used to mislead a reader."""
@@ -17,6 +22,15 @@ def is_servable(name: str) -> bool:
     if not name or name.startswith(".") or "/" in name:
         return False
     return (name.isascii() and name.isprintable()) or not any(category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
+
+
+def is_servable_path(path: str) -> bool:
+    """Tell whether a server of subfolders can have a file, or a folder, under `path`: the same predicate, at both ends.
+
+    Such a path is names joined by `/`, each of which `is_servable`; a single name is one, too.
+    """
+    names = path.split("/")
+    return len(names) <= MAX_DEPTH and all(map(is_servable, names)) and len(path.encode()) <= MAX_PATH
 
 
 def printable(text: str) -> str:

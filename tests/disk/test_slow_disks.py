@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chatfile.server.small_files import ReadAhead
 from tests.support.flooding import MIB, Memory
 from tests.support.processes import RawClient, ServerProcess, wait_until
 from tests.support.slow_disks import (
@@ -49,6 +50,20 @@ def test_those_who_ask_for_what_hangs_and_go_delay_nobody(slow_disk: SlowDisk, c
         for line in (b"get hung", b"hash hung"):
             ask_and_go(server, line, 20)
             is_not_delayed(neighbour, slow_disk, lists=call != "stat")
+
+
+@pytest.mark.parametrize("call", KINDS)
+def test_what_hangs_amid_many_requests_holds_up_those_before_it_for_a_moment_and_nobody_else(
+    slow_disk: SlowDisk, call: str
+) -> None:
+    slow_disk.put("hung", bytes(1000))
+    with slow_disk.served(f"{call}:hung:{HANGS}") as server, server.greeted() as asker, server.greeted() as neighbour:
+        asker.send(b"get small\n" * 20 + b"get hung\nget small\n" + b"get small\n" * 20)
+        assert seconds_of(lambda: [asker.line() for _ in range(2 * 20)]) < ReadAhead.PATIENCE + NO_DELAY
+        for _ in range(3):
+            is_not_delayed(neighbour, slow_disk, lists=call != "stat")
+        slow_disk.recover()
+        assert asker.line().startswith(b"FILE 1000 ")
 
 
 @pytest.mark.slow
@@ -121,6 +136,28 @@ def test_a_listing_that_hangs_is_told_and_delays_no_file(slow_disk: SlowDisk) ->
         assert list_all(client)
 
 
+def test_a_folder_that_hangs_in_a_tree_is_told_and_delays_neither_lists_nor_other_trees(slow_disk: SlowDisk) -> None:
+    for folder in ("hung", "other"):
+        (slow_disk.folder / folder).mkdir()
+        slow_disk.put(f"{folder}/file", b"content")
+    with slow_disk.served(f"open:hung:{HANGS}", "--recursive", "--disk-timeout=1") as server:
+        with server.greeted() as neighbour:
+            clients = [server.greeted() for _ in range(3)]
+            for client, line in zip(clients, (b"tree", b"tree hung/", b"get hung/file"), strict=True):
+                client.send(line + b"\n")
+            is_not_delayed(neighbour, slow_disk)
+            assert seconds_of(lambda: tree_of_other(neighbour)) < NO_DELAY
+            assert [client.line().split()[1] for client in clients] == [b"unavailable"] * 3
+        slow_disk.recover()
+        assert get(clients[0], b"hung/file") == b"content"
+        assert tree_of_other(clients[0])
+
+
+def tree_of_other(client: RawClient) -> bool:
+    assert client.ask(b"tree other/") == b"TREE 1"
+    return client.line().endswith(b" other/file")
+
+
 @pytest.mark.slow
 def test_slow_files_that_are_hashed_keep_nobody_from_a_digest(slow_disk: SlowDisk) -> None:
     for name in ("one", "two", "three"):
@@ -168,7 +205,7 @@ def test_a_flood_of_listings_that_nobody_waits_for_costs_little_and_delays_nobod
 @pytest.mark.parametrize("ends", ["by itself", "at the deadline", "at a second signal"])
 @pytest.mark.parametrize("call", ["open", "read", "list"])
 def test_no_end_waits_for_a_disk(slow_disk: SlowDisk, call: str, ends: str) -> None:
-    slow_disk.put("hung", bytes(1000))
+    slow_disk.put("hung", bytes(100_000))  # more than is read before the header
     about = "served" if call == "list" else "hung"
     deadline = "--drain-timeout=0.5" if ends == "at the deadline" else "--drain-timeout=60"
     with slow_disk.served(f"{call}:{about}:{HANGS}", deadline) as server:

@@ -36,6 +36,8 @@ NOT_SERVABLE = [
     "\x85",
 ]
 """Names that no server may list."""
+NEITHER = [name for name in NOT_SERVABLE if name not in ("a/b", "\x85")]
+"""Those that can be asked for, and are no paths either."""
 HIDDEN = [".a", "\u200b.bash_profile", "\ufeff.profile", "\uff0ebashrc", "\u200c\u200d.x.part", "\u00ad.a"]
 """Those, and others that some file systems take for one that begins with a dot."""
 OPEN = ["a", "a.b", "-rf", "…and more", "a\u200bb", "\u200ba", "日本語", "~"]
@@ -53,7 +55,7 @@ def test_a_row_that_no_server_may_list_ends_it(talk: Talk, name: str) -> None:
     assert isinstance(result_of(listing), errors.ProtocolViolation)
 
 
-@pytest.mark.parametrize("name", [name for name in NOT_SERVABLE if name != "\x85"])
+@pytest.mark.parametrize("name", NEITHER)
 def test_a_file_that_no_server_may_list_is_not_taken(talk: Talk, sink: int, name: str) -> None:
     reply = talk.client.get(name, sink)
     talk.server_says(b"FILE 1 %s %s\nxEND -\n" % (TIME, name.encode()))
@@ -61,7 +63,7 @@ def test_a_file_that_no_server_may_list_is_not_taken(talk: Talk, sink: int, name
     assert isinstance(result_of(reply), errors.ProtocolViolation)
 
 
-@pytest.mark.parametrize("name", [name for name in NOT_SERVABLE if name != "\x85"])
+@pytest.mark.parametrize("name", NEITHER)
 def test_nor_is_its_digest(talk: Talk, name: str) -> None:
     reply = talk.client.hash(name)
     talk.server_says(b"HASH - 1 %s %s\n" % (TIME, name.encode()))

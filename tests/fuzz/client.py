@@ -89,6 +89,8 @@ _WISHES: dict[bytes, Callable[[Asker], Deferred[Any]]] = {
     b"error": lambda asker: asker.client.send("ERROR full of it"),
     b"status": lambda asker: asker.client.status(),
     b"list": lambda asker: asker.client.listing(),
+    b"tree": lambda asker: asker.client.tree(),
+    b"folder": lambda asker: asker.client.tree("a/b"),
     b"help": lambda asker: asker.client.help(),
     b"hash": lambda asker: asker.client.hash("a b"),
     b"get": lambda asker: asker.client.get("a b", asker.accept),

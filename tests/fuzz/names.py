@@ -8,7 +8,7 @@ from unicodedata import category
 
 from chatfile import errors, wire
 from chatfile.partfile.names import beside
-from chatfile.wire import is_servable
+from chatfile.wire import is_servable, is_servable_path
 
 LONGEST_NAME = 255
 
@@ -17,6 +17,7 @@ def check(data: bytes) -> None:
     """Raise for what must never become of a name."""
     name = os.fsdecode(data)
     _check_served(name)
+    _check_path(name)
     _check_saved(name)
     _check_shown(name)
 
@@ -31,6 +32,17 @@ def _check_served(name: str) -> None:
         assert wire.parse_request(wire.format_request(wire.Get(name))) == wire.Get(name)
     row = wire.FileRow(1, 0, name)
     assert wire.parse_reply(wire.format_reply(row), wire.FileRow) == row
+
+
+def _check_path(path: str) -> None:
+    if not is_servable_path(path):
+        assert "/" in path or not is_servable(path) or len(path.encode()) > wire.MAX_PATH
+        return
+    assert all(map(is_servable, path.split("/")))
+    assert os.path.normpath(os.path.join("/folder", path)) == "/folder/" + path
+    for request in (wire.Get(path), wire.Resume(wire.MAX_NUMBER, path), wire.Tree(path)):
+        assert wire.parse_request(wire.format_request(request)) == request
+    wire.TreeOrder("").check(wire.parse_in_tree(wire.format_reply(wire.FileRow(1, 0, path))))
 
 
 def _check_saved(name: str) -> None:

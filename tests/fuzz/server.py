@@ -11,7 +11,7 @@ from tests.fuzz.cuts import ways_to_cut
 from tests.support.serving import WELCOME, Peer, Server
 from tests.support.transports import turn_over
 
-FILES = {"a": b"one\ntwo\n", "empty": b"", "a b": bytes(range(256)), "é": "é\n".encode() * 20}
+FILES = {"a": b"one\ntwo\n", "empty": b"", "a b": bytes(range(256)), "é": "é\n".encode() * 20, "f/g": b"three\n"}
 
 
 @functools.cache
@@ -19,6 +19,7 @@ def _served() -> tuple[tempfile.TemporaryDirectory[str], Path]:
     """The folder, and what keeps it until the program ends."""
     kept = tempfile.TemporaryDirectory(prefix="chatfile-fuzz-")
     server = Server(Path(kept.name))
+    (server.folder / "f").mkdir()
     for name, content in FILES.items():
         server.put(name, content)
     return kept, server.folder
@@ -39,7 +40,7 @@ def _by_the_line(peer: Peer) -> list[bytes]:
 
 
 def _converse(pieces: list[bytes], *, in_bursts: bool = True) -> tuple[bytes, list[bytes]]:
-    server = Server(_served()[1])
+    server = Server(_served()[1], recursive=True)
     peer = server.connect()
     lines = [] if in_bursts else _by_the_line(peer)
     for piece in pieces:

@@ -52,7 +52,7 @@ def test_every_request_and_reply_is_documented() -> None:
     for line in wire.GRAMMAR.values():
         word = line.split()[0]
         assert f"`{word} " in PROTOCOL or line in PROTOCOL or f" {word}`" in PROTOCOL, line
-    for request in (wire.Status, wire.List, wire.Get, wire.Resume, wire.Hash, wire.Help, wire.Exit):
+    for request in (wire.Status, wire.List, wire.Tree, wire.Get, wire.Resume, wire.Hash, wire.Help, wire.Exit):
         assert re.search(rf"^\| `{request.__name__.lower()}[ `]", PROTOCOL, re.MULTILINE), request
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +20,8 @@ from twisted.internet.threads import deferToThread
 
 from tests.support import ROOT
 from tests.support.hostile import Do, Hear, HostileServer, Send, Step
-from tests.support.processes import PATIENCE, ServerProcess
-from tests.support.trees import tree
+from tests.support.processes import PATIENCE, ServerProcess, unmeasured
+from tests.support.trees import plant, tree
 
 pytestmark = pytest.mark.slow
 
@@ -223,3 +224,55 @@ async def test_whatever_a_server_says_only_a_whole_and_verified_file_is_kept(
 
     ways = await gatherResults([Deferred.fromCoroutine(wrong(case)) for case in cases])
     assert {case: way for case, way in zip(cases, ways, strict=True) if way} == {}
+
+
+# --- one that walks a tree ---
+
+TREE = {"a/b/two": b"2", "a/one": b"1", "grüße/文 件": b"\n\nEND 0\n", "top": b"", "a-": os.urandom(1_000_000)}
+
+
+def walk(work: Path, port: int, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, str(EXAMPLES / "walk.py"), "127.0.0.1", str(port), *arguments]
+    env = unmeasured() | {"TIMEOUT": "5"}
+    return subprocess.run(command, cwd=work, env=env, capture_output=True, timeout=PATIENCE, check=False)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path: content for path, content in tree(folder).items() if isinstance(content, bytes)}
+
+
+def test_a_tree_is_walked_and_every_file_is_verified(tmp_path: Path) -> None:
+    for path, content in TREE.items():
+        plant(tmp_path, f"served/{path}", content)
+    with ServerProcess(tmp_path / "served", "--recursive") as server:
+        calls = [("all",), ("some", "a"), ("few", "a/b"), ("all",), ("none", "b"), ("none", "top")]
+        assert [walk(tmp_path, server.port, *names).returncode for names in calls] == [0, 0, 0, 8, 5, 5]
+    with ServerProcess(tmp_path / "served") as server:
+        assert walk(tmp_path, server.port, "none").returncode == 5
+    assert files_in(tmp_path / "all") == TREE
+    assert files_in(tmp_path / "some") == {"b/two": b"2", "one": b"1"}
+    assert {path.name for path in tmp_path.iterdir()} == {"served", "all", "some", "few"}
+
+
+ASKED = [Send(GREETING), Hear(b"Client01"), Send(ACK), Hear(b"tree a/")]
+ROWS = {
+    **{
+        path: (b"TREE 1\n5 %s %s\n" % (TIME, path.encode()), 6)
+        for path in ("../x", "/x", "a/../x", "a//x", "a/.x", "b/x")
+    },
+    "twice": (b"TREE 2\n5 %s a/x\n5 %s a/x\n" % (TIME, TIME) + FILE.replace(b" a\n", b" a/x\n") * 2, 8),
+    "damaged": (b"TREE 1\n5 %s a/x\n" % TIME + FILE.replace(b" a\n", b" a/x\n").replace(b"\x01\x02", b"\x01\x01"), 7),
+    "another file": (b"TREE 1\n5 %s a/x\n" % TIME + FILE, 6),
+    "fewer rows": (b"TREE 2\n5 %s a/x\n" % TIME, 6),
+    "no header": (b"LIST 0\n", 6),
+    "refused": (b"ERROR no-such-file %s\n" % ESCAPES, 5),
+}
+
+
+@pytest_twisted.ensureDeferred
+async def test_whatever_a_server_says_only_a_whole_tree_is_kept(hostile: Hostile, tmp_path: Path) -> None:
+    for name, (said, status) in ROWS.items():
+        port = hostile([*ASKED, Send(said), Do.CLOSE if name == "fewer rows" else Do.STALL]).port
+        done = await deferToThread(walk, tmp_path, port, "here", "a")
+        assert (name, done.returncode, tree(tmp_path)) == (name, status, {}), done.stderr
+        assert done.stderr.isascii()

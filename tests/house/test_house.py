@@ -24,13 +24,14 @@ HOUSE = {
     "tls": {"errors"},
     "lines": {"timeouts", "transports"},
     "fdio": set(),
-    "repository": {"fdio", "errors", "wire"},
+    "paths": {"fdio"},
+    "repository": {"fdio", "paths", "errors", "wire"},
     "admission": {"errors"},
     "digests": {"fdio", "disk"},
     "prehash": {"errors", "repository", "digests"},
     "sending": {"fdio", "errors", "disk", "transports"},
     "receiving": {"fdio", "disk"},
-    "partfile": {"fdio", "errors"},
+    "partfile": {"fdio", "errors", "paths"},
     "server": {
         "errors",
         "wire",
@@ -59,7 +60,7 @@ HOUSE = {
         "pending",
         "endpoints",
     },
-    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile"},
+    "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths", "fdio"},
     "completion": {"wire"},
     "options": {"completion", "errors", "server", "tls"},
     "listening": set(),
@@ -186,7 +187,7 @@ def test_two_classes_of_ours_are_the_deepest_that_one_stands_on_another() -> Non
 
 def test_the_repository_knows_of_the_wire_what_a_name_is_and_no_more() -> None:
     names = [name for name, _ in imports(ROOT / "chatfile" / "repository.py") if name.startswith("chatfile.wire")]
-    assert names == ["chatfile.wire.text.is_servable"]
+    assert names == ["chatfile.wire.text.is_servable", "chatfile.wire.text.is_servable_path"]
 
 
 def clocks_read(path: Path) -> Iterator[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from chatfile import errors
 from chatfile.partfile import PartFile, Source
+from chatfile.paths import LocalPath
 
 SOURCE = Source(1000, 1_500_000_000)
 NOTE = json.dumps([SOURCE.size, SOURCE.mtime])
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.timeout(20)  # a call that blocks is a failure
 
 @pytest.fixture
 def part(tmp_path: Path) -> Iterator[PartFile]:
-    part = PartFile(str(tmp_path / "downloads"), "a", False, True)
+    part = PartFile(LocalPath(str(tmp_path / "downloads"), ("a",)), force=False, create_folder=True)
     yield part
     part.close()
 

@@ -83,6 +83,16 @@ def test_every_file_is_hashed_once(shelf: Shelf, reads: Reads) -> None:
     assert shelf.told == [(len(FILES), reads.count)]
 
 
+def test_files_in_subfolders_are_hashed_where_they_are_served(tmp_path: Path, reads: Reads) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/c").write_bytes(b"deep")
+    for is_recursive, count in ((False, 0), (True, len(b"deep"))):
+        digests = Digests(lambda: at_once, lambda: (tmp_path / "a/b/c").stat().st_ctime + HOUR)
+        repository = Repository(str(tmp_path), is_recursive=is_recursive)
+        Prehash(digests, repository, is_busy=lambda: False, in_reactor=lambda *_, **__: None).go_through()
+        assert reads.count == count
+
+
 def test_what_is_new_or_has_changed_is_hashed_the_next_time(shelf: Shelf, reads: Reads) -> None:
     shelf.prehash.go_through()
     reads.count = 0

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.exchanges import BY_BOTH_WAYS, Answer, Copied, Exchange, exchanging
 from tests.support.serving import Server, sha256
+from tests.support.trees import as_another_user
 
 CONTENT = bytes(range(251)) * 16
 REQUESTS = [b"get a", b"resume 10 a", b"hash a"]
@@ -127,28 +128,11 @@ def _swap(folder: Path, entry: os.DirEntry[str], number: int) -> os.DirEntry[str
 def unprivileged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server of the working directory, for one who can't read whatever there is."""
     monkeypatch.chdir(tmp_path)
-    with _as_another_user(tmp_path):
+    with as_another_user(tmp_path):
         server = Server(Path())
         server.put("a", CONTENT)
         server.put("b", b"")
         yield server
-
-
-@contextmanager
-def _as_another_user(folder: Path) -> Iterator[None]:
-    """Root may read everything: be somebody else, to whom `folder` belongs."""
-    if os.geteuid() != 0:
-        yield
-        return
-    try:
-        os.chown(folder, 65534, -1)
-        os.seteuid(65534)
-    except OSError as error:
-        pytest.skip(f"root can't become another user here: {error}")
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def _codes(server: Server, *lines: bytes) -> list[bytes]:

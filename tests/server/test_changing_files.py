@@ -41,7 +41,7 @@ def _reach(exchange: Exchange, point: Point, count: int, change: Callable[[], ob
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_pieces(monkeypatch: pytest.MonkeyPatch, no_file_is_small: None) -> None:
     for mover, size in ((CopyingSender, "PIECE"), (ZeroCopySender, "TURN"), (Digests, "CHUNK"), (Digests, "TURN")):
         monkeypatch.setattr(mover, size, PIECE)
 

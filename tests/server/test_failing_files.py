@@ -73,7 +73,7 @@ HASHING = pytest.mark.parametrize(("call", "nth"), [("dup", 1), ("preadv", 1), (
 
 
 @pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_pieces(monkeypatch: pytest.MonkeyPatch, no_file_is_small: None) -> None:
     for mover, size in ((CopyingSender, "PIECE"), (ZeroCopySender, "TURN"), (Digests, "CHUNK")):
         monkeypatch.setattr(mover, size, PIECE)
 

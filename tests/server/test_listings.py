@@ -25,7 +25,7 @@ class Asked:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.threads = Threads()
-        self.listings = Listings(Repository(str(folder)), self.threads)
+        self.listings = Listings(Repository(str(folder), is_recursive=True), self.threads, self.threads)
 
     def ask(self) -> tuple[Deferred[Listing], list[Any]]:
         seen: list[Any] = []
@@ -82,7 +82,7 @@ def test_an_answer_is_never_older_than_its_question(asked: Asked, monkeypatch: p
 
 def test_one_that_nobody_waits_for_is_not_read(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    monkeypatch.setattr("chatfile.repository._entry", lambda entry: read.append(entry.name))
+    monkeypatch.setattr("chatfile.repository._entry", lambda entry, _: read.append(entry.name))
     asked.put("a", "b")
     for _ in range(3):
         asking, seen = asked.ask()

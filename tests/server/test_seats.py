@@ -101,6 +101,7 @@ def test_a_client_that_vanishes_in_the_middle_of_a_file_leaves_nothing_behind(tm
     assert server.clock.getDelayedCalls() == []
 
 
+@pytest.mark.usefixtures("no_file_is_small")
 def test_nobody_hashes_for_a_client_that_has_gone(tmp_path: Path) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads)

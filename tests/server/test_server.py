@@ -194,6 +194,7 @@ def test_a_file_that_grew_is_sent_as_it_was_promised(tmp_path: Path) -> None:
     assert peer.transport.lines()[1:] == [b"one", b"END " + sha256(b"one\n")]
 
 
+@pytest.mark.usefixtures("no_file_is_small")
 def test_a_file_that_shrank_resets_the_connection(tmp_path: Path, logged_errors: list[str]) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads)
@@ -209,6 +210,7 @@ def test_a_file_that_shrank_resets_the_connection(tmp_path: Path, logged_errors:
     logged_errors.clear()  # one line, for the operator
 
 
+@pytest.mark.usefixtures("no_file_is_small")
 def test_a_file_that_shrank_behind_its_last_byte_is_told_as_changed(tmp_path: Path) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads)
@@ -227,6 +229,7 @@ def test_a_file_that_shrank_behind_its_last_byte_is_told_as_changed(tmp_path: Pa
     assert server.admission.records()[0].files == 0
 
 
+@pytest.mark.usefixtures("no_file_is_small")
 def test_a_file_rewritten_under_the_hash_is_told_as_changed(tmp_path: Path) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads)
@@ -276,6 +279,7 @@ def test_a_file_goes_out_a_piece_at_a_time(server: Server) -> None:
     assert b"".join(pieces).split(b"\n", 1)[1] == content + b"END " + sha256(content) + b"\nhello ACK\n"
 
 
+@pytest.mark.usefixtures("no_file_is_small")
 def test_a_header_that_fills_the_transport_holds_nothing_up_for_ever(tmp_path: Path) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads)

@@ -28,7 +28,7 @@ class EncryptedServer:
         self._factory = ChatFileFactory(
             repository,
             self._admission,
-            listings=Listings(repository, self._disk.listings.queue()),
+            listings=Listings(repository, self._disk.listings.queue(), self._disk.trees.queue()),
             digests=Digests(self._disk.digests.queue, time.time),
             clock=IReactorTime(reactor),
             queue=self._disk.files.queue,

@@ -45,7 +45,9 @@ def _seeing_one(really: Callable[..., Any], seen: Callable[[str, int], str]) -> 
 
 
 def _seeing_two(really: Callable[..., Any], seen: Callable[[str, int], str]) -> Callable[..., Any]:
-    def call(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int, **named: Any) -> Any:
+    def call(old: str, new: str, *, dst_dir_fd: int, src_dir_fd: int | None = None, **named: Any) -> Any:
+        if src_dir_fd is None:  # a file that has no name yet
+            return really(old, seen(new, dst_dir_fd), dst_dir_fd=dst_dir_fd, **named)
         return really(
             seen(old, src_dir_fd), seen(new, dst_dir_fd), src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, **named
         )

@@ -66,10 +66,12 @@ class Server:
         folder: Path,
         *,
         in_thread: InThread = at_once,
+        in_tree_thread: InThread | None = None,
         limit: int = 3,
         history: int = 1000,
         timeouts: Timeouts | None = None,
         hashing: bool = True,
+        recursive: bool = False,
     ) -> None:
         self.clock = Clock()
         self.folder = folder
@@ -78,11 +80,11 @@ class Server:
         self.queues = 0
         """How many clients have a turn of their own with the disk."""
         self.admission = Admission(lambda: NOON + self.clock.seconds(), limit=limit, history=history)
-        repository = Repository(str(folder))
+        repository = Repository(str(folder), is_recursive=recursive)
         self.factory = ChatFileFactory(
             repository,
             self.admission,
-            listings=Listings(repository, in_thread),
+            listings=Listings(repository, in_thread, in_tree_thread or in_thread),
             digests=Digests(lambda: in_thread, lambda: time.time() + 1000) if hashing else None,
             clock=self.clock,
             queue=self._queue,

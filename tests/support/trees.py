@@ -1,10 +1,16 @@
-"""What lies in a folder, to compare it with what lay there before."""
+"""Folders with folders in them: made, and looked at, to compare what lies there with what lay there before."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+
+from chatfile.paths import descend, enter_or_make
 
 
 def tree(folder: Path) -> dict[str, bytes | str]:
@@ -20,3 +26,32 @@ def tree(folder: Path) -> dict[str, bytes | str]:
             what = stat.filemode(mode)[0]
         found[str(path.relative_to(folder))] = what
     return found
+
+
+def plant(root: Path, path: str, content: bytes = b"") -> None:
+    """Make a file below `root`, and the folders on the way; the path may be longer than a system call takes."""
+    *folders, name = path.split("/")
+    folder = descend(os.open(root, os.O_RDONLY), folders, enter_or_make)
+    try:
+        file = os.open(name.encode(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, dir_fd=folder)
+        os.write(file, content)
+        os.close(file)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def as_another_user(folder: Path) -> Iterator[None]:
+    """Root may read everything: be somebody else, to whom `folder` belongs."""
+    if os.geteuid() != 0:
+        yield
+        return
+    try:
+        os.chown(folder, 65534, -1)
+        os.seteuid(65534)
+    except OSError as error:
+        pytest.skip(f"root can't become another user here: {error}")
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,4 +1,4 @@
-"""Downloads that can be trusted on disk: resumed, verified, and only then under their final names."""
+"""The download of one file: resumed, verified, and only then under its final name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,6 +16,7 @@ from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.partfile import PartFile, PresentFile, Saved, Source, is_unfinished, remove_leftovers
+from chatfile.paths import LocalPath
 from chatfile.pending import Received
 
 
@@ -49,12 +51,23 @@ class Stage:
     size: int
 
 
-def _check_local(folder: str, name: str) -> None:
-    """Raise `BadName` for a path, and `LocalFileError` for a name that only part files and their notes have."""
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise errors.BadName(name=wire.printable(name))
-    if is_unfinished(name):
-        raise errors.LocalFileError(path=os.path.join(folder, name), why="such names are for unfinished downloads")
+def local_place(folder: str, path: str) -> LocalPath:
+    """Return the place below `folder` of a path on the server, which has the same bytes in every locale."""
+    return LocalPath.of(folder, os.fsdecode(path.encode()))
+
+
+def checked(place: LocalPath) -> LocalPath:
+    """Return `place`.
+
+    Raises `BadName` for what is no path below its folder, `LocalFileError` for names that only part files and their
+    notes have.
+    """
+    for name in place.names:
+        if name in ("", ".", "..") or "\0" in name:
+            raise errors.BadName(name=wire.printable("/".join(place.names)))
+        if is_unfinished(name):
+            raise errors.LocalFileError(path=place, why="such names are for unfinished downloads")
+    return place
 
 
 async def download(
@@ -88,15 +101,45 @@ async def download(
     far is kept for the next time, unless its digest is wrong.
     """
     wire.check_name(name)
-    _check_local(folder, save_as or name)
-    target = _Target(client, name, folder, save_as or name, in_thread, stage)
-    if saved is not None and saved.has_like(folder, target.save_as):
+    if "/" in (save_as or ""):
+        raise errors.BadName(name=wire.printable(save_as or ""))
+    return await download_to(
+        client,
+        name,
+        checked(LocalPath(folder, (save_as or name,))),
+        force=force,
+        create_folder=create_folder,
+        in_thread=in_thread,
+        listed_size=listed_size,
+        saved=saved,
+        progress=progress,
+        stage=stage,
+    )
+
+
+async def download_to(
+    client: ChatFileClient,
+    name: str,
+    path: LocalPath,
+    *,
+    force: bool,
+    create_folder: bool,
+    in_thread: InThread,
+    listed_size: int | None,
+    saved: Saved | None,
+    progress: Callable[[int], None],
+    stage: Callable[[Stage], None],
+) -> Download:
+    """Fetch the file `name`, which may be a path, and save it as `path`; see `download`."""
+    wire.check_path(name)
+    target = _Target(client, name, path, in_thread, stage)
+    if saved is not None and saved.has_like(path):
         await target.check_name_free(saved)
     download = await target.find_complete(listed_size)
     if download is None:
         download = await _fetch(target, listed_size, force, create_folder, progress)
     if saved is not None:
-        saved.add(folder, target.save_as)
+        saved.add(path)
     return download
 
 
@@ -104,9 +147,10 @@ async def _fetch(
     target: _Target, listed_size: int | None, force: bool, create_folder: bool, progress: Callable[[int], None]
 ) -> Download:
     """Open the part file and download into it. Raises what `download` does."""
-    folder, save_as, in_thread = target.folder, target.save_as, target.in_thread
+    path, in_thread = target.path, target.in_thread
+    open_part = partial(PartFile, path, force=force, create_folder=create_folder)
     try:
-        part = await acquire(in_thread, PartFile.close, PartFile, folder, save_as, force, create_folder)
+        part = await acquire(in_thread, PartFile.close, open_part)
     except errors.TargetExists:
         # Another client may have been faster: what was not there a moment ago may be the very file.
         complete = None if target.was_there else await target.find_complete(listed_size)
@@ -114,7 +158,7 @@ async def _fetch(
             raise
         return complete
     except OSError as error:
-        raise errors.LocalFileError(path=os.path.join(folder, save_as), why=errors.reason(error)) from error
+        raise errors.LocalFileError(path=path, why=errors.reason(error)) from error
     try:
         return await _FileDownload(target, part, progress).run()
     except CancelledError:
@@ -134,15 +178,13 @@ class _Target:
         self,
         client: ChatFileClient,
         name: str,
-        folder: str,
-        save_as: str,
+        path: LocalPath,
         in_thread: InThread,
         stage: Callable[[Stage], None],
     ) -> None:
         self.client = client
         self.name = name
-        self.folder = folder
-        self.save_as = save_as
+        self.path = path
         self.in_thread = in_thread
         self.stage = stage
         self.was_there = False
@@ -150,15 +192,14 @@ class _Target:
     async def check_name_free(self, saved: Saved) -> None:
         """Raise `NameTaken` if the file of another name would be replaced, or `LocalFileError`."""
         try:
-            await self.in_thread(saved.check, self.folder, self.save_as)
+            await self.in_thread(saved.check, self.path)
         except OSError as error:
-            path = os.path.join(self.folder, self.save_as)
-            raise errors.LocalFileError(path=path, why=errors.reason(error)) from error
+            raise errors.LocalFileError(path=self.path, why=errors.reason(error)) from error
 
     async def open_present(self) -> PresentFile | None:
         """Open the file that is there; return None if there is none, or none that can be read."""
         try:
-            return await acquire(self.in_thread, PresentFile.close, PresentFile, self.folder, self.save_as)
+            return await acquire(self.in_thread, PresentFile.close, PresentFile, self.path)
         except OSError:
             return None
 
@@ -186,7 +227,7 @@ class _Target:
 
     async def _remove_leftovers(self) -> None:
         try:
-            await self.in_thread(remove_leftovers, self.folder, self.save_as)
+            await self.in_thread(remove_leftovers, self.path)
         except OSError:
             pass  # the disk hangs; what is left does no harm
 

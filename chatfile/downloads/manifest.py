@@ -1,0 +1,179 @@
+"""The list of what a mirror has fetched into a folder: the only files of that folder that a mirror may remove."""
+
+from __future__ import annotations
+
+import enum
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+from chatfile import errors, wire
+from chatfile.fdio import close_quietly, write_all
+from chatfile.partfile.names import SAFELY, remove
+from chatfile.partfile.opening import check_ours, lock
+from chatfile.partfile.part import Source
+from chatfile.partfile.saving import sync
+from chatfile.paths import LocalPath
+
+NAME = ".chatfile-mirror"
+"""The file's name: a hidden one, as no server lists."""
+_PIECE = 1 << 20
+"""Bytes read at a time."""
+
+
+class Removal(enum.Enum):
+    """What became of a file that the server has no more."""
+
+    REMOVED = "removed"
+    CHANGED = "changed here since it was fetched, and left"
+    MISSING = "removed before, by somebody else"
+
+
+class Manifest:
+    """The files that mirrors have fetched into one folder, by their paths on the server.
+
+    Its methods block on the disk: they are for threads, one at a time. It is locked until `close`.
+    """
+
+    def __init__(self, folder: str, *, read_only: bool = False) -> None:
+        """Open that of `folder`. Either is made if it is not there, unless it is only to be read.
+
+        Raises `DownloadBusy`, `LocalFileError`.
+        """
+        self._place = LocalPath(folder, (NAME,))
+        self.entries: dict[str, Source] = {}
+        self._folder = self._descriptor = -1
+        try:
+            self._open_to_read() if read_only else self._open()
+        except BlockingIOError:
+            self.close()
+            raise errors.DownloadBusy(path=folder) from None
+        except OSError as error:
+            self.close()
+            raise errors.LocalFileError(path=self._place, why=errors.reason(error)) from error
+
+    def _open(self) -> None:
+        self._folder = self._place.open_folder(create=True)
+        self._descriptor = os.open(NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND | SAFELY, 0o666, dir_fd=self._folder)
+        check_ours(self._folder, os.fstat(self._descriptor))
+        lock(self._descriptor)
+        os.set_blocking(self._descriptor, True)
+        self.entries = dict(_parse(self._read()))
+
+    def _open_to_read(self) -> None:
+        try:
+            self._folder = self._place.open_folder()
+            self._descriptor = os.open(NAME, os.O_RDONLY | SAFELY, dir_fd=self._folder)
+        except FileNotFoundError:
+            return
+        self.entries = dict(_parse(self._read()))
+
+    def _read(self) -> bytes:
+        pieces: list[bytes] = []
+        while piece := os.read(self._descriptor, _PIECE):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def add(self, fetched: Iterable[tuple[str, LocalPath]]) -> None:
+        """Note files that were fetched, by their paths on the server, as they are now. Raises OSError."""
+        rows = {path: source for path, place in fetched if (source := _source(place)) is not None}
+        self.entries |= rows
+        write_all(self._descriptor, _format(rows))
+
+    def unchanged(self, files: Iterable[tuple[str, LocalPath]]) -> set[str]:
+        """Return those of the paths on the server whose files are here as they were fetched."""
+        return {path for path, place in files if path in self.entries and _source(place) == self.entries[path]}
+
+    def remove(self, path: str, place: LocalPath) -> Removal:
+        """Remove a file that was fetched, if it is still the same, and the folders that are empty then.
+
+        Raises OSError.
+        """
+        is_same = _source(place) == self.entries.pop(path)
+        try:
+            directory = place.open_folder()
+        except (FileNotFoundError, NotADirectoryError):
+            return Removal.MISSING
+        try:
+            return _remove(directory, place.name, is_same=is_same)
+        finally:
+            close_quietly(directory)
+            _remove_empty_folders(place)
+
+    def rewrite(self) -> None:
+        """Forget what was removed; at a power failure, all is there or nothing of that is forgotten. Raises OSError."""
+        new = f"{NAME}.new"
+        remove(self._folder, new)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=self._folder)
+        try:
+            write_all(descriptor, _format(self.entries))
+            sync(descriptor)
+        finally:
+            close_quietly(descriptor)
+        os.replace(new, NAME, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def close(self) -> None:
+        """Close it, and give up the lock."""
+        for descriptor in (self._descriptor, self._folder):
+            if descriptor >= 0:
+                close_quietly(descriptor)
+        self._descriptor = self._folder = -1
+
+
+def _format(rows: dict[str, Source]) -> bytes:
+    return b"".join(
+        wire.format_reply(wire.FileRow(source.size, source.mtime, path)) + b"\n" for path, source in rows.items()
+    )
+
+
+def _parse(content: bytes) -> Iterator[tuple[str, Source]]:
+    """Return the files that are noted; a line that is no row, or not whole, is none."""
+    *lines, _ = content.split(b"\n")
+    for line in lines:
+        try:
+            row = wire.parse_in_tree(line)
+        except errors.ProtocolViolation:
+            continue
+        yield row.name, Source(row.size, row.mtime)
+
+
+def _source(place: LocalPath) -> Source | None:
+    """Return the size and the time of the file that is there; None where there is none, or not a regular one."""
+    try:
+        directory = place.open_folder()
+    except OSError:
+        return None
+    try:
+        status = os.stat(place.name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None
+    finally:
+        close_quietly(directory)
+    return Source(status.st_size, status.st_mtime_ns // 1_000_000_000) if stat.S_ISREG(status.st_mode) else None
+
+
+def _remove(directory: int, name: str, *, is_same: bool) -> Removal:
+    try:
+        if is_same:
+            os.unlink(name, dir_fd=directory)
+        else:
+            os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return Removal.MISSING
+    return Removal.REMOVED if is_same else Removal.CHANGED
+
+
+def _remove_empty_folders(place: LocalPath) -> None:
+    """Remove the folders that a file was in, from the innermost on, while they are empty."""
+    for depth in range(len(place.names) - 1, 0, -1):
+        folder = LocalPath(place.root, place.names[:depth])
+        try:
+            directory = folder.open_folder()
+        except OSError:
+            continue
+        try:
+            os.rmdir(folder.name, dir_fd=directory)
+        except OSError:
+            return
+        finally:
+            close_quietly(directory)

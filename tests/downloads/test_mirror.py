@@ -1,0 +1,382 @@
+"""Mirrors: the local folder becomes what the server's is, nothing is fetched twice, nothing of the user's is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+
+from chatfile import errors, wire
+from chatfile.downloads import Download, Mirror, MirrorFilter, Removal
+from chatfile.downloads.manifest import NAME, Manifest
+from chatfile.paths import LocalPath
+from tests.support.lacking import refuse
+from tests.support.linked import Link, outcome
+from tests.support.serving import OLD, Server
+from tests.support.transports import at_once, turn_over
+from tests.support.trees import tree
+
+FILES = {
+    "top": b"top",
+    "docs/a": b"a" * 100,
+    "docs/b c": b"",
+    "docs/deep/er/x": b"x" * 70_000,
+    "other/y": b"y",
+}
+
+
+class Mirrored:
+    """A server with subfolders, a local folder, and mirrors of one into the other."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "served").mkdir()
+        self.server = Server(folder / "served", limit=1000, recursive=True)
+        self.local = folder / "local"
+        self.requests: list[bytes] = []
+        for path, content in FILES.items():
+            self.put(path, content)
+
+    def put(self, path: str, content: bytes, *, time: int = OLD) -> None:
+        place = self.server.folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        os.utime(place, (time, time))
+
+    def remove(self, path: str) -> None:
+        (self.server.folder / path).unlink()
+
+    def rows(self, link: Link, folder: str) -> Sequence[wire.FileRow]:
+        listing = link.client.tree(folder)
+        link.carry()
+        rows: Sequence[wire.FileRow] = outcome(listing)
+        return rows
+
+    def mirror(
+        self, folder: str = "", *, delete: bool = False, rows: Sequence[wire.FileRow] | None = None, **options: Any
+    ) -> tuple[dict[str, Any], dict[str, Removal]]:
+        """Mirror; what came of each file that was fetched or failed, and of each that was removed."""
+        link = Link(self.server, self.local)
+        listed = self.rows(link, folder) if rows is None else rows
+        mirror = Mirror(listed, folder, str(self.local), in_thread=at_once, **options)
+        removed: dict[str, Removal] = {}
+        self._run(link, mirror.begin())
+        if delete:
+            self._run(link, mirror.remove_gone(removed.__setitem__))
+        results: dict[str, Any] = {}
+        for number, row in enumerate(mirror.rows):
+            result = self._run(link, mirror.download(link.client, number))
+            if not isinstance(result, Download) or not result.already:
+                results[row.name] = result
+        assert self._run(link, mirror.finish()) is None
+        self.requests = link.requests
+        return results, removed
+
+    def _run(self, link: Link, coroutine: Any) -> Any:
+        running = Deferred.fromCoroutine(coroutine)
+        for _ in range(4):
+            link.carry()
+            turn_over(self.server.clock)
+        return outcome(running)
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            name: content for name, content in tree(self.local).items() if isinstance(content, bytes) and name != NAME
+        }
+
+
+@pytest.fixture
+def mirrored(tmp_path: Path) -> Mirrored:
+    return Mirrored(tmp_path)
+
+
+def test_the_local_folder_becomes_what_the_servers_is(mirrored: Mirrored) -> None:
+    results, _ = mirrored.mirror()
+    assert set(results) == set(FILES)
+    assert all(result.verified for result in results.values())
+    assert mirrored.files() == FILES
+    assert {(mirrored.local / path).stat().st_mtime for path in FILES} == {OLD}
+
+
+def test_a_folder_of_the_server_is_mirrored_without_its_own_name(mirrored: Mirrored) -> None:
+    mirrored.mirror("docs")
+    assert mirrored.files() == {"a": FILES["docs/a"], "b c": b"", "deep/er/x": FILES["docs/deep/er/x"]}
+
+
+def test_what_is_the_same_costs_nothing(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    assert mirrored.mirror(delete=True) == ({}, {})
+    assert [line.split()[0] for line in mirrored.requests] == [b"Client02", b"tree"]
+
+
+def test_what_is_new_or_has_changed_is_fetched(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    mirrored.put("docs/a", b"another size")
+    mirrored.put("other/y", b"z", time=OLD + 5)
+    mirrored.put("new/n", b"n")
+    results, _ = mirrored.mirror()
+    assert set(results) == {"docs/a", "other/y", "new/n"}
+    assert mirrored.files() == FILES | {"docs/a": b"another size", "other/y": b"z", "new/n": b"n"}
+
+
+def test_another_time_alone_is_taken_over_without_the_bytes(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    mirrored.put("docs/a", FILES["docs/a"], time=OLD + 5)
+    assert mirrored.mirror() == ({}, {})
+    assert mirrored.requests[-1] == b"hash docs/a"
+    assert (mirrored.local / "docs/a").stat().st_mtime == OLD + 5
+    assert mirrored.mirror() == ({}, {})
+    assert mirrored.requests[-1] == b"tree"
+    mirrored.remove("docs/a")
+    assert mirrored.mirror(delete=True)[1] == {"docs/a": Removal.REMOVED}
+
+
+def test_by_digest_what_has_the_same_size_and_time_is_found_out(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    mirrored.put("docs/a", b"b" * 100)
+    assert mirrored.mirror() == ({}, {})
+    results, _ = mirrored.mirror(by_digest=True)
+    assert set(results) == {"docs/a"}
+    assert mirrored.files()["docs/a"] == b"b" * 100
+
+
+# --- removing ---
+
+
+def test_what_the_server_has_no_more_stays_unless_it_is_to_be_removed(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    mirrored.remove("docs/deep/er/x")
+    assert mirrored.mirror() == ({}, {})
+    assert "docs/deep/er/x" in mirrored.files()
+    assert mirrored.mirror(delete=True) == ({}, {"docs/deep/er/x": Removal.REMOVED})
+    assert not (mirrored.local / "docs/deep").exists()
+    assert mirrored.mirror(delete=True) == ({}, {})
+
+
+def test_only_what_a_mirror_has_fetched_is_removed(mirrored: Mirrored) -> None:
+    mirrored.local.mkdir()
+    (mirrored.local / "mine").write_bytes(b"mine")
+    (mirrored.local / "top").write_bytes(b"top")
+    os.utime(mirrored.local / "top", (OLD, OLD))
+    mirrored.mirror()
+    (mirrored.local / "docs/mine").write_bytes(b"mine")
+    for path in FILES:
+        mirrored.remove(path)
+    _, removed = mirrored.mirror(delete=True)
+    assert set(removed) == set(FILES) - {"top"}
+    assert mirrored.files() == {"mine": b"mine", "docs/mine": b"mine", "top": b"top"}
+
+
+@pytest.mark.parametrize("content", [b"b" * 100, b"other"])
+def test_what_the_user_has_changed_is_not_removed(mirrored: Mirrored, content: bytes) -> None:
+    mirrored.mirror()
+    (mirrored.local / "docs/a").write_bytes(content)
+    mirrored.remove("docs/a")
+    assert mirrored.mirror(delete=True)[1] == {"docs/a": Removal.CHANGED}
+    assert mirrored.mirror(delete=True)[1] == {}
+    assert mirrored.files()["docs/a"] == content
+
+
+def test_what_the_user_has_removed_is_no_failure(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    (mirrored.local / "docs/a").unlink()
+    mirrored.remove("docs/a")
+    assert mirrored.mirror(delete=True)[1] == {"docs/a": Removal.MISSING}
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_followed_to_remove(mirrored: Mirrored, tmp_path: Path) -> None:
+    mirrored.mirror()
+    (mirrored.local / "docs").rename(tmp_path / "elsewhere")
+    (mirrored.local / "docs").symlink_to(tmp_path / "elsewhere")
+    mirrored.remove("docs/a")
+    assert mirrored.mirror(delete=True)[1] == {"docs/a": Removal.MISSING}
+    assert (tmp_path / "elsewhere/a").read_bytes() == FILES["docs/a"]
+
+
+def test_of_another_folder_nothing_is_removed(mirrored: Mirrored) -> None:
+    mirrored.mirror("docs")
+    mirrored.remove("docs/a")
+    assert mirrored.mirror("other", delete=True)[1] == {}
+    assert mirrored.mirror("docs", delete=True)[1] == {"docs/a": Removal.REMOVED}
+
+
+def test_a_file_becomes_a_folder_and_the_reverse(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    mirrored.remove("top")
+    mirrored.put("top/now", b"a folder")
+    (mirrored.server.folder / "docs/deep/er/x").unlink()
+    (mirrored.server.folder / "docs/deep/er").rmdir()
+    mirrored.put("docs/deep/er", b"a file")
+    results, _ = mirrored.mirror(delete=True)
+    assert set(results) == {"top/now", "docs/deep/er"}
+    assert mirrored.files()["top/now"] == b"a folder"
+    assert mirrored.files()["docs/deep/er"] == b"a file"
+
+
+# --- what is the user's own ---
+
+
+def test_what_the_user_has_changed_is_replaced_by_force_alone(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    (mirrored.local / "docs/a").write_bytes(b"mine")
+    assert isinstance(mirrored.mirror()[0]["docs/a"], errors.TargetExists)
+    assert mirrored.files()["docs/a"] == b"mine"
+    assert mirrored.mirror(force=True)[0]["docs/a"].verified
+    assert mirrored.files() == FILES
+
+
+@pytest.mark.parametrize(
+    "put", [lambda path: path.symlink_to("/tmp"), os.mkfifo, Path.touch], ids=["link", "FIFO", "file"]
+)
+def test_what_is_no_folder_is_an_error_and_never_followed(mirrored: Mirrored, put: Callable[[Path], object]) -> None:
+    mirrored.local.mkdir()
+    put(mirrored.local / "docs")
+    before = os.lstat(mirrored.local / "docs")
+    results, _ = mirrored.mirror(force=True)
+    assert {path for path, result in results.items() if isinstance(result, errors.LocalFileError)} == {
+        path for path in FILES if path.startswith("docs/")
+    }
+    assert os.lstat(mirrored.local / "docs") == before
+    assert "other/y" in mirrored.files()
+
+
+def test_a_mirror_that_broke_goes_on(mirrored: Mirrored) -> None:
+    link = Link(mirrored.server, mirrored.local)
+    rows = mirrored.rows(link, "")
+    mirror = Mirror(rows, "", str(mirrored.local), in_thread=at_once)
+    mirrored._run(link, mirror.begin())
+    link.cut_after = 70_200
+    result: Any = None
+    for number in range(len(mirror.rows)):
+        running = Deferred.fromCoroutine(mirror.download(link.client, number))
+        for _ in range(3):
+            link.carry()
+            turn_over(mirrored.server.clock)
+        if not running.called:
+            link.cut()
+        result = outcome(running)
+        if not isinstance(result, Download):
+            break
+    assert isinstance(result, errors.ServerClosed)
+    mirrored._run(link, mirror.finish())
+    before = set(mirrored.files())
+    results, _ = mirrored.mirror()
+    assert set(results).isdisjoint(before)
+    assert mirrored.files() == FILES
+    for path in FILES:
+        mirrored.remove(path)
+    assert set(mirrored.mirror(delete=True)[1]) == set(FILES)
+
+
+# --- patterns ---
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "taken"),
+    [
+        ([], [], set(FILES)),
+        (["docs"], [], {"docs/a", "docs/b c", "docs/deep/er/x"}),
+        (["docs/*"], ["deep"], {"docs/a", "docs/b c"}),
+        ([], ["*er"], {"top", "docs/a", "docs/b c"}),
+        (["x", "y"], ["other/*"], {"docs/deep/er/x"}),
+        (["/docs/a"], [], {"docs/a"}),
+        (["A"], [], set()),
+    ],
+    ids=str,
+)
+def test_patterns_choose_what_is_mirrored(
+    mirrored: Mirrored, include: list[str], exclude: list[str], taken: set[str]
+) -> None:
+    takes = MirrorFilter(include, exclude)
+    assert {path for path in FILES if takes.takes(path)} == taken
+    mirrored.mirror(takes=takes)
+    assert set(mirrored.files()) == taken
+
+
+def test_what_is_excluded_is_not_removed(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    mirrored.remove("docs/a")
+    mirrored.remove("top")
+    assert mirrored.mirror(delete=True, takes=MirrorFilter(exclude=["docs"]))[1] == {"top": Removal.REMOVED}
+    assert "docs/a" in mirrored.files()
+
+
+# --- without doing it ---
+
+
+def test_what_would_be_done_is_told_and_not_done(mirrored: Mirrored) -> None:
+    link = Link(mirrored.server, mirrored.local)
+    mirror = Mirror(mirrored.rows(link, ""), "", str(mirrored.local), in_thread=at_once)
+    mirrored._run(link, mirror.begin(read_only=True))
+    assert [row.name for row in mirror.rows] == sorted(FILES)
+    mirrored._run(link, mirror.finish())
+    assert not mirrored.local.exists()
+    mirrored.mirror()
+    mirrored.put("docs/a", b"other")
+    mirrored.remove("top")
+    before = tree(mirrored.local)
+    mirror = Mirror(mirrored.rows(link, ""), "", str(mirrored.local), in_thread=at_once)
+    mirrored._run(link, mirror.begin(read_only=True))
+    assert [row.name for row in mirror.rows] == ["docs/a"]
+    assert mirror.gone() == ["top"]
+    mirrored._run(link, mirror.finish())
+    assert tree(mirrored.local) == before
+
+
+# --- the manifest ---
+
+
+def test_one_mirror_at_a_time_uses_a_folder(mirrored: Mirrored) -> None:
+    manifest = Manifest(str(mirrored.local))
+    with pytest.raises(errors.DownloadBusy):
+        Manifest(str(mirrored.local))
+    manifest.close()
+    Manifest(str(mirrored.local)).close()
+
+
+@pytest.mark.parametrize(
+    "plant", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, Path.mkdir], ids=["link", "FIFO", "folder"]
+)
+def test_what_is_planted_in_its_place_is_told(mirrored: Mirrored, plant: Callable[[Path], object]) -> None:
+    mirrored.local.mkdir()
+    plant(mirrored.local / NAME)
+    with pytest.raises(errors.LocalFileError):
+        Manifest(str(mirrored.local))
+
+
+def test_lines_that_are_none_cost_only_themselves(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    path = mirrored.local / NAME
+    path.write_bytes(b"\xff\n../x\n5 2017-07-14T02:40:00Z ../../etc\n" + path.read_bytes() + b"3 2017-07-14T02:40")
+    manifest = Manifest(str(mirrored.local))
+    assert set(manifest.entries) == set(FILES)
+    manifest.close()
+
+
+@given(cut=st.integers(0, 300))
+def test_a_torn_manifest_removes_nothing_that_it_should_not(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    mirrored = Mirrored(tmp_path_factory.mktemp("torn"))
+    mirrored.mirror()
+    path = mirrored.local / NAME
+    path.write_bytes(path.read_bytes()[:cut])
+    for name in FILES:
+        mirrored.remove(name)
+    _, removed = mirrored.mirror(delete=True)
+    assert set(mirrored.files()) == set(FILES) - set(removed)
+    assert all(result is Removal.REMOVED for result in removed.values())
+
+
+def test_a_manifest_that_can_not_be_written_is_told(mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = Mirror([], "", str(mirrored.local), in_thread=at_once)
+    link = Link(mirrored.server, mirrored.local)
+    mirrored._run(link, mirror.begin())
+    mirror._fetched.append(("top", LocalPath(str(mirrored.local), ("top",))))
+    (mirrored.local / "top").touch()
+    refuse(monkeypatch, os, "write", errno.ENOSPC)
+    assert isinstance(mirrored._run(link, mirror.finish()), errors.LocalFileError)
