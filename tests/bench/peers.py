@@ -149,9 +149,10 @@ def nginx(scratch: Path, folder: Path, certificate: Path | None = None) -> Itera
     user = "user root;" if IS_ROOT else ""
     tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
     configuration.write_text(_NGINX.format(user=user, scratch=scratch, port=port, folder=folder, tls=tls))
-    with _listening(port, log, program("nginx"), "-e", log, "-p", scratch, "-c", configuration) as master:
-        children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text().split()
-        yield Peer(int(children[0]), port)
+    with running([program("nginx"), "-e", log, "-p", scratch, "-c", configuration], log) as master:
+        children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+        _wait(master, log, lambda: bool(children.read_text()) and _answers(port))
+        yield Peer(int(children.read_text().split()[0]), port)
 
 
 _VSFTPD = """\
