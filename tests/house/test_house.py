@@ -61,7 +61,8 @@ HOUSE = {
         "endpoints",
     },
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths", "fdio"},
-    "completion": {"wire"},
+    "typed": set(),
+    "completion": {"typed", "wire"},
     "options": {"completion", "errors", "server", "tls"},
     "listening": set(),
     "signals": set(),
@@ -91,7 +92,9 @@ HOUSE = {
         "downloads",
         "endpoints",
         "partfile",
+        "paths",
         "completion",
+        "typed",
     },
     "__main__": {"completion", "options", "signals", "wire"},
 }
@@ -105,6 +108,7 @@ PURE = {
     "admission": {"twisted", "time"},
     "repository": {"twisted"},
     "partfile": {"twisted"},
+    "typed": {"twisted"},
     "completion": {"twisted"},
 }
 MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
