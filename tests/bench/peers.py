@@ -137,17 +137,21 @@ http {{
     access_log off; sendfile on; {settings} keepalive_requests 1000000;
     client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi;
     uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
-    server {{ listen 127.0.0.1:{port}; root {folder}; autoindex on; }}
+    server {{ listen 127.0.0.1:{port}{tls}; root {folder}; autoindex on; }}
 }}
 """
 
 
 @contextmanager
-def nginx(scratch: Path, folder: Path, settings: str = "tcp_nopush on;") -> Iterator[Peer]:
-    """nginx with sendfile; the pid is that of its one worker."""
+def nginx(
+    scratch: Path, folder: Path, settings: str = "tcp_nopush on;", certificate: Path | None = None
+) -> Iterator[Peer]:
+    """nginx with sendfile, or TLS by a `certificate` that has its key with it; the pid is that of its one worker."""
     port, log, configuration = _free_port(), scratch / "nginx.log", scratch / "nginx.conf"
     user = "user root;" if IS_ROOT else ""
-    configuration.write_text(_NGINX.format(user=user, settings=settings, scratch=scratch, port=port, folder=folder))
+    tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
+    places = {"scratch": scratch, "port": port, "folder": folder}
+    configuration.write_text(_NGINX.format(user=user, settings=settings, tls=tls, **places))
     with running([program("nginx"), "-e", log, "-p", scratch, "-c", configuration], log) as master:
         _wait(master, log, lambda: bool(_children(master.pid)) and _answers(port))
         yield Peer(_children(master.pid)[0], port)
