@@ -290,7 +290,7 @@ def test_a_mirror_that_broke_goes_on(mirrored: Mirrored) -> None:
         (["/docs/a"], [], {"docs/a"}),
         (["A"], [], set()),
     ],
-    ids=str,
+    ids=lambda value: ",".join(sorted(value)),
 )
 def test_patterns_choose_what_is_mirrored(
     mirrored: Mirrored, include: list[str], exclude: list[str], taken: set[str]
