@@ -186,8 +186,7 @@ class Mirror:
         return self._ahead.has_result(number)
 
     def close(self) -> None:
-        """See `DownloadAhead.close`."""
-        self._ahead.close()
+        """Do nothing yet: `finish` drops what is still to come, and notes what came ahead."""
 
     # --- the end ---
 
@@ -196,6 +195,8 @@ class Mirror:
         if self._manifest is None:
             return
         try:
+            saved = await self._ahead.settle()
+            self._fetched += [(download.name, self._place(download.name)) for download in saved]
             await self._note()
             if self._has_changed:
                 await self._told(Manifest.rewrite)

@@ -276,6 +276,21 @@ def test_a_mirror_that_broke_goes_on(mirrored: Mirrored) -> None:
     assert set(mirrored.mirror(delete=True)[1]) == set(FILES)
 
 
+def test_what_was_saved_ahead_of_its_turn_is_noted_where_the_turn_does_not_come(mirrored: Mirrored) -> None:
+    for number in range(40):
+        mirrored.put(f"many/{number:02}", b"small")
+    link = Link(mirrored.server, mirrored.local)
+    mirror = Mirror(mirrored.rows(link, "many"), "many", str(mirrored.local), in_thread=at_once)
+    mirrored._run(link, mirror.begin())
+    mirrored._run(link, mirror.download(link.client, 0))
+    mirrored._run(link, mirror.finish())
+    saved = set(mirrored.files())
+    assert len(saved) > 1
+    manifest = Manifest(str(mirrored.local), read_only=True)
+    assert {path.removeprefix("many/") for path in manifest.entries} == saved
+    manifest.close()
+
+
 # --- patterns ---
 
 
