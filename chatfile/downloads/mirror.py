@@ -205,13 +205,15 @@ class Mirror:
             run_unawaited(self._in_thread, manifest.close)
 
     async def _note(self) -> None:
-        fetched, self._fetched, same, self._same = self._fetched, [], self._same, []
+        """Note what came since the last time; where that is cancelled or fails, it is noted the next time."""
+        fetched, same = list(self._fetched), list(self._same)
         if same:
             await self._in_thread(_set_times, [(place, row.mtime) for row, place in same])
-            fetched += [(row.name, place) for row, place in same if row.name in self._ours]
-        if fetched:
-            await self._told(Manifest.add, fetched)
+        noted = [*fetched, *((row.name, place) for row, place in same if row.name in self._ours)]
+        if noted:
+            await self._told(Manifest.add, noted)
             self._has_changed = True
+        del self._fetched[: len(fetched)], self._same[: len(same)]
 
     async def _told(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Make a call about the manifest in a thread. Raises `LocalFileError`."""
