@@ -57,6 +57,11 @@ class Full(Refusal):
             "Try again later."
         )
 
+    @classmethod
+    def after_waiting(cls, *, seconds: float, position: int) -> Full:
+        """Make the error for a client that gave up its place in the waiting line."""
+        return cls(f"No seat became free in {seconds:g} s: still number {position} in the server's waiting line.")
+
 
 class BadLine(Refusal):
     """The line is not plain UTF-8 text: it holds control characters or bytes that are not UTF-8."""

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IAddress,
+    IDelayedCall,
     IHostnameResolver,
     IHostResolution,
     IReactorTime,
@@ -52,17 +53,18 @@ async def connected(
     view: View,
     *,
     wait: float,
+    in_line: float = 0.0,
     despite: tuple[type[errors.ChatFileError], ...] = (errors.Full,),
 ) -> ChatFileClient:
     """Return a client that is connected to the server.
 
-    After one of the errors of `despite`, connect again, with growing pauses, for `wait` seconds. Raises a
-    `ChatFileError`.
+    Where that is full and has a waiting line, wait in it for `in_line` seconds. After one of the errors of `despite`,
+    connect again, with growing pauses, for `wait` seconds. Raises a `ChatFileError`.
     """
-    began, pause = clock.seconds(), _FIRST_PAUSE
+    began, pause, waited = clock.seconds(), _FIRST_PAUSE, 0.0
     while True:
         try:
-            return await _connected(config, clock, view)
+            return await _connected(config, clock, view, in_line - waited)
         except despite as error:
             waited = clock.seconds() - began
             if waited >= wait:
@@ -88,14 +90,67 @@ async def leave(client: ChatFileClient, view: View) -> ExitCode:
     return ExitCode.DONE
 
 
-async def _connected(config: ClientConfig, clock: IReactorTime, view: View) -> ChatFileClient:
-    """Connect once; tell the user where that takes long."""
+class PlaceInLine:
+    """The place that we have in the waiting line of a full server, for some seconds at most."""
+
+    def __init__(self, clock: IReactorTime, view: View, seconds: float) -> None:
+        """Tell `view` of each position; `seconds` may be infinite."""
+        self.position = 0
+        """The latest position; 0 where we have not waited."""
+        self.give_up: Callable[[], object] = lambda: None
+        """Called when the time is over."""
+        self._clock = clock
+        self._view = view
+        self._seconds = seconds
+        self._began = 0.0
+        self._end: IDelayedCall | None = None
+
+    def moved(self, position: int) -> None:
+        """Tell of a position that is new."""
+        now = self._clock.seconds()
+        if not self.position:
+            self._began = now
+            if self._seconds < math.inf:
+                self._end = self._clock.callLater(self._seconds, self.give_up)
+        if position != self.position:
+            self.position = position
+            _tell_of_place(self._view, position, now - self._began, self._seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the time is over."""
+        return self._end is not None and not self._end.active()
+
+    def stop(self) -> None:
+        """Leave no call with the reactor."""
+        if self._end is not None and self._end.active():
+            self._end.cancel()
+
+
+async def _connected(config: ClientConfig, clock: IReactorTime, view: View, in_line: float) -> ChatFileClient:
+    """Connect once, and wait in the line of a full server for `in_line` seconds.
+
+    The user is told where that takes long.
+    """
     late = clock.callLater(_LONG_PAUSE, _tell_of_silence, config, view)
+    place = PlaceInLine(clock, view, in_line)
+    waiting = place.moved if in_line > 0 else None
+    connecting = Deferred.fromCoroutine(connect(_server(config), timeout=config.timeout, waiting=waiting))
+    place.give_up = connecting.cancel
     try:
-        return await connect(_server(config), timeout=config.timeout)
+        return await connecting
     except (errors.NoConnection, errors.BadAddress) as error:
         raise type(error)(server=config.server, why=error.why) from error
+    except CancelledError:
+        if place.is_over:
+            raise errors.Full.after_waiting(seconds=in_line, position=place.position) from None
+        raise
+    except (errors.ServerClosed, errors.ServerSilent, errors.Shutdown) as error:
+        if place.position:
+            raise errors.NoGreeting(str(error)) from error
+        raise
     finally:
+        place.stop()
         if late.active():
             late.cancel()
 
@@ -125,6 +180,17 @@ def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wai
             view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
         what = "The server is full" if isinstance(error, errors.Full) else "The server does not answer"
         view.note(f"{what}; still trying ({wait - waited:.0f} s left).")
+
+
+def _tell_of_place(view: View, position: int, waited: float, seconds: float) -> None:
+    left = None if seconds == math.inf else seconds - waited
+    with contextlib.suppress(OSError):  # it is no result
+        view.event(
+            "waiting", code="full", position=position, waited=round(waited, 1),
+            seconds_left=None if left is None else round(left, 1),
+        )  # fmt: skip
+    until = "Ctrl-C gives up" if left is None else f"{left:.0f} s left"
+    view.note(f"The server is full; number {position} in its waiting line ({until}).")
 
 
 _ADDRESSES: dict[int, type[IPv4Address | IPv6Address]] = {

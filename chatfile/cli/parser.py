@@ -135,7 +135,12 @@ def _common_options(title: str, *, saves: bool) -> _Parser:
         help="without progress before giving up, 0: never; behind a file, a second more per 20 MB of it, for its digest"
         f" [{DEFAULT_TIMEOUT:g}]",
     )  # fmt: skip
-    add("--wait", type=_seconds, metavar="SECONDS", help="where the server is full, keep trying for so long [0]")
+    add(
+        "--wait",
+        type=_seconds,
+        metavar="SECONDS",
+        help="where the server is full, wait in its line, or keep trying, for so long [0]",
+    )
     add(
         "--cafile", type=_parse_path, metavar="FILE",
         help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -185,7 +186,12 @@ class _Run:
             session.client.abort()
 
     async def _connect(self) -> ChatFileClient:
-        return await connected(self._config, self._reactor, self._view, wait=self._config.wait)
+        return await connected(self._config, self._reactor, self._view, wait=self._config.wait, in_line=self._in_line)
+
+    @property
+    def _in_line(self) -> float:
+        """Return the seconds to wait in the line of a full server: a user at the prompt can give up at any time."""
+        return self._config.wait or (math.inf if self._is_interactive else 0.0)
 
     async def _reconnect(self) -> ChatFileClient:
         """Connect again, and keep trying for some seconds.
@@ -195,7 +201,9 @@ class _Run:
         patience = _WATCH_PATIENCE if isinstance(self._config.command, WatchClients) else SEAT_PATIENCE
         despite = (errors.Full,) if self._is_interactive else NOT_NOW
         wait = max(self._config.wait, patience)
-        return await connected(self._config, self._reactor, self._view, wait=wait, despite=despite)
+        return await connected(
+            self._config, self._reactor, self._view, wait=wait, in_line=self._in_line, despite=despite
+        )
 
     async def _watch(self, interval: float) -> ExitCode:
         from chatfile.cli.watch import PlainWatch, WatchTable, watch  # noqa: PLC0415 -- nothing else needs it
