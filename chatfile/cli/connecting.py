@@ -135,9 +135,9 @@ async def _connected(config: ClientConfig, clock: IReactorTime, view: View, in_l
     late = clock.callLater(_LONG_PAUSE, _tell_of_silence, config, view)
     place = PlaceInLine(clock, view, in_line)
     waiting = place.moved if in_line > 0 else None
-    connecting = Deferred.fromCoroutine(connect(_server(config), timeout=config.timeout, waiting=waiting))
-    place.give_up = connecting.cancel
     try:
+        connecting = Deferred.fromCoroutine(connect(_server(config), timeout=config.timeout, waiting=waiting))
+        place.give_up = connecting.cancel
         return await connecting
     except (errors.NoConnection, errors.BadAddress) as error:
         raise type(error)(server=config.server, why=error.why) from error
