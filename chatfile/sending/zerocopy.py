@@ -7,7 +7,8 @@ everything that was written before has left the transport's own buffer and the s
 The socket is not corked (tcp(7), TCP_CORK). That would save some work, but a peer that begins with a small window,
 which never fills a segment, would get each segment late, and stay slow.
 
-A slow disk must not block the reactor, so a thread first reads what is not in the page cache.
+A slow disk must not block the reactor, so a thread first reads what is not in the page cache. Where the file system
+can't tell that, its kind may; else the thread reads everything.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import enum
 import errno
 import os
 import time
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.tcp import Connection
@@ -23,20 +25,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile.errors import FileShrank
+from chatfile.sending.memory import are_cached, bring_in, read_through
 from chatfile.sending.sender import FileSender
 
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW}
 """Errors of sendfile(2) on systems and file systems that do not have it."""
-_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
-_STRIDE = 256 * 1024
-"""Bytes from one sample to the next when the page cache is checked.
-
-A sample costs a microsecond, and the cache keeps and drops stretches of a file that are mostly longer than this.
-"""
-_BUFFER = 256 * 1024
-"""Bytes read at a time to bring them into memory."""
-_LONGEST = 0.25
-"""Seconds for one call in a thread: then what a slow disk has given so far is sent, and other calls have their turn."""
+_FRESH = 0.1
+"""Seconds for which bytes that were seen in memory are taken to be there still."""
+_SLOW = 0.05
+"""Seconds that a turn takes only if it waits for a disk."""
 
 
 class SendState(enum.Enum):
@@ -45,6 +42,7 @@ class SendState(enum.Enum):
     STARTING = "nothing yet: something may still be in the transport's buffer"
     CHECKING = "see whether the next turn is in memory"
     CACHED = "send the next turn, which was just brought into memory"
+    RESIDENT = "send the next turn: the whole file is in memory"
     COPYING = "read and write, for the system has no sendfile here"
 
 
@@ -59,7 +57,12 @@ class ZeroCopySender(FileSender):
 
     _transport: Connection  # type: ignore[assignment]  # `file_sender` sees to it
     _state = SendState.STARTING
-    _read_until = 0
+    _cached_until = 0
+    """Where the bytes end that are in memory, as far as that is known."""
+    _seen = 0.0
+    """When that was, by the monotonic clock, in seconds."""
+    _bring: Callable[[int, int, int], int | None] = staticmethod(bring_in)
+    """What a thread does to have the next turn in memory."""
 
     def _begin(self) -> None:
         self._transport.registerProducer(self, False)
@@ -75,11 +78,11 @@ class ZeroCopySender(FileSender):
             self._finish(None)
         elif self._state is SendState.COPYING:
             self._copy()
-        elif self._needs_disk():
-            self.waiting = False
-            self._read(self._go_on, read_through, self._offset, self._turn())
-        else:
+        elif self._is_cached():
             self._send()
+        else:
+            self.waiting = False
+            self._read(self._go_on, self._bring, self._offset, self._turn())
 
     def _wait(self) -> None:
         """Ask to be resumed, which has to be done each time: `doWrite` stops writing before it resumes the producer."""
@@ -88,22 +91,39 @@ class ZeroCopySender(FileSender):
 
     def _turn(self) -> int:
         turn = min(self.TURN, self._remaining)
-        read = self._read_until - self._offset
-        return min(turn, read) if read > 0 else turn  # what was brought into memory is sent first
+        cached = self._cached_until - self._offset
+        return min(turn, cached) if cached > 0 else turn  # what is in memory is sent first
 
-    def _needs_disk(self) -> bool:
+    def _is_cached(self) -> bool:
+        """Tell whether the next turn can be sent; False if a thread has to see to that first."""
+        if self._state is SendState.RESIDENT:
+            return True
         before, self._state = self._state, SendState.CHECKING
         if before is SendState.CACHED:
-            return False  # without a check: if the cache drops it again at once, this must not loop
-        cached = are_cached(self._descriptor, self._offset, self._turn())
-        return self._offset >= self._read_until if cached is None else not cached
+            return True  # without a check: if the cache drops it again at once, this must not loop
+        is_read = self._offset < self._cached_until
+        if is_read and time.monotonic() - self._seen < _FRESH:
+            return True
+        return self._look(is_read=is_read)
 
-    def _go_on(self, read_until: int) -> None:
-        self._state = SendState.CACHED
-        self._read_until = read_until
+    def _look(self, *, is_read: bool) -> bool:
+        turn = self._turn()
+        cached = are_cached(self._descriptor, self._offset, turn)
+        if cached:
+            self._cached_until, self._seen = self._offset + turn, time.monotonic()
+        return is_read if cached is None else cached
+
+    def _go_on(self, read_until: int | None) -> None:
+        self._bring = read_through
+        if read_until is None:
+            self._state = SendState.RESIDENT
+        else:
+            self._state = SendState.CACHED
+            self._cached_until, self._seen = read_until, time.monotonic()
         self._wait()
 
     def _send(self) -> None:
+        began = time.monotonic()
         try:
             sent = os.sendfile(self._transport.fileno(), self._descriptor, self._offset, self._turn())
         except BlockingIOError:
@@ -113,6 +133,8 @@ class ZeroCopySender(FileSender):
         except OSError as error:
             self._fail(error)
         else:
+            if self._state is SendState.RESIDENT and time.monotonic() - began > _SLOW:
+                self._state = SendState.CHECKING  # it is swapped out, perhaps: from here on, a thread reads it first
             self._account(sent)
 
     def _account(self, sent: int) -> None:
@@ -138,40 +160,3 @@ class ZeroCopySender(FileSender):
     def _write(self, piece: bytes) -> None:
         self._transport.write(piece)
         self._account(len(piece))
-
-
-def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
-    """Tell whether `count` bytes (at least one) from `offset` on are in the page cache; None where that is unknown.
-
-    Some file systems do not support RWF_NOWAIT (preadv2(2)), and some systems do not have it.
-    """
-    if _NOWAIT is None:
-        return None
-    byte = [bytearray(1)]
-    try:
-        for at in (*range(offset, offset + count, _STRIDE), offset + count - 1):
-            os.preadv(descriptor, byte, at, _NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None  # the read that follows fails with the same error
-    return True
-
-
-def read_through(descriptor: int, offset: int, count: int) -> int:
-    """Read `count` bytes from `offset` on into the page cache, and advise as many behind them; return where they end.
-
-    It blocks, so it is for threads, and begins no more reads after `_LONGEST` seconds. Raises OSError.
-    """
-    if hasattr(os, "posix_fadvise"):
-        try:
-            os.posix_fadvise(descriptor, offset, 2 * count, os.POSIX_FADV_WILLNEED)
-        except OSError:
-            pass  # it was a hint only
-    buffer, end = memoryview(bytearray(min(_BUFFER, count))), offset + count
-    until = time.monotonic() + _LONGEST
-    while offset < end and (got := os.preadv(descriptor, [buffer[: end - offset]], offset)):
-        offset += got
-        if time.monotonic() > until:
-            break
-    return offset

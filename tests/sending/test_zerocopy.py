@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.disk import InThread
-from chatfile.sending import zerocopy
+from chatfile.sending import memory, zerocopy
 from chatfile.sending.zerocopy import ZeroCopySender
 from tests.support.transports import SocketTransport, Threads, at_once
 
@@ -227,6 +228,7 @@ class ColdDisk:
 
 
 @needs_nowait
+@pytest.mark.usefixtures("on_a_disk")
 @pytest.mark.parametrize("answer", [errno.EAGAIN, errno.EOPNOTSUPP])
 def test_what_may_not_be_in_memory_is_read_by_a_thread_first(
     sending: Any, monkeypatch: pytest.MonkeyPatch, answer: int
@@ -268,6 +270,7 @@ def test_a_disk_that_fails_under_the_thread_breaks_the_promise(sending: Any, mon
 
 
 @needs_nowait
+@pytest.mark.usefixtures("on_a_disk")
 @pytest.mark.parametrize("end", ["cancelled", "lost"])
 def test_the_descriptor_is_not_closed_under_a_thread_that_reads_it(
     sending: Any, monkeypatch: pytest.MonkeyPatch, end: str
@@ -295,18 +298,8 @@ def test_between_two_turns_the_descriptor_is_closed_at_once(sending: Any, end: s
     assert len(one.taken) == one.sent < len(CONTENT)
 
 
-def test_what_was_just_written_is_in_memory(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(CONTENT)
-    descriptor = os.open(tmp_path / "a", os.O_RDONLY)
-    try:
-        assert zerocopy.are_cached(descriptor, 0, len(CONTENT)) is not False
-        assert zerocopy.are_cached(descriptor, len(CONTENT) - 1, 1) is not False
-        zerocopy.read_through(descriptor, 0, 2 * len(CONTENT))
-    finally:
-        os.close(descriptor)
-
-
 @needs_nowait
+@pytest.mark.usefixtures("on_a_disk")
 def test_what_is_asked_for_while_the_disk_is_waited_for_is_waited_for(
     sending: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,17 +345,103 @@ def test_a_timeout_of_the_connection_ends_it(sending: Any, monkeypatch: pytest.M
     assert one.failed_with(errors.TransferAborted)
 
 
-@pytest.mark.parametrize("missing", [0, zerocopy._STRIDE, len(CONTENT) - 1])
-def test_a_look_finds_the_first_and_the_last_byte_and_some_between(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
-) -> None:
-    def preadv(_: int, __: object, offset: int, ___: int) -> int:
-        if offset == missing:
-            raise BlockingIOError
+# --- what is looked at ---
+
+
+@pytest.fixture
+def on_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the tests have their files."""
+    monkeypatch.setattr(memory, "is_always_in_memory", lambda _: False)
+
+
+@pytest.fixture
+def tells(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The offsets at which it was looked what is in memory; all is."""
+    looks: list[int] = []
+    really = os.preadv
+
+    def preadv(descriptor: int, buffers: Any, offset: int, flags: int = 0) -> int:
+        if not flags:
+            return really(descriptor, buffers, offset)
+        looks.append(offset)
         return 1
 
     monkeypatch.setattr(os, "preadv", preadv)
-    monkeypatch.setattr(zerocopy, "_NOWAIT", 8)
-    assert zerocopy.are_cached(0, 0, len(CONTENT)) is False
-    monkeypatch.setattr(zerocopy, "_NOWAIT", None)
-    assert zerocopy.are_cached(0, 0, len(CONTENT)) is None
+    monkeypatch.setattr(memory, "_NOWAIT", 8)
+    return looks
+
+
+def test_each_part_of_a_file_is_looked_at_once_however_little_the_socket_takes(sending: Any, tells: list[int]) -> None:
+    one = sending(send_buffer=4096)
+    one.start()
+    assert one.run() == CONTENT
+    turns = -(-len(CONTENT) // ZeroCopySender.TURN)
+    assert len(tells) <= -(-len(CONTENT) // memory._STRIDE) + turns, "each stride, and the end of each turn"
+
+
+def test_what_was_seen_in_memory_long_ago_is_looked_at_again(
+    sending: Any, tells: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, later, sent = os.sendfile, itertools.count(0, 1), []
+
+    def sendfile(out: int, source: int, offset: int, count: int) -> int:
+        sent.append(offset)
+        return really(out, source, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    monkeypatch.setattr(zerocopy.time, "monotonic", lambda: next(later))
+    one = sending()
+    one.start()
+    assert one.run() == CONTENT
+    assert len(sent) > 1 + len(CONTENT) / ZeroCopySender.TURN
+    assert set(sent) <= set(tells)
+
+
+@pytest.mark.usefixtures("no_look")
+def test_on_a_file_system_of_memory_nothing_is_read(sending: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "is_always_in_memory", lambda _: True)
+    threads = Threads()
+    one = sending(threads)
+    one.start()
+    one.run()
+    assert len(threads.waiting) == 1, "a thread finds out once"
+    threads.run()
+    assert one.run() == CONTENT
+    assert [waiting.call.__name__ for waiting in threads.waiting] == ["close_quietly"]
+    threads.run()
+
+
+@pytest.fixture
+def no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing tells what is in memory, and nothing may be read."""
+
+    def preadv(*arguments: Any) -> int:
+        assert len(arguments) == 4
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(memory, "_NOWAIT", 8)
+
+
+def test_where_memory_turns_out_to_be_a_disk_a_thread_reads_first(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "is_always_in_memory", lambda _: True)
+    threads, disk = Threads(), ColdDisk(monkeypatch, errno.EOPNOTSUPP)
+    really, now = os.sendfile, 0.0
+
+    def sendfile(out: int, source: int, offset: int, count: int) -> int:
+        nonlocal now
+        now += 2 * zerocopy._SLOW if offset >= disk.read_until else 0
+        return really(out, source, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    monkeypatch.setattr(zerocopy.time, "monotonic", lambda: now)
+    one = sending(threads)
+    one.start()
+    while not one.outcome:
+        one.run()
+        threads.run()
+    one.run()
+    assert one.taken == CONTENT
+    assert now == 2 * zerocopy._SLOW, "the reactor has waited for it once"

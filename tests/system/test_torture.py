@@ -23,13 +23,13 @@ from chatfile.digests import digests, versions
 from chatfile.downloads import Download, download
 from chatfile.partfile import names, opening, part
 from chatfile.receiving import incoming_file, splicing
-from chatfile.sending import copying, sender, zerocopy
+from chatfile.sending import copying, memory, sender, zerocopy
 from tests.support.joined import InMemory, Joined, OverTcp
 from tests.support.serving import OLD
 from tests.support.torture import NOTHING, SHORT, Fault, Seam, done_but_refused, refused
 
 PARTFILE = (part, opening, names)
-TRANSFER = (digests, sender, copying, zerocopy, incoming_file, splicing, fdio)
+TRANSFER = (digests, sender, copying, zerocopy, memory, incoming_file, splicing, fdio)
 PIECE = 32 * 1024
 SMALLER = [
     (copying.CopyingSender, "PIECE", 2 * PIECE),
@@ -107,7 +107,7 @@ WAYS = {
         {"scandir", "entry's stat", "set_blocking", "pread", "write", "preadv", "flock", "link", "replace", "read"},
     ),
     "over tcp": Way(OverTcp, TRANSFER, ("whole", "begun"), {"sendfile", "splice", "pipe", "poll", "lseek", "preadv"}),
-    "from a cold disk": Way(OverTcp, (zerocopy,), ("whole",), {"posix_fadvise", "preadv"}, (zerocopy, "_NOWAIT", None)),
+    "from a cold disk": Way(OverTcp, (memory,), ("whole",), {"posix_fadvise", "preadv"}, (memory, "_NOWAIT", None)),
     "without links": Way(InMemory, PARTFILE, ("whole",), {"link", "rename"}, (os, "link", no_links)),
 }
 
