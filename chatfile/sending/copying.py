@@ -9,12 +9,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile.errors import FileShrank
+from chatfile.sending.memory import is_always_in_memory, read_cached
 from chatfile.sending.sender import FileSender
 
 
 @implementer(IPushProducer)
 class CopyingSender(FileSender):
-    """Reads a piece in a thread, writes it, and reads the next one when the transport wants more.
+    """Reads a piece, in a thread if it is not in memory, writes it, and goes on when the transport wants more.
 
     It is a push producer, since a piece comes when the disk has given it, not when the transport asks for it.
     """
@@ -22,7 +23,11 @@ class CopyingSender(FileSender):
     PIECE = 256 * 1024
     """Bytes read and written at a time, and so the most that is in memory."""
 
+    _is_resident: bool | None = None
+    """Whether the whole file is in memory; None if that has not been asked."""
+
     def _begin(self) -> None:
+        self._buffer = memoryview(bytearray(min(self.PIECE, self._remaining)))
         self._transport.registerProducer(self, True)
         self._advance()
 
@@ -36,12 +41,38 @@ class CopyingSender(FileSender):
         self._advance()
 
     def _advance(self) -> None:
-        if self._done is None or self.waiting or self._reading is not None:
-            return
-        if not self._remaining:
-            self._finish(None)
-            return
-        self._read(self._write, os.pread, min(self.PIECE, self._remaining), self._offset)
+        while self._done is not None and not self.waiting and self._reading is None:
+            if self._remaining:
+                self._advance_by(self._buffer[: self._remaining])
+            else:
+                self._finish(None)
+
+    def _advance_by(self, buffer: memoryview) -> None:
+        """Write a piece that is in memory, or have a thread read one."""
+        if self._is_resident:
+            self._write_resident(len(buffer))
+        elif count := read_cached(self._descriptor, buffer, self._offset):
+            self._write(bytes(buffer[:count]))
+        elif count is None and self._is_resident is None:
+            self._read(self._learn, is_always_in_memory)
+        else:
+            self._read(self._write_on, os.pread, len(buffer), self._offset)
+
+    def _write_resident(self, count: int) -> None:
+        try:
+            piece = os.pread(self._descriptor, count, self._offset)
+        except OSError:
+            self._finish(Failure())
+        else:
+            self._write(piece)
+
+    def _learn(self, is_resident: bool) -> None:
+        self._is_resident = is_resident
+        self._advance()
+
+    def _write_on(self, piece: bytes) -> None:
+        self._write(piece)
+        self._advance()
 
     def _write(self, piece: bytes) -> None:
         if _is_ending(self._transport):
@@ -51,7 +82,6 @@ class CopyingSender(FileSender):
         else:
             self._count(len(piece))
             self._transport.write(piece)
-            self._advance()
 
 
 def _is_ending(transport: object) -> bool:

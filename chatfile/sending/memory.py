@@ -38,6 +38,21 @@ def are_cached(descriptor: int, offset: int, count: int) -> bool | None:
     return True
 
 
+def read_cached(descriptor: int, buffer: memoryview, offset: int) -> int | None:
+    """Read what is in memory of the bytes from `offset` on; return how many, or None where that is unknown.
+
+    0 may be the end of the file, too.
+    """
+    if _NOWAIT is None:
+        return None
+    try:
+        return os.preadv(descriptor, [buffer], offset, _NOWAIT)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return None  # the read that follows fails with the same error
+
+
 def is_always_in_memory(descriptor: int) -> bool:
     """Tell whether the file is on a file system that is nothing but memory, in a thread. See proc_pid_mountinfo(5)."""
     device = os.fstat(descriptor).st_dev

@@ -17,7 +17,6 @@ from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
     clientFromString,
-    wrapClientTLS,
 )
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
@@ -28,6 +27,7 @@ from zope.interface import implementer
 from chatfile import errors
 from chatfile.tls.addresses import Address
 from chatfile.tls.files import LONGEST_NAME, read_identity, subject_names, trust
+from chatfile.tls.sessions import ClientTLSEndpoint
 
 Verify = Callable[[Connection, X509, int, int, int], bool]
 
@@ -56,7 +56,7 @@ def endpoint(
     try:
         host = address.host.partition("%")[0]  # the zone is our own name of the way there, and in no certificate
         creator = PinnedHostVerifier(host, optionsForClientTLS(host, trusted, extraCertificateOptions=own))
-        return wrapClientTLS(creator, _plain(reactor, address, arguments))
+        return ClientTLSEndpoint(creator, _plain(reactor, address, arguments))
     except Exception as error:  # an impossible host or endpoint; each kind of endpoint has errors of its own
         raise errors.BadAddress(server=address.host, why=str(error).rstrip(".")) from error
 

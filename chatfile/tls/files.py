@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from chatfile import errors
+from chatfile.tls.sessions import ServerSessions, encrypt_all_at_once
 
 _LARGEST = 4 * 1024 * 1024
 """Bytes of a PEM file that are read; the certificates of every authority that the world trusts take a tenth."""
@@ -101,13 +101,14 @@ class ServerTLS:
         self._options = CertificateOptions(
             **identity.options(), trustRoot=None if client_ca is None else trust(client_ca)
         )
+        encrypt_all_at_once(self._options.getContext())
         fault = identity.lapse() or (None if subject_names(identity.certificate) else "names no host")
         self.warning = fault and f'The certificate "{certificate}" {fault}: clients will not trust it.'
         """A sentence for the operator if clients will not trust the certificate, else None."""
 
     def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
         """Wrap `factory` for a port where all clients speak TLS, and need a certificate if there was a `client_ca`."""
-        return TLSMemoryBIOFactory(self._options, isClient=False, wrappedFactory=factory)
+        return ServerSessions(self._options, isClient=False, wrappedFactory=factory)
 
 
 def _private_key(data: bytes) -> Any:

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.disk import InThread
+from chatfile.sending import copying, memory
 from chatfile.sending.copying import CopyingSender
 from tests.support.transports import FullTransport, Threads, at_once
 
@@ -48,6 +49,29 @@ class Sending:
         return isinstance(outcome, Failure) and outcome.check(kind) is not None
 
 
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing tells what is in memory, and it is no file system that is nothing else."""
+    monkeypatch.setattr(memory, "_NOWAIT", None)
+    monkeypatch.setattr(copying, "is_always_in_memory", lambda _: False)
+
+
+@pytest.fixture(params=["cold", "resident", "as it is", "half cold"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file is, as far as that can be known."""
+    if request.param in ("cold", "resident"):
+        request.getfixturevalue("cold")
+        monkeypatch.setattr(copying, "is_always_in_memory", lambda _: request.param == "resident")
+    if request.param == "half cold":
+        monkeypatch.setattr(copying, "read_cached", half_cold)
+
+
+def half_cold(descriptor: int, buffer: memoryview, offset: int) -> int:
+    """Some of every other piece is in memory."""
+    return os.preadv(descriptor, [buffer[: offset % 1000]], offset) if offset % 1000 else 0
+
+
+@pytest.mark.usefixtures("where")
 @pytest.mark.parametrize(
     ("offset", "count"),
     [(0, len(CONTENT)), (1, len(CONTENT) - 1), (5, 0), (len(CONTENT), 0), (0, 1), (300_000, 262_144), (3, 262_145)],
@@ -60,6 +84,7 @@ def test_the_range_arrives_exactly(tmp_path: Path, offset: int, count: int) -> N
     assert sending.transport.producer is None
 
 
+@pytest.mark.usefixtures("where")
 def test_a_file_that_is_shorter_breaks_the_promise(tmp_path: Path) -> None:
     sending = Sending(tmp_path)
     os.truncate(sending.path, 300_000)
@@ -76,11 +101,54 @@ def test_a_file_that_can_not_be_read_on_breaks_the_promise(tmp_path: Path, monke
         raise OSError(5, "I/O error")
 
     monkeypatch.setattr(os, "pread", broken)
+    monkeypatch.setattr(memory, "_NOWAIT", None)
     sending.transport.drain()
     assert sending.failed_with(OSError)
     assert (sending.is_open(), sending.transport.producer) == (False, None)
 
 
+def test_what_is_in_memory_needs_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        copying, "read_cached", lambda descriptor, buffer, offset: os.preadv(descriptor, [buffer], offset)
+    )
+    threads = Threads()
+    sending = Sending(tmp_path, threads)
+    assert b"".join(iter(sending.transport.drain, b"")) == CONTENT
+    assert [waiting.call.__name__ for waiting in threads.waiting] == ["close_quietly"]
+    threads.run()
+
+
+def test_what_is_not_in_memory_is_read_by_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "read_cached", lambda *_: 0)
+    threads = Threads()
+    sending = Sending(tmp_path, threads)
+    taken, calls = b"", 0
+    while not sending.outcome:
+        calls += threads.run()
+        taken += sending.transport.drain()
+    assert (taken, calls) == (CONTENT, -(-len(CONTENT) // CopyingSender.PIECE))
+    threads.run()
+
+
+@pytest.mark.parametrize("is_resident", [True, False])
+def test_where_nothing_tells_a_thread_asks_once_of_what_kind_the_file_system_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_resident: bool
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(memory, "_NOWAIT", None)
+    monkeypatch.setattr(copying, "is_always_in_memory", lambda descriptor: asked.append(descriptor) or is_resident)
+    threads = Threads()
+    sending = Sending(tmp_path, threads)
+    taken, calls = b"", 0
+    while not sending.outcome:
+        calls += threads.run()
+        taken += sending.transport.drain()
+    assert (taken, len(asked)) == (CONTENT, 1)
+    assert calls == 1 + (0 if is_resident else -(-len(CONTENT) // CopyingSender.PIECE))
+    threads.run()
+
+
+@pytest.mark.usefixtures("cold")
 @pytest.mark.parametrize("end", ["cancelled", "lost"])
 def test_the_descriptor_is_not_closed_under_a_thread_that_reads_it(tmp_path: Path, end: str) -> None:
     threads = Threads()
@@ -98,11 +166,12 @@ def test_between_two_pieces_the_descriptor_is_closed_at_once(tmp_path: Path) -> 
     assert (sending.failed_with(errors.TransferAborted), sending.is_open()) == (True, False)
 
 
-def test_what_the_peer_has_ended_is_not_written_to(tmp_path: Path) -> None:
+def test_what_the_peer_has_ended_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Beneath:
         disconnecting = True
 
     threads = Threads()
+    monkeypatch.setattr(copying, "read_cached", lambda *_: 0)
     sending = Sending(tmp_path, threads)
     sending.transport.transport = Beneath()
     threads.run()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from chatfile.digests import Digests
+from chatfile.sending import memory
 from chatfile.sending.copying import CopyingSender
 from chatfile.sending.zerocopy import ZeroCopySender
 from tests.support.exchanges import Answer, Copied, Exchange, WithinTheSystem, assert_goes_on, exchanging
@@ -77,11 +78,17 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch, no_file_is_small: None) -> Non
         monkeypatch.setattr(mover, size, PIECE)
 
 
+@pytest.fixture
+def untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing tells what is in memory, so that each piece is one call."""
+    monkeypatch.setattr(memory, "_NOWAIT", None)
+
+
 @HASHING
 @pytest.mark.parametrize(
     ("request_line", "told"), [(b"get a", Answer("changed", CONTENT)), (b"hash a", UNAVAILABLE)], ids=["get", "hash"]
 )
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("small_pieces", "untold")
 def test_a_file_that_can_not_be_hashed_comes_whole_and_unverified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_line: bytes, told: Answer, call: str, nth: int
 ) -> None:
@@ -95,7 +102,7 @@ def test_a_file_that_can_not_be_hashed_comes_whole_and_unverified(
 @pytest.mark.parametrize("request_line", [b"get a", b"resume 10 a"])
 @pytest.mark.parametrize("nth", [1, 2, 5])
 @pytest.mark.parametrize(("kind", "call"), [(Copied, "pread"), (WithinTheSystem, "sendfile")])
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("small_pieces", "untold")
 def test_a_file_that_can_not_be_read_on_is_a_reset_and_one_line_in_the_log(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -114,6 +121,7 @@ def test_a_file_that_can_not_be_read_on_is_a_reset_and_one_line_in_the_log(
     logged_errors.clear()
 
 
+@pytest.mark.usefixtures("untold")
 @pytest.mark.parametrize(("kind", "call", "count_at"), [(Copied, "pread", 1), (WithinTheSystem, "sendfile", 3)])
 def test_a_system_that_gives_little_at_a_time_gives_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exchange], call: str, count_at: int
