@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -21,6 +21,9 @@ from chatfile.server.listings import Listings
 from chatfile.server.small_files import FileReader
 from chatfile.server.status import StatusRows
 from chatfile.server.unseated import UnseatedConnections
+
+if TYPE_CHECKING:
+    from chatfile.server.pacing import SharedRates
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +58,5 @@ class ServerContext:
     events: EventLog
     connections: Connections[Any]
     unseated: UnseatedConnections
+    rates: SharedRates | None
+    """None where files are sent as fast as can be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -22,6 +23,9 @@ from chatfile.server.status import StatusRows
 from chatfile.server.unseated import MAX_UNSEATED, UnseatedConnections
 from chatfile.timeouts import Timer
 
+if TYPE_CHECKING:
+    from chatfile.server.pacing import SharedRates
+
 
 class ChatFileFactory(Factory):
     """Makes a `ChatFileProtocol` of every connection; owns the limit, the cache, the files and the open connections."""
@@ -39,11 +43,12 @@ class ChatFileFactory(Factory):
         queue: Callable[[], InThread],
         timeouts: Timeouts | None = None,
         max_unseated: int = MAX_UNSEATED,
+        rates: SharedRates | None = None,
     ) -> None:
         """Serve `repository` to the clients that `admission` lets in; without `digests`, hash nothing.
 
         `queue()` returns what makes the calls of one client that open and read files. At most `max_unseated`
-        connections are open without a seat.
+        connections are open without a seat. `rates`, if given, say how fast files are sent.
         """
         self._clock = clock
         self._events = EventLog(clock)
@@ -63,6 +68,7 @@ class ChatFileFactory(Factory):
             events=self._events,
             connections=self._connections,
             unseated=UnseatedConnections(max_unseated),
+            rates=rates,
         )
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better

@@ -20,6 +20,7 @@ HOUSE = {
     "wire": {"errors"},
     "transports": set(),
     "timeouts": {"transports"},
+    "rates": set(),
     "disk": {"timeouts"},
     "tls": {"errors"},
     "lines": {"timeouts", "transports"},
@@ -45,6 +46,7 @@ HOUSE = {
         "digests",
         "sending",
         "tls",
+        "rates",
     },
     "pending": {"errors", "wire", "lines", "disk", "receiving"},
     "endpoints": {"errors", "tls"},
@@ -62,7 +64,7 @@ HOUSE = {
     },
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths", "fdio"},
     "completion": {"wire"},
-    "options": {"completion", "errors", "server", "tls"},
+    "options": {"completion", "errors", "server", "tls", "rates"},
     "listening": set(),
     "signals": set(),
     "service": {
@@ -106,6 +108,7 @@ PURE = {
     "repository": {"twisted"},
     "partfile": {"twisted"},
     "completion": {"twisted"},
+    "rates": {"twisted", "os", "time"},
 }
 MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
 

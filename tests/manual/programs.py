@@ -14,6 +14,8 @@ _SERVER_VALUES = {
     "files": "FOLDER",
     "max-clients": "NUMBER",
     "max-per-address": "NUMBER",
+    "rate": "BYTES",
+    "rate-per-client": "BYTES",
     "history": "NUMBER",
     "state": "FOLDER",
     "idle-timeout": "SECONDS",
