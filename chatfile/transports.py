@@ -122,14 +122,14 @@ _TURN = 16 * 1024
 """Bytes: even of telnet's negotiation, which costs most, the reactor needs some 2 ms for so many."""
 
 
-def take_small_turns(transport: object) -> None:
-    """Limit what is read and buffered at once, in bytes, so that other connections have their turn soon.
+def take_small_turns(transport: object, most: int = _TURN) -> None:
+    """Limit what is read and buffered at once to `most` bytes, so that other connections have their turn soon.
 
     Twisted's own limit for both is 64 KiB (`FileDescriptor.bufferSize`).
     """
     lowest = _lowest(transport)
     if isinstance(lowest, abstract.FileDescriptor):
-        lowest.bufferSize = _TURN
+        lowest.bufferSize = most
     port = getattr(lowest, "server", None)
     if isinstance(port, tcp.Port):
         port.numberAccepts = 0  # Twisted makes it 1 for the next turn then; after as many accepts, it would add 20

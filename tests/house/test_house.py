@@ -31,7 +31,7 @@ HOUSE = {
     "digests": {"fdio", "disk"},
     "prehash": {"errors", "repository", "digests"},
     "sending": {"fdio", "errors", "disk", "transports"},
-    "receiving": {"fdio", "disk"},
+    "receiving": {"fdio", "disk", "rates", "timeouts"},
     "partfile": {"fdio", "errors", "paths"},
     "server": {
         "errors",
@@ -226,10 +226,20 @@ def test_shell_completion_is_loaded_for_itself_alone() -> None:
             assert not any(at_import and name.startswith(about_it) for name, at_import in imports(path)), path
 
 
-@pytest.mark.parametrize("optional", ["chatfile.prehash", "chatfile.digests.keeper", "chatfile.digests.store"])
+OPTIONAL = [
+    "chatfile.prehash",
+    "chatfile.digests.keeper",
+    "chatfile.digests.store",
+    "chatfile.rates",
+    "chatfile.server.pacing",
+    "chatfile.receiving.limit",
+]
+
+
+@pytest.mark.parametrize("optional", OPTIONAL)
 def test_what_is_for_an_option_is_loaded_behind_it_alone(optional: str) -> None:
     for path in MODULES:
-        is_needed = module(path) in ("chatfile.prehash", "chatfile.digests.keeper")  # which are for an option as well
+        is_needed = module(path) in OPTIONAL  # it is for an option as well
         assert is_needed or not any(at_import and name.startswith(optional) for name, at_import in imports(path)), path
 
 
