@@ -35,7 +35,7 @@ class TokenBucket:
     _LEAST = 256
     """Bytes that are saved up for at a low rate, unless that takes longer than half a second."""
     BURST = 0.2
-    """Seconds of which bytes are kept that nobody has spent: as much as a busy process is late."""
+    """Seconds of which bytes are kept, beside a slice, that nobody has spent: as much as a busy process is late."""
 
     def __init__(self, now: float, rate: float) -> None:
         """Begin empty, at `now` in seconds, with so many bytes a second."""
@@ -56,7 +56,7 @@ class TokenBucket:
         came = self.rate * (now - self._at)
         self._at = now
         self.granted += came
-        self.level = min(self.level + came, max(self.rate * self.BURST, self.slice))
+        self.level = min(self.level + came, self.rate * self.BURST + self.slice)
 
     def change_rate(self, now: float, rate: float) -> None:
         """Go on with another rate, from `now` on."""

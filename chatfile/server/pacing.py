@@ -64,7 +64,7 @@ class ClientRate:
         self._paced = 0.0
         self._then: Callable[[], None] | None = None
         self._waiting = Timer(clock, self._wake)
-        self._leaving = Timer(clock, self._leave)
+        self._leaving = Timer(clock, self.end)
 
     # --- a file ---
 
@@ -114,7 +114,9 @@ class ClientRate:
         if then is not None:
             then()
 
-    def _leave(self) -> None:
+    def end(self) -> None:
+        """Give the share back at once, if there is one: the connection is gone, and so is the response."""
+        self._leaving.stop()
         self._shared.leave(self)
 
     # --- its share ---
@@ -199,7 +201,9 @@ class SharedRates:
                 self._looking.restart(self.LOOK)
 
     def leave(self, client: ClientRate) -> None:
-        """Take the share of `client` back."""
+        """Take the share of `client` back, if it has one."""
+        if client not in self._sharing:
+            return
         del self._sharing[client]
         client.set_share(0.0)
         self._share_out()

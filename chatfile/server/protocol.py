@@ -296,8 +296,7 @@ class ChatFileProtocol(LineProtocol):
         super().connectionLost(reason)
         self._stop_timers()
         if self._admission in (AdmissionState.ADMITTED, AdmissionState.RELEASED):
-            self.responder.take_back_promise()
-            self.responder.cancel()
+            self.responder.end()
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
         if self._admission is AdmissionState.HANDSHAKING:

@@ -107,6 +107,13 @@ class Responder:
         """Have a close end the connection as usual, without a reset; call it before each close."""
         self._promised.take_back()
 
+    def end(self) -> None:
+        """Give up whatever is under way, and leave nothing behind: the connection is gone."""
+        self.take_back_promise()
+        self.cancel()
+        if self._rate is not None:
+            self._rate.end()
+
     def _begin(self, requests: Sequence[wire.Request]) -> None:
         self._context.under_way.add(self)
         self._connection.pause(PauseReason.BUSY)
