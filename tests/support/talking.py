@@ -25,10 +25,10 @@ HEADER = b"FILE 8 %s a b\n" % TIME
 class Talk:
     """A client and the server's end of its connection."""
 
-    def __init__(self, *, in_thread: Any = at_once) -> None:
+    def __init__(self, *, in_thread: Any = at_once, limit_rate: int = 0) -> None:
         self.clock = Clock()
         self.transport = MemoryTransport()
-        self.client = ChatFileClient(self.clock, timeout=60, in_thread=in_thread)
+        self.client = ChatFileClient(self.clock, timeout=60, in_thread=in_thread, limit_rate=limit_rate)
         self.client.makeConnection(self.transport)
         self._in_thread = in_thread
         at_end(self.end)
