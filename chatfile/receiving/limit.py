@@ -17,7 +17,7 @@ class ReceivingLimit:
     with that, after the first buffer, what the peer can send.
     """
 
-    __slots__ = ("_bucket", "_clock", "_pause", "_resume", "_timer")
+    __slots__ = ("_bucket", "_clock", "_pause", "_resuming")
 
     def __init__(
         self, clock: IReactorTime, rate: int, *, pause: Callable[[], None], resume: Callable[[], None]
@@ -26,8 +26,7 @@ class ReceivingLimit:
         self._clock = clock
         self._bucket = TokenBucket(clock.seconds(), rate)
         self._pause = pause
-        self._resume = resume
-        self._timer = Timer(clock, self._go_on)
+        self._resuming = Timer(clock, resume)
 
     @property
     def piece(self) -> int:
@@ -35,24 +34,13 @@ class ReceivingLimit:
         return min(max(int(self._bucket.rate / 10), 1024), 64 * 1024)
 
     def count(self, came: int) -> None:
-        """Count bytes that were read; pause if they came too early."""
+        """Count bytes that were read; pause if they came too early, until they would have come in time."""
         self._bucket.refill(self._clock.seconds())
         self._bucket.spend(came)
-        self._rest()
+        if wait := self._bucket.seconds_until(0):
+            self._pause()
+            self._resuming.restart(wait)
 
     def stop(self) -> None:
         """Leave no call with the reactor: the connection is gone."""
-        self._timer.stop()
-
-    def _go_on(self) -> None:
-        self._bucket.refill(self._clock.seconds())
-        if not self._rest():
-            self._resume()
-
-    def _rest(self) -> bool:
-        """Pause, and tell so, if there is a wait until more may be read."""
-        wait = self._bucket.seconds_until(0)
-        if wait:
-            self._pause()
-            self._timer.restart(wait)
-        return wait > 0
+        self._resuming.stop()

@@ -19,7 +19,10 @@ class SendingPace(Protocol):
     """Says when how much may be sent; what is sent then it is told by the sender's `progress`."""
 
     def may_send(self, most: int, then: Callable[[], None]) -> int:
-        """Return how many bytes, up to `most`, may be sent now; if none, call `then()` when some may."""
+        """Return how many bytes, up to `most`, may be sent now; if none, call `then()` when some may.
+
+        It is not called any more when the file has ended.
+        """
 
 
 class FileSender(ABC):

@@ -90,12 +90,8 @@ class ZeroCopySender(FileSender):
 
     def _is_allowed(self) -> bool:
         """Tell whether some bytes may be sent now; they are asked for again when they may."""
-        self._allowed = self._may_send(min(self.TURN, self._remaining), self._wait_if_sending)
+        self._allowed = self._may_send(min(self.TURN, self._remaining), self._wait)
         return self._allowed > 0
-
-    def _wait_if_sending(self) -> None:
-        if self._done is not None:
-            self._wait()
 
     def _wait(self) -> None:
         """Ask to be resumed, which has to be done each time: `doWrite` stops writing before it resumes the producer."""

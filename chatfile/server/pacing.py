@@ -125,7 +125,6 @@ class ClientRate:
         """Begin to have a share; what comes of it is counted from here on."""
         now = self._clock.seconds()
         self._bucket.change_rate(now, 0.0)
-        self._bucket.level = 0.0
         self.want = inf
         self._seen = self._look(now)
 
@@ -136,8 +135,6 @@ class ClientRate:
         self._bucket.change_rate(self._clock.seconds(), rate)
         if self._paced:
             self._pace(rate)
-        if self._then is not None:
-            self._waiting.restart(_LATE)  # the time that it waits for is another now
 
     def estimate(self, least: float) -> None:
         """Guess what the client can make use of, given what it took of what it was granted since the last look.

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from twisted.python.failure import Failure
 
-from chatfile import errors
 from chatfile.sending.copying import CopyingSender
 from chatfile.sending.sender import FileSender
 from chatfile.sending.zerocopy import ZeroCopySender
@@ -105,18 +104,6 @@ def test_what_is_allowed_is_sent_and_no_more(start: Callable[..., Sending], kind
         allowed += piece
         assert sending.run() == min(allowed, len(CONTENT))
     assert (sending.taken == CONTENT, sending.outcome, sending.transport.producer) == (True, [None], None)
-
-
-@KINDS
-def test_one_that_is_given_up_is_not_waked_any_more(start: Callable[..., Sending], kind: type[FileSender]) -> None:
-    sending = start(kind)
-    sending.run()
-    sending.sender.stopProducing()
-    sending.allowance.give(1000)
-    assert sending.run() == 0
-    (outcome,) = sending.outcome
-    assert isinstance(outcome, Failure)
-    assert outcome.check(errors.TransferAborted)
 
 
 def test_small_slices_cost_no_more_reads_of_a_file_that_is_not_in_memory(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
 
 from chatfile.server import Timeouts
+from chatfile.server.pacing import SharedRates
 from tests.support.serving import Peer, Server, sha256
 from tests.support.transports import FullTransport, MemoryTransport
 
@@ -218,3 +222,27 @@ def test_who_goes_amid_a_small_file_was_sent_what_the_record_says(serve: Callabl
     peer.vanishes()
     (record,) = server.admission.records()
     assert (record.files, 1500 < record.bytes <= 2000) == (0, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the system spreads what is sent")
+def test_a_socket_is_paced_while_a_large_file_is_sent_and_not_behind_it() -> None:
+    shared = SharedRates(Clock(), total=4_000_000, per_address=0)
+    with socket.create_server(("127.0.0.1", 0)) as port, socket.create_connection(port.getsockname()) as sock:
+        unlimited = pacing(sock)
+        transport = MemoryTransport()
+        transport.socket = sock
+        rate, other = shared.client(transport, "192.0.2.1"), shared.client(MemoryTransport(), "192.0.2.2")
+        with rate.sending(spread=False):
+            assert pacing(sock) == unlimited, "a small file is one write"
+        with rate.sending(spread=True):
+            assert pacing(sock) == 5_000_000
+            with other.sending(spread=True):
+                assert pacing(sock) == 2_500_000
+                other.end()
+            assert pacing(sock) == 5_000_000
+        assert pacing(sock) == unlimited
+        rate.end()
+
+
+def pacing(sock: socket.socket) -> int:
+    return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, 47, 8), sys.byteorder)

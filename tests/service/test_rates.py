@@ -16,7 +16,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+import pytest_twisted
 
+from chatfile.client import connect
 from tests.support.certificates import Papers
 from tests.support.processes import PATIENCE, ServerProcess
 
@@ -99,15 +101,15 @@ def local(_: ServerProcess) -> socket.socket:
     return sock
 
 
-@pytest.mark.parametrize("connect", [tcp, encrypted, local])
+@pytest.mark.parametrize("connected", [tcp, encrypted, local])
 @pytest.mark.parametrize("option", ["--rate=800K", "--rate-per-client=0.8M"])
 def test_a_file_takes_its_time_over_any_transport(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, connect: Callable[[ServerProcess], socket.socket], option: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, connected: Callable[[ServerProcess], socket.socket], option: str
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    options = [f"--certificate={Papers(folder.parent).good}"] if connect is encrypted else []
-    port = "unix:socket" if connect is local else "tcp:0:interface=127.0.0.1"
-    with ServerProcess(folder, option, *options, port=port) as server, connect(server) as sock:
+    options = [f"--certificate={Papers(folder.parent).good}"] if connected is encrypted else []
+    port = "unix:socket" if connected is local else "tcp:0:interface=127.0.0.1"
+    with ServerProcess(folder, option, *options, port=port) as server, connected(server) as sock:
         began = time.monotonic()
         sock.sendall(b"get some\nexit\n")
         said = b"".join(iter(lambda: sock.recv(65536), b""))
@@ -126,6 +128,20 @@ def test_addresses_have_equal_shares_and_all_together_no_more_than_there_is(fold
     assert sum(came) <= QUICK * seconds
     assert came[0] == pytest.approx(came[1] + came[2], rel=0.2)
     assert came[1] == pytest.approx(came[2], rel=0.2)
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(("name", "rate"), [("some", 800_000), ("large", 4 * SIZE)])
+async def test_a_client_limits_what_it_reads(folder: Path, name: str, rate: int) -> None:
+    """From a plain socket, too, where a file is otherwise received without a byte of it in the process."""
+    with ServerProcess(folder) as server, open(folder.parent / "out", "w+b") as out:
+        client = await connect(f"tcp:127.0.0.1:{server.port}", limit_rate=rate)
+        began = time.monotonic()
+        received = await client.get(name, out.fileno())
+        seconds = time.monotonic() - began
+        await client.exit()
+    assert received.verified
+    assert 0.75 * (folder / name).stat().st_size / rate <= seconds < 10
 
 
 def test_a_run_of_small_files_is_no_way_around_it(folder: Path) -> None:
