@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import peers
-from tests.bench.measure import seconds_of
+from tests.bench.measure import cpu_of, seconds_of
 from tests.bench.peers import Absent
 from tests.bench.session import DATA, Session
 
@@ -27,13 +27,20 @@ class Download:
 
     def seconds(self, session: Session) -> float:
         """One whole download; what it leaves is removed."""
+        return self._measured(session, seconds_of)
+
+    def cpu(self, session: Session, server: int) -> float:
+        """CPU time of one, at both ends."""
+        return self._measured(session, lambda command: cpu_of(command, server))
+
+    def _measured(self, session: Session, measure: Callable[[list[str]], float]) -> float:
         session.warm()
         target = session.target(DATA)
-        seconds = seconds_of(self.command(target))
+        figure = measure(self.command(target))
         if target.stat().st_size != session.size:
             raise RuntimeError(f"{self.name}: the download is not whole")
         target.unlink()
-        return seconds
+        return figure
 
     def check(self, session: Session) -> None:
         """Download it once and compare every byte."""
@@ -65,16 +72,26 @@ class Best:
         return "; ".join([f"fastest: {fastest}", *self.absent])
 
 
-def curl(url: str) -> Command:
-    """A download by curl."""
+def curl(url: str, authority: Path | None = None) -> Command:
+    """A download by curl, which trusts `authority`."""
     path = peers.program("curl")
-    return lambda target: [path, "-sS", "--fail", "-o", str(target), url]
+    trust = [] if authority is None else ["--cacert", str(authority)]
+    return lambda target: [path, "-sS", "--fail", *trust, "-o", str(target), url]
 
 
-def chatfile_download(port: int) -> Command:
-    """A download by chatfile-client, which verifies it."""
+def chatfile_download(port: int, authority: Path | None = None) -> Command:
+    """A download by chatfile-client, which verifies it; over TLS where there is an `authority`."""
     client = str(peers.SCRIPTS / "chatfile-client")
-    return lambda target: [client, "-s", f"127.0.0.1:{port}", "get", DATA, "-o", str(target)]
+    server = ["-s", f"127.0.0.1:{port}"]
+    if authority is not None:
+        server = ["-s", f"tls:127.0.0.1:{port}", "--cafile", str(authority)]
+    return lambda target: [client, *server, "get", DATA, "-o", str(target)]
+
+
+def curl_and_verify(url: str) -> Command:
+    """A download by curl, and then its digest by sha256sum."""
+    fetch, sums = curl(url), peers.program("sha256sum")
+    return lambda target: ["sh", "-c", f'"$@" && exec "$0" "{target}"', sums, *fetch(target)]
 
 
 def _by_nginx(session: Session, stack: ExitStack) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +47,18 @@ def seconds_of(command: Sequence[str]) -> float:
     took = time.perf_counter() - began
     _check(command, done.returncode, done.stderr)
     return took
+
+
+def cpu_of(command: Sequence[str], *servers: int) -> float:
+    """CPU time of a whole process, which must succeed, and of the servers with these pids meanwhile."""
+    before = _cpu_of_ended() + sum(map(cpu_seconds, servers))
+    seconds_of(command)
+    return _cpu_of_ended() + sum(map(cpu_seconds, servers)) - before
+
+
+def _cpu_of_ended() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def seconds_of_all(commands: Sequence[Sequence[str]]) -> float:

@@ -137,20 +137,22 @@ http {{
     access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
     client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi;
     uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
-    server {{ listen 127.0.0.1:{port}; root {folder}; }}
+    server {{ listen 127.0.0.1:{port}{tls}; root {folder}; }}
 }}
 """
 
 
 @contextmanager
-def nginx(scratch: Path, folder: Path) -> Iterator[Peer]:
-    """nginx with sendfile; the pid is that of its one worker."""
+def nginx(scratch: Path, folder: Path, certificate: Path | None = None) -> Iterator[Peer]:
+    """nginx with sendfile, or with TLS by `certificate` and the key beside it; the pid is that of its one worker."""
     port, log, configuration = _free_port(), scratch / "nginx.log", scratch / "nginx.conf"
     user = "user root;" if IS_ROOT else ""
-    configuration.write_text(_NGINX.format(user=user, scratch=scratch, port=port, folder=folder))
-    with _listening(port, log, program("nginx"), "-e", log, "-p", scratch, "-c", configuration) as master:
-        children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text().split()
-        yield Peer(int(children[0]), port)
+    tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
+    configuration.write_text(_NGINX.format(user=user, scratch=scratch, port=port, folder=folder, tls=tls))
+    with running([program("nginx"), "-e", log, "-p", scratch, "-c", configuration], log) as master:
+        children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+        _wait(master, log, lambda: bool(children.read_text()) and _answers(port))
+        yield Peer(int(children.read_text().split()[0]), port)
 
 
 _VSFTPD = """\

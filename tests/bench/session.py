@@ -51,6 +51,16 @@ class Session:
             write_random(path, self.size)
         return path
 
+    @property
+    def in_memory(self) -> Path:
+        """A folder in memory that holds the same `DATA`."""
+        folder = self.memory / "files"
+        if not folder.exists():
+            folder.mkdir()
+            shutil.copyfile(self.data, folder / DATA)
+            self.memory.chmod(0o755)
+        return folder
+
     def warm(self) -> None:
         """Bring `data` back into memory, as far as the system has taken it out since."""
         with self.data.open("rb", buffering=0) as file:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from tests.bench import peers
-from tests.bench.downloads import Download, best_peers, chatfile_download, curl
+from tests.bench.downloads import Download, best_peers, chatfile_download, curl, curl_and_verify
 from tests.bench.measure import Figures, alternate, cpu_seconds, seconds_of_all
 from tests.bench.peers import Peer
 from tests.bench.registry import at_least, at_most, benchmark
-from tests.bench.session import DATA, GIB, Session, keep_digest
+from tests.bench.session import DATA, GIB, SETTLED, Session, keep_digest
 
 RATE_BYTES = GIB
 """What one reading of a rate moves at least."""
@@ -44,11 +46,14 @@ def _sink_cpu(session: Session, arguments: Callable[[Session, int, int], list[ob
     return (cpu_seconds(peer.pid) - before) / (count / GIB)
 
 
-def _serve(session: Session, unit: str, read: Callable[..., float], *options: str) -> Figures:
+def _serve(
+    session: Session, unit: str, read: Callable[..., float], *options: str, folder: Path | None = None
+) -> Figures:
     """What `read` finds of both servers; with digests, ours is computed before the first reading."""
+    folder = folder or session.folder
     with (
-        peers.chatfile(session.scratch, session.folder, *options) as ours,
-        peers.nginx(session.scratch, session.folder) as theirs,
+        peers.chatfile(session.scratch, folder, *options) as ours,
+        peers.nginx(session.scratch, folder) as theirs,
     ):
         if "--no-digest" not in options:
             keep_digest(ours.port, session.data)
@@ -78,6 +83,18 @@ def serve_digest_rate(session: Session) -> Figures:
     return _serve(session, "GiB/s", _sink_rate)
 
 
+@benchmark("serve-tmpfs-rate", "serving a file on tmpfs to a sink, without a digest: rate against nginx", at_least(1.0))
+def serve_tmpfs_rate(session: Session) -> Figures:
+    """A file system that can't tell what is in memory."""
+    return _serve(session, "GiB/s", _sink_rate, "--no-digest", folder=session.in_memory)
+
+
+@benchmark("serve-tmpfs-cpu", "the same: CPU time of the server against nginx's worker", at_most(1.15))
+def serve_tmpfs_cpu(session: Session) -> Figures:
+    """CPU time of all threads."""
+    return _serve(session, "s/GiB", _sink_cpu, "--no-digest", folder=session.in_memory)
+
+
 def _against_best(session: Session, prepare: Callable[[Peer], None]) -> Figures:
     with ExitStack() as stack:
         server = stack.enter_context(peers.chatfile(session.scratch, session.folder))
@@ -103,6 +120,48 @@ def get_again(session: Session) -> Figures:
 def get_first(session: Session) -> Figures:
     """A file that was changed a moment ago has no digest that could be kept."""
     return _against_best(session, lambda _: os.utime(session.data))
+
+
+@benchmark("get-verified", "the same, digest known: time against curl from nginx, then sha256sum", at_most(0.67))
+def get_verified(session: Session) -> Figures:
+    """A peer that verifies as well."""
+    with (
+        peers.chatfile(session.scratch, session.folder) as ours,
+        peers.nginx(session.scratch, session.folder) as theirs,
+    ):
+        keep_digest(ours.port, session.data)
+        get = Download("chatfile-client", chatfile_download(ours.port))
+        fetch = Download("curl", curl_and_verify(f"http://127.0.0.1:{theirs.port}/{DATA}"))
+        return alternate("s", session.runs, lambda: get.seconds(session), lambda: fetch.seconds(session))
+
+
+def _over_tls(session: Session, unit: str, read: Callable[[Download, Peer], float]) -> Figures:
+    try:
+        from tests.support.certificates import Authority
+    except ImportError as error:
+        raise peers.Absent(f"TLS needs {error.name}") from error
+    authority = Authority(session.scratch, "ca")
+    certificate = authority.issue("server")
+    with (
+        peers.chatfile(session.scratch, session.folder, "--certificate", certificate) as ours,
+        peers.nginx(session.scratch, session.folder, certificate) as theirs,
+    ):
+        get = Download("chatfile-client", chatfile_download(ours.port, authority.path))
+        fetch = Download("curl", curl(f"https://127.0.0.1:{theirs.port}/{DATA}", authority.path))
+        time.sleep(SETTLED)
+        return alternate(unit, session.runs, lambda: read(get, ours), lambda: read(fetch, theirs))
+
+
+@benchmark("get-tls", "a whole verified download over TLS: time against curl from nginx", at_most(1.2))
+def get_tls(session: Session) -> Figures:
+    """Processes from start to end, into memory."""
+    return _over_tls(session, "s", lambda download, _: download.seconds(session))
+
+
+@benchmark("get-tls-cpu", "the same: CPU time of both ends", at_most(1.2))
+def get_tls_cpu(session: Session) -> Figures:
+    """That of all threads."""
+    return _over_tls(session, "s", lambda download, server: download.cpu(session, server.pid))
 
 
 @benchmark("get-copy", "the same, digest known: time against cp", at_most(1.5))

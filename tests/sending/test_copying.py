@@ -94,14 +94,18 @@ def test_a_file_that_is_shorter_breaks_the_promise(tmp_path: Path) -> None:
     assert (sending.sent, sending.is_open(), sending.transport.producer) == (300_000, False, None)
 
 
-def test_a_file_that_can_not_be_read_on_breaks_the_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_resident", [True, False])
+def test_a_file_that_can_not_be_read_on_breaks_the_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_resident: bool
+) -> None:
+    monkeypatch.setattr(copying, "is_always_in_memory", lambda _: is_resident)
+    monkeypatch.setattr(memory, "_NOWAIT", None)
     sending = Sending(tmp_path)
 
     def broken(*_: object) -> bytes:
         raise OSError(5, "I/O error")
 
     monkeypatch.setattr(os, "pread", broken)
-    monkeypatch.setattr(memory, "_NOWAIT", None)
     sending.transport.drain()
     assert sending.failed_with(OSError)
     assert (sending.is_open(), sending.transport.producer) == (False, None)

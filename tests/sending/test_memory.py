@@ -68,6 +68,23 @@ def test_a_file_system_that_cannot_tell_is_not_taken_at_its_word(
     assert memory.are_cached(descriptor, 0, 1) is None
 
 
+@pytest.mark.parametrize(("number", "expected"), [(errno.EAGAIN, 0), (errno.EOPNOTSUPP, None), (errno.EIO, None)])
+def test_to_read_without_waiting_fails_as_the_system_says(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch, number: int, expected: int | None
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, "not now")
+
+    buffer = memoryview(bytearray(10))
+    if memory._NOWAIT is not None:
+        assert memory.read_cached(descriptor, buffer, 0) in (None, 10)
+    monkeypatch.setattr(os, "preadv", refuse)
+    monkeypatch.setattr(memory, "_NOWAIT", 8)
+    assert memory.read_cached(descriptor, buffer, 0) == expected
+    monkeypatch.setattr(memory, "_NOWAIT", None)
+    assert memory.read_cached(descriptor, buffer, 0) is None
+
+
 MOUNTS = b"""\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 23 22 0:21 / /proc rw,nosuid shared:5 - proc proc rw

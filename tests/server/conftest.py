@@ -9,3 +9,9 @@ from chatfile.server import small_files
 def no_file_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send each file, however small, as the large ones are: in pieces, and hashed beside that."""
     monkeypatch.setattr(small_files, "SMALL", -1)
+
+
+@pytest.fixture
+def cold_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a file is in memory before a thread has read it."""
+    monkeypatch.setattr("chatfile.sending.copying.read_cached", lambda *_: 0)

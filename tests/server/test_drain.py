@@ -50,6 +50,7 @@ def test_transfers_under_way_are_finished_and_what_waits_behind_is_told(tmp_path
     assert peer.is_closing()
 
 
+@pytest.mark.usefixtures("cold_disk")
 def test_at_the_deadline_a_file_is_cut_by_a_reset_and_a_wait_is_told(tmp_path: Path) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads)

@@ -195,6 +195,7 @@ def test_a_file_that_grew_is_sent_as_it_was_promised(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_file_is_small")
+@pytest.mark.usefixtures("cold_disk")
 def test_a_file_that_shrank_resets_the_connection(tmp_path: Path, logged_errors: list[str]) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads)
@@ -280,6 +281,7 @@ def test_a_file_goes_out_a_piece_at_a_time(server: Server) -> None:
 
 
 @pytest.mark.usefixtures("no_file_is_small")
+@pytest.mark.usefixtures("cold_disk")
 def test_a_header_that_fills_the_transport_holds_nothing_up_for_ever(tmp_path: Path) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads)

@@ -188,6 +188,7 @@ def test_who_takes_nothing_of_a_reply_is_reset(server: Server, request_line: byt
     assert server.connected() == []
 
 
+@pytest.mark.usefixtures("cold_disk")
 def test_a_stall_behind_a_slow_disk_is_noticed_too(tmp_path: Path) -> None:
     threads = Threads()
     server = Server(tmp_path, in_thread=threads, timeouts=LIMITS)

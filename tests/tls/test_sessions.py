@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -161,3 +162,13 @@ def test_what_can_not_be_decrypted_is_never_delivered(pair: Pair) -> None:
     pair.client.session.connectionLost(Failure(ConnectionResetError()))
     (lost,) = pair.client.ear.lost
     assert lost.type.__module__ == "OpenSSL.SSL", "the fault, not the end that comes of it"
+
+
+def test_sockets_are_read_and_written_in_large_pieces(early: Pair) -> None:
+    for end in (early.server, early.client):
+        end.session.transport = FileDescriptor(Clock())  # type: ignore[arg-type]  # it asks for nothing
+        end.session.connectionMade()
+    written, read = early.server.session.transport, early.client.session.transport
+    assert written.SEND_LIMIT > FileDescriptor.SEND_LIMIT
+    assert written.bufferSize == FileDescriptor.bufferSize, "what a client sends is read as ever"
+    assert read.bufferSize > FileDescriptor.bufferSize
