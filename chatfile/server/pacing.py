@@ -2,6 +2,8 @@
 
 Bytes are cut off a file when they may be sent, so that any transport will do, and nothing is ever sent too early. On
 Linux the system spreads each slice over its time as well (`pace_output`): a fast line would have bursts, then pauses.
+The system alone would not do: it lets the first ten segments pass, and then sends two at a time, which on the loopback
+interface are 128 KiB, or two minutes of 1 kB/s.
 """
 
 from __future__ import annotations
