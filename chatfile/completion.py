@@ -12,6 +12,7 @@ from argcomplete.finders import CompletionFinder
 from argcomplete.lexers import split_line
 from argcomplete.shell_integration import shellcode
 
+from chatfile.typed import TypedLine, options_of
 from chatfile.wire import printable
 
 SHELLS = ("bash", "zsh", "fish")
@@ -136,86 +137,16 @@ def _words(line: str) -> tuple[list[str], str]:
     return [word.replace(_NUMBER_SIGN, "#") for word in words[1:]], prefix.replace(_NUMBER_SIGN, "#")
 
 
-class _Typed:
-    """A command line as typed so far, parsed: its options may stand anywhere up to a `--`."""
-
-    def __init__(self, parser: argparse.ArgumentParser, words: Iterable[str]) -> None:
-        """Parse `words`, those after the name of the program."""
-        self.program = parser
-        """The parser of the whole command line."""
-        self.commands = _commands(parser)
-        self._known = {name: action for each in (*self.commands.values(), parser) for name, action in _options(each)}
-        self.names: list[str] = []
-        self.given: list[tuple[argparse.Action, str]] = []
-        """The options so far, each with its value."""
-        self.wanting: argparse.Action | None = None
-        """The option whose value comes next; None where none is open."""
-        self.is_ended = False
-        """Whether there was a `--`."""
-        for word in _without_redirections(words):
-            self._read(word)
-
-    def option(self, name: str) -> argparse.Action | None:
-        """Return the option with this name, which includes its dashes; None where there is none."""
-        return self._known.get(name)
-
-    def options_left(self) -> Iterator[tuple[str, str]]:
-        """Yield the names of the options that may still be given, each with its help."""
-        given = {option.dest for option, _ in self.given if not isinstance(option, argparse._AppendAction)}
-        for name, option in _options(self._command) if self._command else ():
-            if option.dest not in given:
-                yield name, self.program._get_formatter()._expand_help(option) if option.help else ""
-
-    def argument(self) -> argparse.Action | None:
-        """Return the positional argument that comes next; None where no more may come."""
-        count = len(self.names) - bool(self.commands)
-        arguments = [each for each in self._command._actions if not each.option_strings] if self._command else []
-        if arguments and count >= len(arguments) and arguments[-1].nargs in ("+", "*"):
-            return arguments[-1]
-        return arguments[count] if count < len(arguments) else None
-
-    @property
-    def _command(self) -> argparse.ArgumentParser | None:
-        """Return the parser of the command that was typed; None where there is no such command."""
-        return self.commands.get(self.names[0]) if self.commands and self.names else self.program
-
-    def _read(self, word: str) -> None:
-        if self.wanting is not None:
-            self.given.append((self.wanting, os.path.expanduser(word) if word.startswith("~/") else word))
-            self.wanting = None
-        elif self.is_ended or not word.startswith("-") or word == "-":
-            self.names.append(word)
-        elif word == "--":
-            self.is_ended = True
-        elif word.startswith("--"):
-            name, equals, value = word.partition("=")
-            self._take(name, value if equals else None)
-        else:
-            self._read_letters(word[1:])
-
-    def _read_letters(self, letters: str) -> None:
-        action = self.option(f"-{letters[0]}")
-        self._take(f"-{letters[0]}", letters[1:] or None)
-        if action is not None and action.nargs == 0 and letters[1:]:
-            self._read_letters(letters[1:])
-
-    def _take(self, name: str, value: str | None) -> None:
-        action = self.option(name)
-        if action is None:
-            return
-        if action.nargs == 0 or value is not None:
-            self.given.append((action, value or ""))
-        else:
-            self.wanting = action
+def _options_left(typed: TypedLine) -> Iterator[tuple[str, str]]:
+    """Yield the names of the options that may still be given, each with its help."""
+    given = {each.action.dest for each in typed.given if not isinstance(each.action, argparse._AppendAction)}
+    for name, option in options_of(typed.command) if typed.command else ():
+        if option.dest not in given:
+            yield name, typed.program._get_formatter()._expand_help(option) if option.help else ""
 
 
-def _commands(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    choices = (action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    return next(choices, {})
-
-
-def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
-    return ((name, action) for action in parser._actions for name in action.option_strings)
+def _expanded(value: str) -> str:
+    return os.path.expanduser(value) if value.startswith("~/") else value
 
 
 def _without_redirections(words: Iterable[str]) -> Iterator[str]:
@@ -244,9 +175,9 @@ class _Candidates:
             into = _REDIRECTION.fullmatch(prefix)
             operator, path = into.groups() if into else ("", prefix)
             return {f"{operator}{each}": "" for each in _files(path)}
-        typed = _Typed(self._parser, words)
+        typed = TypedLine(self._parser, _without_redirections(words))
         if typed.wanting is not None:
-            return self._values(typed.wanting, prefix)
+            return self._values(typed.wanting.action, prefix)
         if not typed.is_ended and prefix.startswith("-"):
             return self._options(typed, prefix)
         if typed.commands and not typed.names:
@@ -254,11 +185,11 @@ class _Candidates:
         values = self._values(typed.argument(), prefix)
         return values if typed.is_ended else {each: text for each, text in values.items() if not each.startswith("-")}
 
-    def _options(self, typed: _Typed, prefix: str) -> Mapping[str, str]:
+    def _options(self, typed: TypedLine, prefix: str) -> Mapping[str, str]:
         name, equals, value = prefix.partition("=")
         option = typed.option(name) if equals else None
         if option is None:
-            return dict(typed.options_left())
+            return dict(_options_left(typed))
         return {f"{name}={each}": text for each, text in self._values(option, value).items()}
 
     def _values(self, action: argparse.Action | None, prefix: str) -> Mapping[str, str]:
@@ -270,13 +201,24 @@ class _Candidates:
                 found = (path for path in _files(prefix) if path.endswith("/"))
             case "NAME":
                 words, last = _words(self._line)
-                given = _Typed(self._parser, [*words, last]).given
-                found = self._remote_names({option.dest: value for option, value in given if option.nargs != 0})
+                given = TypedLine(self._parser, _without_redirections([*words, last])).given
+                names = self._remote_names(
+                    {each.action.dest: _expanded(each.value) for each in given if each.value is not None}
+                )
+                found = _next_levels(names, prefix.replace(_NUMBER_SIGN, "#"))
             case "SHELL":
                 found = SHELLS
             case _:
                 found = map(str, (action and action.choices) or ())
         return dict.fromkeys((word for word in found if printable(word) == word), "")
+
+
+def _next_levels(paths: Iterable[str], prefix: str) -> Iterator[str]:
+    """Yield the paths that begin with `prefix`, each up to the next slash behind that: folders level by level."""
+    for path in paths:
+        slash = path.find("/", len(prefix))
+        if path.startswith(prefix):
+            yield path if slash < 0 else path[: slash + 1]
 
 
 def _files(prefix: str) -> list[str]:

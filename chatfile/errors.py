@@ -33,7 +33,7 @@ class Refusal(ChatFileError):
 
 
 class Full(Refusal):
-    """No seat is free: {limit} of {limit} clients are connected. Try again later."""
+    """The server is full: {limit} of {limit} clients are connected. Try again later."""
 
     code = "full"
 
@@ -41,7 +41,7 @@ class Full(Refusal):
     def for_address(cls, *, limit: int) -> Full:
         """Make the error for a client whose address has all the seats that it may have."""
         return cls(
-            f"No seat is free for your address: {limit} of {limit} clients are connected from it. Try again later."
+            f"The server is full for your address: {limit} of {limit} clients are connected from it. Try again later."
         )
 
 
@@ -97,20 +97,20 @@ class Unavailable(Refusal):
 
 
 class Changed(Refusal):
-    """The digest can't be had: "{name}" has changed or can't be read to its end any more."""
+    """ "{name}" has changed or can't be read to its end any more, so that its digest is not known. Try again."""
 
     code = "changed"
 
 
 class IdleTimeout(Refusal):
-    """Nothing was said for {seconds:g} seconds."""
+    """Nothing was asked for {seconds:g} seconds, and the connection is closed."""
 
     code = "timeout"
 
     @classmethod
     def amid_line(cls, *, seconds: float) -> IdleTimeout:
         """Make the error for a client that has begun a line."""
-        return cls(f"The line was not finished within {seconds:g} seconds.")
+        return cls(f"The line was not finished within {seconds:g} seconds, and the connection is closed.")
 
 
 class Shutdown(Refusal):
@@ -196,6 +196,29 @@ class ProtocolViolation(ChatFileError):
 
 class DigestMismatch(ChatFileError):
     """ "{name}" arrived damaged: its SHA-256 is not the one that the server computed. Nothing was kept; try again."""
+
+    @classmethod
+    def not_as_expected(cls, *, name: str) -> DigestMismatch:
+        """Make the error for a file that has another digest than the user has got from elsewhere."""
+        return cls(
+            f'The server\'s "{name}" is not the file that was expected: its SHA-256 is another one. Nothing was kept.'
+        )
+
+
+class BadSums(ChatFileError):
+    """Line {line} of "{list}" is not one of sha256sum: {why}."""
+
+
+class NotInSums(ChatFileError):
+    """The list "{list}" has no digest of "{name}"; without --sums it can be had."""
+
+
+class BadDigest(ChatFileError):
+    """ "{text}" is no SHA-256: that has 64 hexadecimal digits."""
+
+
+class DigestForSeveral(ChatFileError):
+    """--sha256 goes with the name of one file; --sums FILE has the digests of many."""
 
 
 class NoMatch(ChatFileError):

@@ -32,8 +32,8 @@ def main() -> None:
         from chatfile.completion import script  # noqa: PLC0415
 
         sys.exit(_show(script("chatfile-client", config.completion)))
-    from chatfile.cli.outlets import installed  # noqa: PLC0415
     from chatfile.cli.run import run  # noqa: PLC0415
+    from chatfile.cli.streams import installed  # noqa: PLC0415
 
     with installed():
         code = run(config)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _remote_names(options: Mapping[str, str]) -> Iterable[str]:
-    from chatfile.cli.remote_names import remote_names  # noqa: PLC0415
+    from chatfile.cli.run import remote_names  # noqa: PLC0415
 
     return remote_names(options)
 

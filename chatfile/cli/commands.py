@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from chatfile import errors, wire
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 STDOUT = "-"
 """The file name that means standard output."""
@@ -23,6 +19,8 @@ class SendMessage:
     """`send TEXT`, or a line that is no command: send a message."""
 
     text: str
+    hint: str | None = field(default=None, compare=False)
+    """What may have been meant by a line that looks like a command, and is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +48,53 @@ class GetFiles:
     """`get NAME...`: download each file that is named or matches.
 
     `output` is the path under which a single one is saved, or `-` for standard output. `force` replaces a file that
-    exists and differs.
+    exists and differs. `by_digest` compares several files that exist by their digests, too, not by size and time.
+    `sha256`, in hex, is the digest that a single one must have; `sums` is the path of a list of such digests, and
+    without names all that it has are wanted. `digests` are those that were read from either, by the names of the files.
     """
 
-    wanted: Wanted
+    wanted: Wanted = ()
     output: str | None = None
     force: bool = False
+    by_digest: bool = False
+    sha256: str | None = None
+    sums: str | None = None
+    digests: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowTree:
+    """`tree`, `tree FOLDER`: show all files of the server, or of a folder, and of the folders in it.
+
+    Where there is no such folder, `message` is sent instead, unless it is None: the line may have been talk.
+    """
+
+    folder: str = ""
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorFolder:
+    """`mirror`, `mirror FOLDER`: make the folder of downloads what the server's folder is.
+
+    `delete` removes what a mirror has fetched and the server has no more; `is_dry_run` shows what would be done. See
+    `Mirror` for the others.
+    """
+
+    folder: str = ""
+    delete: bool = False
+    is_dry_run: bool = False
+    force: bool = False
+    by_digest: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSums:
+    """`sums`, `sums NAME...`: show the digests of all files, or of those that match, as `sha256sum` does."""
+
+    wanted: Wanted = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,104 +121,114 @@ class LeaveServer:
     """`exit`: end the session."""
 
 
-Command = SendMessage | ShowStatus | ListFiles | GetFiles | HashFiles | WatchClients | ShowServerHelp | LeaveServer
-
-_ALONE: dict[str, Command] = {
-    "list": ListFiles(), "status": ShowStatus(), "help": ShowServerHelp(), "exit": LeaveServer(),
-}  # fmt: skip
+Command = (
+    SendMessage
+    | ShowStatus
+    | ListFiles
+    | ShowTree
+    | GetFiles
+    | MirrorFolder
+    | HashFiles
+    | WriteSums
+    | ShowServerHelp
+    | LeaveServer
+)
+"""What can be carried out over one connection, in every mode. `WatchClients` takes a whole run."""
 ALIASES = {"ls": "list", "dir": "list", "quit": "exit", "bye": "exit", "q": "exit", "?": "help"}
 """Words that other programs use, each with the command here that does the same."""
-_OPTION = r"""(?:--(?P<{0}force>force)|(?:-o|--output)[ =]\s*(?P<{0}output>"[^"]*"|'[^']*'|\S+))"""
-_FIRST = re.compile(rf"{_OPTION.format('first_')}\s+")
-_SORT = re.compile(r"(?:^|\s)--sort[ =](name|size|time)(?=\s|$)")
-_LAST = re.compile(rf"\s+{_OPTION.format('last_')}\s*\Z")
 
-
-def parse_line(line: str) -> Command:
-    """Return the command of a line, a message where it is no other one.
-
-    Spaces around a command don't count; names and messages are taken literally. Raises a `ChatFileError` where the line
-    can't be sent.
-    """
-    command = _parse_command(line.lstrip())
-    return SendMessage(_checked(line)) if command is None else command
-
-
-def _parse_command(line: str) -> Command | None:
-    if line[:4].lower() == "get!":
-        line = f"get! {line[4:].lstrip()}"
-    word, _, rest = line.partition(" ")
-    word = word.lower()
-    if (meant := ALIASES.get(word)) is not None:
-        word, rest = meant, re.sub(r"(?:^|\s+)-(?!-sort\b)\S+", "", rest)  # `ls -l`
-    if not rest.strip():
-        return _parse_bare(word.strip())
-    parse = _WITH_ARGUMENTS.get(word)
-    return None if parse is None else parse(rest, line)
-
-
-def _parse_bare(word: str) -> Command | None:
-    if word in ("get", "get!", "hash", "resume"):
-        raise errors.Usage(usage=f"{word} NAME...")
-    return _ALONE.get(word)
-
-
-def _parse_resume(rest: str, _: str) -> Command:
-    """Return the download that `resume OFFSET NAME` means; the offset is ignored: a part file tells where to go on."""
-    offset, _, name = rest.partition(" ")
-    return GetFiles(_checked_name(name if offset.isdecimal() and name else rest))
-
-
-def _checked_name(name: str) -> str:
-    """Return `name`. Raises `BadLine` or `LineTooLong` where it can't be asked for in one line."""
-    wire.format_request(wire.Get(name))
-    return name
-
-
-def _checked(text: str) -> str:
-    """Return `text`. Raises `BadLine`, `LineTooLong` or `IsCommand` where it can't be sent as a message of one line."""
-    wire.format_request(wire.Message(text))
-    return text
-
-
-def _parse_list(rest: str, line: str) -> Command:
-    sorts = _SORT.search(rest)
-    wanted = f"{rest[: sorts.start()]} {rest[sorts.end() :]}".strip() if sorts else rest
-    return ListFiles(wanted or (), line if wanted else None, sorts and sorts[1])
-
-
-_WITH_ARGUMENTS: dict[str, Callable[[str, str], Command | None]] = {
-    "send": lambda rest, _: SendMessage(_checked(rest)),
-    "list": _parse_list,
-    "status": lambda rest, _: ShowStatus(everyone=True) if rest.strip() == "--all" else None,
-    "get": lambda rest, _: GetFiles(_checked_name(rest)),
-    "get!": lambda rest, _: GetFiles(_checked_name(rest), force=True),
-    "hash": lambda rest, _: HashFiles(_checked_name(rest)),
-    "resume": _parse_resume,
+HELP = (
+    ("list", "the files that there are"),
+    ("list *.csv", "those that match: * any text, ? any character"),
+    ("list --sort size", "the largest first; or by name, or time"),
+    ("status", "who is connected, and the latest who left"),
+    ("status --all", "everyone who left, too"),
+    ("get NAME", "save a file, or go on where it stopped"),
+    ('get *.csv "a b"', "all that match, and others, in a row"),
+    ("get! NAME", "the same, and replace what is here already"),
+    ("get NAME -o FILE", "save it under another name; --force replaces what is there"),
+    ("get NAME --sha256 HEX", "save it only if it has that digest; --sums FILE: those of a list"),
+    ("tree", "the files in all folders, where the server has some"),
+    ("tree FOLDER", "those in one folder"),
+    ("mirror", "make the local folder what the server's is"),
+    ("mirror FOLDER -n", "show what that would do with one folder; --delete, too"),
+    ("hash NAME", "the SHA-256 of a file, or of all that match"),
+    ("sums", "the SHA-256 of all files, as sha256sum has them"),
+    ("send TEXT", "send a text that would be a command, such as ls"),
+    ("lcd FOLDER", "save files elsewhere from now on"),
+    ("lpwd", "where files are saved"),
+    ("help", "this text"),
+    ("exit", "leave, when all that was typed is done"),
+    ("!list", "the files as the server has it, row by row"),
+    ("!status", "who is connected, in the same way"),
+    ("!help", "what the server says of its commands"),
+    ("!COMMAND", "carried out by a shell here"),
+)
+"""What can be typed at the prompt, and what it does."""
+DESCRIPTIONS: dict[str, str] = {}
+"""Every first word of a command of lines, those that only the prompt has too, and what it does."""
+for _usage, _meaning in HELP[:-1]:
+    DESCRIPTIONS.setdefault(_usage.partition(" ")[0], _meaning)
+OPTIONS = {
+    "get": {
+        "--force": "replace what is here already",
+        "-o ": "save it under another name",
+        "--checksum": "compare digests of what is here already, not sizes and times",
+        "--sha256 ": "the digest that it must have",
+        "--sums ": "a list of digests that files must have",
+    },
+    "mirror": {
+        "--delete": "remove what the server has no more",
+        "--dry-run": "show what would be done",
+        "--force": "replace what you have changed",
+        "--checksum": "compare digests, not sizes and times",
+        "--include ": "a pattern of what is mirrored",
+        "--exclude ": "a pattern of what is not",
+    },
+    "list": {"--sort name": "a to z", "--sort size": "the largest first", "--sort time": "the latest first"},
+    "status": {"--all": "everyone who left, too"},
 }
-"""The functions that parse a command with arguments, called with these and with the whole line."""
+"""The options of commands in lines, as Tab offers them."""
+HELP_BELOW = """\
+Anything else is a message and comes back with ACK behind it.
+
+Tab completes commands and file names, Ctrl-R searches what was typed before. Ctrl-C drops the line; where there is \
+none, it asks and stops the download. Ctrl-D leaves, Ctrl-Z suspends. What is typed during a download is carried out \
+behind it."""
+RAW: dict[str, Command] = {"!status": ShowStatus(), "!list": ListFiles(), "!help": ShowServerHelp()}
+TAKES_A_NAME = ("get", "get!", "hash", "sums")
+TAKES_A_FOLDER = ("tree", "mirror")
 
 
-def split_options(typed: str) -> tuple[str, str | None, bool]:
-    """Return the names that `typed`, the text after `get`, holds, the value of `-o`, and whether there is a `--force`.
+@dataclass(frozen=True, slots=True)
+class ShowRaw:
+    """`!list`: the answer row by row, as a program would have it."""
 
-    Options may stand before the names or after them. Raises `UnclosedQuote`.
-    """
-    output, force, found = None, False, True
-    while found:
-        found = False
-        for pattern, name in ((_FIRST, "first_"), (_LAST, "last_")):
-            if match := pattern.match(typed) if name == "first_" else pattern.search(typed):
-                typed = typed[match.end() :] if name == "first_" else typed[: match.start()]
-                force = force or match[f"{name}force"] is not None
-                output = match[f"{name}output"] or output
-                found = True
-    return typed, output and split_words(output)[0], force
+    command: Command
 
 
-def split_words(text: str) -> list[str]:
-    """Return the words of `text` as a shell reads them. Raises `UnclosedQuote`."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        raise errors.UnclosedQuote(text=wire.printable(text)) from None
+@dataclass(frozen=True, slots=True)
+class ShowPromptHelp:
+    """`help`: the prompt's own text, which tells of the server's commands, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFolder:
+    """`lcd FOLDER`: save files in that folder from now on."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowFolder:
+    """`lpwd`: show the folder in which files are saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunShell:
+    """`!COMMAND`: let a shell on this machine carry it out."""
+
+    command: str
+
+
+PromptCommand = ShowRaw | ShowPromptHelp | ChangeFolder | ShowFolder | RunShell | Command

@@ -1,20 +1,30 @@
-"""Connecting to the server that the configuration names, repeatedly where that is wanted."""
+"""Connecting to the server that the configuration names, repeatedly where that is wanted; its name is resolved here."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Coroutine
+import socket
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostnameResolver,
+    IHostResolution,
+    IReactorTime,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
 from twisted.internet.task import deferLater
+from zope.interface import implementer
 
-from chatfile import errors, tls
-from chatfile.cli.config import ClientConfig
-from chatfile.cli.exits import error_word
+from chatfile import disk, errors, tls
+from chatfile.cli.arguments import ClientConfig
+from chatfile.cli.exits import ExitCode, error_word
 from chatfile.cli.parser import client_endpoint_description
 from chatfile.cli.view import View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
@@ -63,6 +73,21 @@ async def connected(
             pause = min(pause * 2, _LONGEST_PAUSE)
 
 
+async def leave(client: ChatFileClient, view: View) -> ExitCode:
+    """Say goodbye, or hang up where an unwanted reply is still coming; return the exit code."""
+    if client.is_waiting:
+        client.abort()
+        return ExitCode.DONE
+    try:
+        await client.exit()
+    except errors.ProtocolViolation as violation:  # it sent more than it had promised, maybe before `exit`
+        view.error(violation)
+        return ExitCode.BROKEN
+    except errors.ChatFileError:
+        client.abort()  # every request had been answered before
+    return ExitCode.DONE
+
+
 async def _connected(config: ClientConfig, clock: IReactorTime, view: View) -> ChatFileClient:
     """Connect once; tell the user where that takes long."""
     late = clock.callLater(_LONG_PAUSE, _tell_of_silence, config, view)
@@ -100,3 +125,56 @@ def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wai
             view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
         what = "The server is full" if isinstance(error, errors.Full) else "The server does not answer"
         view.note(f"{what}; still trying ({wait - waited:.0f} s left).")
+
+
+_ADDRESSES: dict[int, type[IPv4Address | IPv6Address]] = {
+    socket.AF_INET: IPv4Address,
+    socket.AF_INET6: IPv6Address,
+}
+
+
+@implementer(IHostResolution)
+class _Resolution:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        """Do nothing: a thread that waits for a name server can't be interrupted, and ends with the program."""
+
+
+@implementer(IHostnameResolver)
+class Resolver:
+    """Resolves host names as Twisted's own resolver does, but a reactor that stops does not wait for its threads."""
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Sequence[type[IAddress]] | None = None,
+        transportSemantics: str = "TCP",  # noqa: ARG002 -- there is nothing else here
+    ) -> IHostResolution:
+        """See `IHostnameResolver`."""
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+        Deferred.fromCoroutine(_resolve(resolutionReceiver, hostName, portNumber, addressTypes))
+        return resolution
+
+
+async def _resolve(
+    receiver: IResolutionReceiver, host: str, port: int, wanted: Sequence[type[IAddress]] | None
+) -> None:
+    try:
+        found = await disk.in_thread(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # no such host, no thread to be had, or not the name of a host
+        found = []
+    for family, _, _, _, address in found:
+        kind: Any = _ADDRESSES.get(family)
+        if kind is not None and (wanted is None or kind in wanted):
+            receiver.addressResolved(kind("TCP", _with_zone(*address), *address[1:]))
+    receiver.resolutionComplete()
+
+
+def _with_zone(host: str, _port: int, _flow: int = 0, zone: int = 0) -> str:
+    """Return `host` with its IPv6 zone: a link-local address needs it, and endpoints use nothing but the host."""
+    return f"{host}%{zone}" if zone and "%" not in host else host

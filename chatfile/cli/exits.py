@@ -24,36 +24,27 @@ class ExitCode(enum.IntEnum):
 
 
 # The first that fits counts: the special cases come before the general ones.
-_CODES: tuple[tuple[type[errors.ChatFileError], ExitCode], ...] = (
-    (errors.BadAddress, ExitCode.USAGE),
-    (errors.BadCertificate, ExitCode.USAGE),
-    (errors.TlsMissing, ExitCode.USAGE),
-    (errors.NoConnection, ExitCode.NO_CONNECTION),
-    (errors.NoGreeting, ExitCode.NO_CONNECTION),
-    (errors.Full, ExitCode.FULL),
-    (errors.Changed, ExitCode.BROKEN),
-    (errors.IdleTimeout, ExitCode.BROKEN),
-    (errors.Shutdown, ExitCode.BROKEN),
-    (errors.Internal, ExitCode.BROKEN),
-    (errors.Refusal, ExitCode.REFUSED),
-    (errors.DigestMismatch, ExitCode.MISMATCH),
-    (errors.LocalFileError, ExitCode.LOCAL_FILE),
-    (errors.NoThreads, ExitCode.LOCAL_FILE),
-    (errors.BadName, ExitCode.USAGE),
-    (errors.UnclosedQuote, ExitCode.USAGE),
-    (errors.OutputForSeveral, ExitCode.USAGE),
-    (errors.OutputAtPrompt, ExitCode.USAGE),
-    (errors.UnknownOption, ExitCode.USAGE),
-    (errors.NoSuchFolder, ExitCode.LOCAL_FILE),
-    (errors.NotUtf8, ExitCode.USAGE),
-    (errors.IsCommand, ExitCode.USAGE),
-    (errors.ChatFileError, ExitCode.BROKEN),
+_CODES: tuple[tuple[ExitCode, tuple[type[errors.ChatFileError], ...]], ...] = (
+    (ExitCode.NO_CONNECTION, (errors.NoConnection, errors.NoGreeting)),
+    (ExitCode.FULL, (errors.Full,)),
+    (ExitCode.BROKEN, (errors.Changed, errors.IdleTimeout, errors.Shutdown, errors.Internal)),
+    (ExitCode.REFUSED, (errors.Refusal, errors.NoSubfolders)),
+    (ExitCode.MISMATCH, (errors.DigestMismatch,)),
+    (ExitCode.LOCAL_FILE, (errors.LocalFileError, errors.NoThreads, errors.NoSuchFolder)),
+    (
+        ExitCode.USAGE,
+        (errors.BadAddress, errors.BadCertificate, errors.TlsMissing, errors.BadName, errors.UnclosedQuote),
+    ),
+    (ExitCode.USAGE, (errors.OutputForSeveral, errors.OutputAtPrompt, errors.UnknownOption)),
+    (ExitCode.USAGE, (errors.NotUtf8, errors.IsCommand)),
+    (ExitCode.USAGE, (errors.BadSums, errors.NotInSums, errors.BadDigest, errors.DigestForSeveral)),
+    (ExitCode.BROKEN, (errors.ChatFileError,)),
 )
 
 
 def exit_code(error: errors.ChatFileError) -> ExitCode:
     """Return the exit code for `error`."""
-    return next(code for kind, code in _CODES if isinstance(error, kind))
+    return next(code for code, kinds in _CODES if isinstance(error, kinds))
 
 
 def error_word(error: errors.ChatFileError) -> str:

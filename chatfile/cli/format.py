@@ -14,9 +14,7 @@ _STEP = 1000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _GAP = "  "
 _ROOMY = 32
-"""Columns of the screen that suffice for nearly every name: a longer name is cut before another column is left out."""
-_NARROWEST = 8
-"""Columns of the screen below which a cell is not cut: it would say nothing any more."""
+"""Columns of the screen that suffice for nearly every name: for a longer one, no other column is left out."""
 _LATEST = 10
 """How many of the clients that have left are shown."""
 WIDEST = 64
@@ -94,23 +92,21 @@ def cell_width(text: str) -> int:
     """Return how many columns of the screen `text` takes. It must contain no control characters."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len  # noqa: PLC0415 -- it takes a while to load, and few names need it
+    from wcwidth import wcwidth  # noqa: PLC0415 -- it takes a while to load, and few names need it
 
-    return cell_len(text)
+    return sum(max(wcwidth(character), 0) for character in text)  # not every terminal joins what can be joined
 
 
-def truncate(text: str, columns: int, measure: Callable[[str], int] = cell_width) -> str:
+def truncate(text: str, columns: int) -> str:
     """Return `text`, or as much of it as fits into `columns` with an ellipsis behind it."""
-    if measure(text) <= columns:
+    if cell_width(text) <= columns:
         return text
     kept, used = "", 0
     for character in text:
-        used += measure(character)
+        used += cell_width(character)
         if used > columns - 1:
             break
         kept += character
-    while kept and measure(kept) > columns - 1:  # together they may be wider than one at a time
-        kept = kept[:-1]
     return f"{kept}…" if columns > 0 else ""
 
 
@@ -124,10 +120,12 @@ def join_row(
 
     The last cell is not padded, and none is cut.
     """
-    row, last = [], len(widths) - 1
-    for at, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        spaces = " " * (width - measure(cell))
-        row.append(spaces + cell if at in right else cell if at == last else cell + spaces)
+    row, last = list(cells), len(widths) - 1
+    for at, cell in enumerate(row):
+        if at in right:
+            row[at] = " " * (widths[at] - measure(cell)) + cell
+        elif at != last:
+            row[at] = cell + " " * (widths[at] - measure(cell))
     return _GAP.join(row)
 
 
@@ -135,15 +133,14 @@ def join_row(
 class Column:
     """One column of a table.
 
-    `drop`: where there is no room, the column with the highest number is left out first; one with 0 stays, but may be
-    cut. `roomy`: it may be cut to so many columns of the screen before another is left out. `least`: its least width.
+    `drop`: where there is no room, the column with the highest number is left out first; one with 0 stays. `least`:
+    its least width.
     """
 
     title: str
     cells: Sequence[str]
     right: bool = False
     drop: int = 0
-    roomy: int | None = None
     least: int = 0
 
     @property
@@ -151,48 +148,30 @@ class Column:
         """Return its full width, in columns of the screen."""
         return max(self.least, *map(cell_width, (self.title, *self.cells)))
 
-    @property
-    def wanted(self) -> int:
-        """Return the width that it keeps as long as another column can be left out."""
-        return self.columns if self.roomy is None else min(self.columns, self.roomy)
-
 
 def table(columns: Iterable[Column], width: int | None) -> list[str]:
     """Return the lines of the table, titles first, all text escaped.
 
-    No line is wider than `width` columns of the screen, as far as that is possible; None is for no limit.
+    Columns are left out where they don't fit `width` columns of the screen; None is for no limit. No cell is cut: where
+    the last one is longer than there is room, the terminal wraps it, as it does for `ls -l`.
     """
     fitting = [replace(column, cells=[wire.printable(cell) for cell in column.cells]) for column in columns]
     if width is not None:
-        fitting = _cut(_dropped(fitting, width), width)
+        fitting = _dropped(fitting, width)
     widths = [column.columns if width is not None else min(column.columns, WIDEST) for column in fitting]
     right = [at for at, column in enumerate(fitting) if column.right]
     rows = zip(*((column.title, *column.cells) for column in fitting), strict=True)
     return [join_row(row, widths, right) for row in rows]
 
 
-def _total(widths: Sequence[int]) -> int:
-    return sum(widths) + len(_GAP) * (len(widths) - 1)
-
-
 def _dropped(columns: list[Column], width: int) -> list[Column]:
-    while _total([column.wanted for column in columns]) > width and (
-        loose := [column for column in columns if column.drop]
-    ):
+    """Return the columns that fit `width`, and those that have to stay."""
+    while loose := [column for column in columns if column.drop]:
+        *others, last = (column.columns + len(_GAP) for column in columns)
+        if sum(others) + min(last - len(_GAP), _ROOMY) <= width:
+            break
         columns.remove(max(loose, key=lambda column: column.drop))
     return columns
-
-
-def _cut(columns: list[Column], width: int) -> list[Column]:
-    """Cut the widest column so that the table fits `width`."""
-    missing = _total([column.columns for column in columns]) - width
-    if missing <= 0:
-        return columns
-    widest = max(columns, key=lambda column: column.columns)
-    left = max(widest.columns - missing, _NARROWEST)
-    cells = [truncate(cell, left) for cell in widest.cells]
-    narrower = replace(widest, title=truncate(widest.title, left), cells=cells, least=0)
-    return [narrower if column is widest else column for column in columns]
 
 
 # --- the tables of results ---
@@ -222,7 +201,7 @@ def files_table(rows: Sequence[wire.FileRow], now: float, width: int) -> list[st
     columns = (
         Column("SIZE", [format_size(row.size) for row in rows], right=True),
         Column("CHANGED", [relative_time(row.mtime, now) for row in rows], drop=1),
-        Column("NAME", [row.name for row in rows], roomy=_ROOMY),
+        Column("NAME", [row.name for row in rows]),
     )
     return table(columns, width)
 

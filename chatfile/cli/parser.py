@@ -12,9 +12,25 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from chatfile import errors, program_and_version, tls, wire
-from chatfile.cli.commands import DEFAULT_INTERVAL
-from chatfile.cli.config import DEFAULT_DOWNLOADS, DEFAULT_PORT, DEFAULT_SERVER, DEFAULT_TIMEOUT
+from chatfile.cli.commands import (
+    DEFAULT_INTERVAL,
+    Command,
+    GetFiles,
+    HashFiles,
+    ListFiles,
+    MirrorFolder,
+    SendMessage,
+    ShowServerHelp,
+    ShowStatus,
+    ShowTree,
+    WatchClients,
+    WriteSums,
+)
 
+DEFAULT_SERVER = "127.0.0.1"
+DEFAULT_PORT = 5000
+DEFAULT_DOWNLOADS = "client_downloads"
+DEFAULT_TIMEOUT = 60.0
 LAST_PORT = 65535
 SHORTEST_INTERVAL = 0.1
 
@@ -74,14 +90,12 @@ def _interval(text: str) -> float:
 
 def parse_folder(text: str) -> str:
     """Return `text`, the path of a folder. Raises ArgumentTypeError where it is empty."""
-    if not text:
-        raise argparse.ArgumentTypeError("it needs the name of a folder")
-    return text
+    return _parse_path(text, "folder")
 
 
-def _file(text: str) -> str:
+def _parse_path(text: str, what: str = "file") -> str:
     if not text:
-        raise argparse.ArgumentTypeError("it needs the name of a file")
+        raise argparse.ArgumentTypeError(f"it needs the name of a {what}")
     return text
 
 
@@ -90,75 +104,61 @@ def utf8(argument: str) -> str:
     return argument.encode(errors="surrogateescape").decode(errors="surrogateescape")
 
 
-def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
-    """Return a function for argparse that decodes an argument as UTF-8 and lets `check` raise where it is wrong."""
-
-    def parse(argument: str) -> str:
-        text = utf8(argument)
-        try:
-            check(text)
-        except errors.ChatFileError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-        return text
-
-    return parse
+def _parse_name(argument: str) -> str:
+    """Return `argument`, a name or pattern, as UTF-8. Raises ArgumentTypeError where it can't be asked for."""
+    name = utf8(argument)
+    try:
+        wire.check_path(name)
+        wire.format_request(wire.Get(name))
+    except errors.ChatFileError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
 
 
-def _check_requested(name: str) -> None:
-    wire.check_name(name)
-    wire.format_request(wire.Get(name))
+def _common_options(title: str, *, saves: bool) -> _Parser:
+    """Return a parser of the options that may stand before the command or after it; its result has only what is given.
 
-
-def _add_options(parser: argparse._ActionsContainer, *, again: bool, saves: bool = True) -> None:
-    """Add the options that may stand before the command or after it.
-
-    `again`: they stand after a command, and have no defaults of their own. `saves`: the command saves files, and its
-    help shows the option for the folder.
+    `saves`: the command saves files, and its help shows the option for the folder.
     """
-
-    def default(value: object) -> object:
-        return argparse.SUPPRESS if again else value
-
-    add = parser.add_argument
+    parser = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    add = parser.add_argument_group(title).add_argument
     add(
-        "-s", "--server", type=parse_server_option, metavar="ADDRESS", default=default(None),
+        "-s", "--server", type=parse_server_option, metavar="ADDRESS",
         help=f"HOST, HOST:PORT, [::1]:PORT, or an endpoint such as unix:PATH [{DEFAULT_SERVER}:{DEFAULT_PORT}]",
     )  # fmt: skip
     add(
-        "-d", "--downloads", type=parse_folder, metavar="FOLDER", default=default(None),
+        "-d", "--downloads", type=parse_folder, metavar="FOLDER",
         help=f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]" if saves else argparse.SUPPRESS,
     )  # fmt: skip
     add(
-        "--timeout", type=_seconds, metavar="SECONDS", default=default(DEFAULT_TIMEOUT),
+        "--timeout", type=_seconds, metavar="SECONDS",
         help="without progress before giving up, 0: never; behind a file, a second more per 20 MB of it, for its digest"
         f" [{DEFAULT_TIMEOUT:g}]",
     )  # fmt: skip
+    add("--wait", type=_seconds, metavar="SECONDS", help="where the server is full, keep trying for so long [0]")
     add(
-        "--wait", type=_seconds, metavar="SECONDS", default=default(0.0),
-        help="where the server is full, keep trying for so long [0]",
-    )  # fmt: skip
-    add(
-        "--cafile", type=_file, metavar="FILE", default=default(None),
+        "--cafile", type=_parse_path, metavar="FILE",
         help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",
     )  # fmt: skip
     add(
-        "--cert", type=_file, metavar="FILE", default=default(None),
+        "--cert", type=_parse_path, metavar="FILE",
         help="behind tls:, your own certificate (PEM), for a server that wants one",
     )  # fmt: skip
+    add("--key", type=_parse_path, metavar="FILE", help="its key (PEM), if that is not in the same file")
+    add("--json", dest="as_json", action="store_true", help="machine-readable output, one JSON object a line")
     add(
-        "--key", type=_file, metavar="FILE", default=default(None),
-        help="its key (PEM), if that is not in the same file",
-    )  # fmt: skip
-    add("--json", action="store_true", default=default(False), help="machine-readable output, one JSON object a line")
-    add(
-        "-q", "--quiet", action="store_true", default=default(False),
+        "-q", "--quiet", dest="is_quiet", action="store_true",
         help="results and errors only, no progress and no notes",
     )  # fmt: skip
+    return parser
 
 
 _NAME_HELP = (
     "a name as `list` shows it, or a pattern in quotation marks: * any text, ? any character, [abc] one of these"
 )
+
+_FOLDER_HELP = "the path of a folder on the server, as `tree` shows it"
+_CHECKSUM_HELP = "compare what is here already by digests, not by size and time"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -180,6 +180,7 @@ examples:
   chatfile-client list                         the files that there are
   chatfile-client get welcome.txt '*.png'      one file, and all that match
   chatfile-client get a.bin -o - | wc -c       to another program
+  chatfile-client mirror -d copy --delete      a copy of all that the server has
   chatfile-client -s host:5000 watch           who is connected, how fast they are sent files
   printf 'hello\\nlist\\n' | chatfile-client     several requests over one connection
 
@@ -190,6 +191,46 @@ chatfile-client COMMAND --help shows the options of a command, man chatfile-clie
 """
 
 
+_Make = Callable[[argparse.Namespace], Command | WatchClients]
+
+
+def _make_message(parsed: argparse.Namespace) -> Command:
+    text = utf8(" ".join(parsed.words))
+    try:
+        wire.format_request(wire.Message(text))
+    except errors.ChatFileError as error:
+        parsed.parser.error(str(error))
+    return SendMessage(text)
+
+
+def _make_get(parsed: argparse.Namespace) -> Command:
+    if parsed.output is not None and len(parsed.names) > 1:
+        parsed.parser.error(f"-o names one file, but {len(parsed.names)} were asked for")
+    if parsed.sha256 is not None and (parsed.sums is not None or len(parsed.names) != 1):
+        parsed.parser.error("--sha256 goes with the name of one file; --sums FILE has the digests of many")
+    if not parsed.names and parsed.sums is None:
+        parsed.parser.error("it needs a NAME, or --sums FILE")
+    return GetFiles(tuple(parsed.names), parsed.output, parsed.force, parsed.checksum, parsed.sha256, parsed.sums)
+
+
+def _make_mirror(parsed: argparse.Namespace) -> Command:
+    return MirrorFolder(
+        parsed.folder, parsed.delete, parsed.dry_run, parsed.force, parsed.checksum,
+        tuple(map(utf8, parsed.include)), tuple(map(utf8, parsed.exclude)),
+    )  # fmt: skip
+
+
+def _parse_remote_folder(argument: str) -> str:
+    """Return the path of a folder on the server, without the slash behind it. Raises ArgumentTypeError."""
+    return _parse_name(argument.removesuffix("/")) if argument.removesuffix("/") else ""
+
+
+def _parse_sha256(argument: str) -> str:
+    if not re.fullmatch("[0-9a-fA-F]{64}", argument):
+        raise argparse.ArgumentTypeError(f"{argument!r} is no SHA-256: that has 64 hexadecimal digits")
+    return argument
+
+
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = _Parser(
@@ -197,6 +238,7 @@ def command_line() -> argparse.ArgumentParser:
         usage="%(prog)s [OPTION...] [COMMAND [ARGUMENT...]]",
         description="Talk to a chatfile server: messages, lists, verified downloads.",
         epilog=_EPILOG,
+        parents=[_common_options("options", saves=True)],
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -205,34 +247,85 @@ def command_line() -> argparse.ArgumentParser:
         "--completion", type=_shell, metavar="SHELL",
         help="show what completes this command line in a shell (bash, zsh, fish), and exit",
     )  # fmt: skip
-    _add_options(parser, again=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog=parser.prog)
 
-    def command(name: str, text: str, arguments: str = "") -> argparse.ArgumentParser:
+    def command(name: str, text: str, make: _Make, arguments: str = "") -> argparse.ArgumentParser:
         usage = f"%(prog)s [OPTION...]{arguments}"
-        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False, usage=usage)
-        _add_options(added.add_argument_group("options of every command"), again=True, saves=name == "get")
-        added.set_defaults(parser=added)
+        common = _common_options("options of every command", saves=name in ("get", "mirror"))
+        added = commands.add_parser(
+            name, help=text, description=text, allow_abbrev=False, usage=usage, parents=[common]
+        )
+        added.set_defaults(parser=added, make=make)
         return added
 
-    send = command("send", "send a message and show what comes back", " TEXT...")
+    send = command("send", "send a message and show what comes back", _make_message, " TEXT...")
     send.add_argument("words", metavar="TEXT", nargs="+")
-    status = command("status", "show who is connected and who was")
+    status = command("status", "show who is connected and who was", lambda parsed: ShowStatus(parsed.all))
     status.add_argument("--all", action="store_true", help="on a terminal everyone who left, not the latest ten")
-    listing = command("list", "show the files that there are, or those that are named or match", " [NAME...]")
-    listing.add_argument("names", metavar="NAME", nargs="*", type=_checked(_check_requested), help=_NAME_HELP)
+    listing = command(
+        "list", "show the files that there are, or those that are named or match",
+        lambda parsed: ListFiles(tuple(parsed.names), sort=parsed.sort), " [NAME...]",
+    )  # fmt: skip
+    listing.add_argument("names", metavar="NAME", nargs="*", type=_parse_name, help=_NAME_HELP)
     listing.add_argument(
         "--sort", choices=("name", "size", "time"), metavar="ORDER",
         help="by name, size (the largest first) or time (the latest first)",
     )  # fmt: skip
-    command("help", "show what the server says of its commands")
-    digest = command("hash", "show the SHA-256 of files, computed by the server", " NAME...")
-    digest.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
-    get = command("get", "download files, verified and resumed; what is here already is not sent again", " NAME...")
-    get.add_argument("names", metavar="NAME", nargs="+", type=_checked(_check_requested), help=_NAME_HELP)
-    get.add_argument("-o", "--output", type=_file, metavar="FILE", help="save under this name; - for standard output")
+    tree = command(
+        "tree", "show the files of all folders, or of one, where the server has some",
+        lambda parsed: ShowTree(parsed.folder), " [FOLDER]",
+    )  # fmt: skip
+    tree.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=_parse_remote_folder, help=_FOLDER_HELP)
+    command("help", "show what the server says of its commands", lambda _: ShowServerHelp())
+    digest = command(
+        "hash", "show the SHA-256 of files, computed by the server",
+        lambda parsed: HashFiles(tuple(parsed.names)), " NAME...",
+    )  # fmt: skip
+    digest.add_argument("names", metavar="NAME", nargs="+", type=_parse_name, help=_NAME_HELP)
+    sums = command(
+        "sums", "show the SHA-256 of all files, or of some, as sha256sum does: a list to publish",
+        lambda parsed: WriteSums(tuple(parsed.names)), " [NAME...]",
+    )  # fmt: skip
+    sums.add_argument("names", metavar="NAME", nargs="*", type=_parse_name, help=_NAME_HELP)
+    get = command(
+        "get", "download files, verified and resumed; what is here already is not sent again", _make_get, " NAME..."
+    )
+    get.add_argument("names", metavar="NAME", nargs="*", type=_parse_name, help=_NAME_HELP)
+    get.add_argument(
+        "-o", "--output", type=_parse_path, metavar="FILE", help="save under this name; - for standard output"
+    )
     get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
-    watch = command("watch", "show who is connected and how fast they are sent files, until q or Ctrl-C")
+    get.add_argument("--checksum", action="store_true", help=_CHECKSUM_HELP)
+    get.add_argument(
+        "--sha256",
+        type=_parse_sha256,
+        metavar="HEX",
+        help="keep the file only if it has this digest, known from elsewhere",
+    )
+    get.add_argument(
+        "--sums", type=_parse_path, metavar="FILE",
+        help="the same for the digests of a list, as sha256sum writes it; without a NAME, get all that are in it",
+    )  # fmt: skip
+    mirror = command(
+        "mirror", "make the folder of downloads what the server's is: get what is new or has changed",
+        _make_mirror, " [FOLDER]",
+    )  # fmt: skip
+    mirror.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=_parse_remote_folder, help=_FOLDER_HELP)
+    mirror.add_argument(
+        "--delete", action="store_true",
+        help="remove what a mirror has fetched, you have not changed, and the server has no more",
+    )  # fmt: skip
+    mirror.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
+    mirror.add_argument(
+        "--force", action="store_true", help="replace files that are not from a mirror, or were changed"
+    )
+    mirror.add_argument("--checksum", action="store_true", help=_CHECKSUM_HELP)
+    for option, help_text in (("--include", "of the files that are mirrored"), ("--exclude", "of those that are not")):
+        mirror.add_argument(option, metavar="PATTERN", action="append", default=[], help=f"a pattern {help_text}")
+    watch = command(
+        "watch", "show who is connected and how fast they are sent files, until q or Ctrl-C",
+        lambda parsed: WatchClients(parsed.interval),
+    )  # fmt: skip
     watch.add_argument(
         "--interval", type=_interval, metavar="SECONDS", default=DEFAULT_INTERVAL,
         help=f"between two looks, at least {SHORTEST_INTERVAL:g} [{DEFAULT_INTERVAL:g}]",

@@ -6,10 +6,12 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 from chatfile import errors, wire
-from chatfile.cli.commands import Wanted, split_words
+from chatfile.cli.commands import Wanted
+from chatfile.cli.format import natural_order
+from chatfile.cli.lines import split_words
 from chatfile.partfile import is_hidden
 
 UNKNOWN = -1
@@ -27,7 +29,8 @@ def select(wanted: Wanted, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     """Return the files that are `wanted`, none twice; one that is not among `rows` has the size `UNKNOWN`.
 
     A text that was typed means the file of that very name; or all that match; or those that each of its words means.
-    Raises `NoMatch` where a text is a pattern and nothing matches, and `UnclosedQuote`.
+    Those that match a pattern come in the order of people. Raises `NoMatch` where a text is a pattern and nothing
+    matches, `UnclosedQuote`, and `UnknownOption` for what was typed like an option and is no name.
     """
     found = _select_words(wanted, rows) if isinstance(wanted, tuple) else _select_typed(wanted, rows)
     return list(dict.fromkeys(found))
@@ -37,13 +40,16 @@ def _select_words(words: Sequence[str], rows: Sequence[wire.FileRow]) -> list[wi
     return [row for word in words for row in _matching(word, rows) or [_unlisted(word)]]
 
 
-def _select_typed(text: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
+def _select_typed(text: str, rows: Sequence[wire.FileRow], *, has_ended: bool = False) -> list[wire.FileRow]:
     if found := _matching(text, rows):
         return found
     if text.startswith("-- "):  # all that follows are names
-        return _select_typed(text[3:].lstrip(), rows)
+        return _select_typed(text[3:].lstrip(), rows, has_ended=True)
     words = _words(text, rows)
     found = _select_words(words, rows)
+    for row in found:
+        if row.size == UNKNOWN and row.name.startswith("-") and not has_ended:
+            raise errors.UnknownOption(option=wire.printable(row.name))
     if any(row.size != UNKNOWN for row in found):
         return found
     if is_pattern(text):
@@ -71,12 +77,31 @@ def is_pattern(name: str) -> bool:
 
 def _matching(wanted: str, rows: Sequence[wire.FileRow]) -> list[wire.FileRow]:
     exact = [row for row in rows if row.name == wanted]
-    return exact or ([row for row in rows if _matches(row.name, wanted)] if is_pattern(wanted) else [])
+    if exact or not is_pattern(wanted):
+        return exact
+    return sorted((row for row in rows if _matches(row.name, wanted)), key=lambda row: natural_order(row.name))
 
 
-def _matches(name: str, pattern: str) -> bool:
-    """Tell whether `name` matches. A hidden file never does: it might surprise a user to have it saved."""
-    return not is_hidden(name) and fnmatch.fnmatchcase(name, pattern)
+def _matches(path: str, pattern: str) -> bool:
+    """Tell whether a name or path matches, name by name: no `*` stands for a `/`.
+
+    A hidden file never does: it might surprise a user to have it saved.
+    """
+    names, patterns = path.split("/"), pattern.split("/")
+    return len(names) == len(patterns) and all(
+        not is_hidden(name) and fnmatch.fnmatchcase(name, each) for name, each in zip(names, patterns, strict=True)
+    )
+
+
+def folders_of_patterns(wanted: Wanted) -> list[str]:
+    """Return the folders of which the trees tell which paths match the patterns of `wanted`, each once."""
+    words = wanted if isinstance(wanted, tuple) else split_words(wanted) if "/" in wanted else ()
+    return list(dict.fromkeys(_fixed_folder(word) for word in words if "/" in word and is_pattern(word)))
+
+
+def _fixed_folder(pattern: str) -> str:
+    """Return the path of the folder that a pattern names before its first name that stands for several."""
+    return "/".join(takewhile(lambda name: not is_pattern(name), pattern.split("/")[:-1]))
 
 
 def _unlisted(name: str) -> wire.FileRow:

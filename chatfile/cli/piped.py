@@ -12,9 +12,11 @@ from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import IReactorFromThreads
 
 from chatfile import errors, wire
-from chatfile.cli.commands import parse_line
-from chatfile.cli.executor import Executor
+from chatfile.cli.connecting import leave
+from chatfile.cli.executor import attempt
 from chatfile.cli.exits import ExitCode, exit_code
+from chatfile.cli.lines import parse_line
+from chatfile.cli.session import Session
 
 _STDIN = 0
 _CHUNK = 65536
@@ -86,39 +88,28 @@ def _read_some() -> bytes:
         return b""  # the terminal is gone (EIO), or there is no input (EBADF): the end
 
 
-class Piped:
-    """Carries out the lines of standard input, one after the other."""
+async def carry_out_lines(session: Session, reactor: IReactorFromThreads) -> ExitCode:
+    """Carry out all lines of standard input until it ends, and return the exit code of the first failure.
 
-    def __init__(self, executor: Executor, source: StandardInput) -> None:
-        """Take lines from `source`, which is not started yet."""
-        self._executor = executor
-        self._source = source
-
-    async def run(self) -> ExitCode:
-        """Carry out all lines until the input ends, and return the exit code of the first failure.
-
-        Raises a `ChatFileError` where the server closes the connection before.
-        """
-        self._executor.client.closed.addCallback(self._source.interrupt_with)
-        self._source.start()
-        code = ExitCode.DONE
-        while (line := await self._next_line()) is not None:
-            failed = await self._carry_out(line)
-            code = code or failed
-            if not self._executor.client.is_receiving:
-                break
-        return code or await self._executor.leave()
-
-    async def _next_line(self) -> bytes | None:
-        line = await self._source.next()
+    Raises a `ChatFileError` where the server closes the connection before.
+    """
+    source, code = StandardInput(reactor), ExitCode.DONE
+    session.client.closed.addCallback(source.interrupt_with)
+    source.start()
+    while (line := await source.next()) is not None:
         if isinstance(line, errors.ChatFileError):
             raise line
-        return line
+        failed = await _carry_out(session, line)
+        code = code or failed
+        if not session.client.is_receiving:
+            break
+    return code or await leave(session.client, session.view)
 
-    async def _carry_out(self, line: bytes) -> ExitCode:
-        try:
-            command = parse_line(line.removesuffix(b"\r").decode(errors="surrogateescape"))
-        except errors.ChatFileError as error:
-            self._executor.view.error(error)
-            return exit_code(error)
-        return await self._executor.attempt(command)
+
+async def _carry_out(session: Session, line: bytes) -> ExitCode:
+    try:
+        command = parse_line(line.removesuffix(b"\r").decode(errors="surrogateescape"))
+    except errors.ChatFileError as error:
+        session.view.error(error)
+        return exit_code(error)
+    return await attempt(session, command)

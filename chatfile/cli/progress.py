@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TextIO
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from chatfile.cli.live import Bars
 from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.view import View
 from chatfile.downloads import Step
-
-if TYPE_CHECKING:
-    from chatfile.cli.live import LiveRegion
-
-
-class Display(Protocol):
-    """Shows meters again and again."""
-
-    interval: float
-    """Seconds between two calls of `draw`."""
-
-    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
-        """Show the meters of the download under way, and of all of several, as they are now. Raises OSError."""
-
-    def clear(self) -> None:
-        """Erase what is shown, so that something else can be written there. Raises OSError."""
 
 
 class Progress:
     """Measures the download under way, and the several of which it is one, and lets a display show that."""
 
-    def __init__(self, clock: IReactorTime, display: Display | None = None) -> None:
+    def __init__(self, clock: IReactorTime, display: Bars | ProgressEvents | None = None) -> None:
         """Let `display` show `current` and `total`; without one, nothing is shown."""
         self.current: TransferMeter | None = None
         self.total: TotalMeter | None = None
@@ -96,10 +80,14 @@ class Progress:
                 self._ticking.stop()
                 self.clear()
 
-    def _tick(self) -> None:
+    def measure(self) -> None:
+        """Let the meters know what time it is: rates fall where nothing comes."""
         for meter in (self.current, self.total):
             if meter is not None:
                 meter.measure()
+
+    def _tick(self) -> None:
+        self.measure()
         self._draw()
 
     def _draw(self) -> None:
@@ -114,30 +102,6 @@ class Progress:
             self._display = None  # nobody reads it any more; the download goes on
 
 
-class Bars:
-    """Draws on a terminal a line for the download under way, and one for all of several."""
-
-    interval = 0.1
-
-    def __init__(self, stream: TextIO) -> None:
-        """Draw on the terminal `stream`."""
-        self._stream = stream
-        self._region: LiveRegion | None = None
-
-    def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
-        """See `Display`. The first call loads rich: most downloads are over by then."""
-        from chatfile.cli import live  # noqa: PLC0415 -- see above
-
-        self._region = self._region or live.LiveRegion(self._stream)
-        meters = [meter for meter in (current, total) if meter is not None]
-        self._region.draw(live.bars(meters, self._region.width))
-
-    def clear(self) -> None:
-        """See `Display`."""
-        if self._region is not None:
-            self._region.clear()
-
-
 class ProgressEvents:
     """Writes a `progress` event in JSON for the download under way, twice a second."""
 
@@ -148,7 +112,7 @@ class ProgressEvents:
         self._view = view
 
     def draw(self, current: TransferMeter | None, total: TotalMeter | None) -> None:
-        """See `Display`."""
+        """Write an event, unless its reader is slower than we are. Raises OSError."""
         if current is not None and self._view.is_free:
             several = {} if total is None else {"overall": _total_object(total)}
             self._view.event("progress", **_transfer_object(current), **several)

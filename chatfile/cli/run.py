@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.python.failure import Failure
 
 from chatfile import errors
-from chatfile.cli.commands import WatchClients
-from chatfile.cli.config import ClientConfig
-from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, connected
-from chatfile.cli.executor import Executor
+from chatfile.cli.arguments import ClientConfig, parse_arguments
+from chatfile.cli.commands import GetFiles, WatchClients
+from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, Resolver, connected, leave
+from chatfile.cli.executor import attempt
 from chatfile.cli.exits import ExitCode, exit_code
-from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.outlets import drain
-from chatfile.cli.progress import Bars, Display, Progress, ProgressEvents
-from chatfile.cli.resolving import Resolver
-from chatfile.cli.streams import concluded, forget_output
+from chatfile.cli.expected import read_digests
+from chatfile.cli.interrupts import Interrupts, stopped_by_q
+from chatfile.cli.live import Bars
+from chatfile.cli.progress import Progress, ProgressEvents
+from chatfile.cli.session import Session
+from chatfile.cli.streams import concluded, drain, forget_output
 from chatfile.cli.terminal import is_drawable
 from chatfile.cli.view import KEPT, View
 from chatfile.client import ChatFileClient
@@ -29,11 +31,14 @@ _SHORT = 1.0
 """Seconds that the program waits after a Ctrl-C for a terminal that stood still to show the last lines."""
 _WATCH_PATIENCE = 60.0
 """Seconds for which `watch` waits for a server that restarts, and may finish transfers before."""
+_TAB_PATIENCE = 2.0
+"""Seconds for which the user waits after a Tab at a shell, at most."""
 
 
 def run(config: ClientConfig) -> ExitCode:
     """Carry out what `config` asks for, and return the exit code."""
-    if config.command is not None or not _is_at_a_terminal():
+    is_at_a_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    if config.command is not None or not is_at_a_terminal:
         return _Run(config, is_interactive=False).run_to_end()
     from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
 
@@ -41,31 +46,52 @@ def run(config: ClientConfig) -> ExitCode:
         return _Run(config, is_interactive=True).run_to_end()
 
 
-def _is_at_a_terminal() -> bool:
-    """Tell whether standard input and output are both terminals."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+def remote_names(options: Mapping[str, str]) -> list[str]:
+    """Return the names of the files on the server to which `options` and the environment lead, for a Tab at a shell.
+
+    Returns none where that fails or takes longer than two seconds. Raises SystemExit where `options` are wrong.
+    """
+    about_servers = ("server", "cafile", "cert", "key")
+    arguments = [f"--{name}={options[name]}" for name in about_servers if name in options]
+    config = parse_arguments([*arguments, f"--timeout={_TAB_PATIENCE:g}", "list"], os.environ)
+    reactor, names = _prepared_reactor(), list[str]()
+
+    async def ask() -> None:
+        client = await connected(config, reactor, View(as_json=False, quiet=True), wait=0)
+        try:
+            try:
+                rows = await client.tree()
+            except errors.NoSubfolders:
+                rows = await client.listing()
+            names.extend([row.name for row in rows])
+            await client.exit()  # so that the seat is free when the user's command is run
+        finally:
+            client.abort()
+
+    def begin() -> None:
+        asking = Deferred.fromCoroutine(ask()).addTimeout(_TAB_PATIENCE, reactor)
+        asking.addErrback(lambda _: None)
+        asking.addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run(installSignalHandlers=False)
+    return names
 
 
-def _exit_code_of(outcome: ExitCode | Failure, view: View) -> ExitCode:
-    if isinstance(outcome, ExitCode):
-        return outcome
-    if outcome.check(BrokenPipeError):
-        return ExitCode.UNREAD
-    if isinstance(outcome.value, errors.ChatFileError):
-        view.error(outcome.value)
-        return exit_code(outcome.value)
-    outcome.raiseException()
-    return ExitCode.BROKEN
+def _prepared_reactor() -> Any:
+    from twisted.internet import reactor as installed  # noqa: PLC0415 -- importing it installs it
+
+    reactor: Any = installed  # it has more than one interface, and `run` takes more than they say
+    use_monotonic_clock(reactor)
+    reactor.installNameResolver(Resolver())
+    return reactor
 
 
 class _Run:
     """Owns the reactor, the view and the handling of Ctrl-C for one run."""
 
     def __init__(self, config: ClientConfig, *, is_interactive: bool) -> None:
-        from twisted.internet import reactor as installed  # noqa: PLC0415 -- importing it installs it
-
-        reactor: Any = installed
-        self._reactor = reactor  # it has more than one interface, and `run` takes more than they say
+        self._reactor = reactor = _prepared_reactor()
         self._config = config
         self._is_interactive = is_interactive
         self._view = View(
@@ -78,29 +104,36 @@ class _Run:
         if not config.as_json:
             self._view.aside = self._progress.aside
         self._interrupts = Interrupts(reactor, reactor.stop)
-        self._outcome: ExitCode | Failure = ExitCode.INTERRUPTED  # until there is another one
+        self._code = ExitCode.INTERRUPTED  # until there is another one
+        self._defect: Exception | None = None
 
     def run_to_end(self) -> ExitCode:
         """Run the reactor until the command is done, and return the exit code."""
-        use_monotonic_clock(self._reactor)
-        self._reactor.installNameResolver(Resolver())
         self._reactor.callWhenRunning(self._begin)
         self._reactor.run(installSignalHandlers=False)
-        code = _exit_code_of(self._outcome, self._view)
+        if self._defect is not None:
+            raise self._defect
+        code = self._code
         if code is ExitCode.LOCAL_FILE:
             forget_output()
         is_meant_for_others = code is ExitCode.DONE if self._config.writes_to_stdout else self._view.has_written
         return concluded(code) if is_meant_for_others or code is ExitCode.UNREAD else code
 
     def _begin(self) -> None:
-        running: Deferred[Any] = Deferred.fromCoroutine(self._main())
-        self._interrupts.handle = running.cancel
-        running.addBoth(self._end)
+        self._interrupts.handle = Deferred.fromCoroutine(self._to_the_end()).cancel
 
-    def _end(self, outcome: ExitCode | Failure) -> None:
-        if isinstance(outcome, Failure) and outcome.check(CancelledError):
+    async def _to_the_end(self) -> None:
+        try:
+            self._code = await self._main()
+        except CancelledError:
             self._exit_interrupted()
-        self._outcome = outcome
+        except BrokenPipeError:
+            self._code = ExitCode.UNREAD
+        except errors.ChatFileError as error:
+            self._view.error(error)
+            self._code = exit_code(error)
+        except Exception as defect:  # its traceback is shown when the reactor has stopped
+            self._defect = defect
         self._reactor.stop()
 
     def _exit_interrupted(self) -> None:
@@ -117,42 +150,42 @@ class _Run:
             return ""
         return "What went to standard output is not whole." if self._config.writes_to_stdout else KEPT
 
-    def _display(self) -> Display | None:
+    def _display(self) -> Bars | ProgressEvents | None:
         """Return the display of progress; None where there is none."""
-        if self._config.is_quiet:
-            return None
+        if self._config.is_quiet or (self._is_interactive and not self._config.as_json):
+            return None  # at the prompt, there is the toolbar
         if self._config.as_json:
             return ProgressEvents(self._view)
-        if self._is_interactive:
-            from chatfile.cli.prompt.toolbar import Unseen  # noqa: PLC0415 -- only the prompt needs what it imports
-
-            return Unseen()
         is_mixed = self._config.writes_to_stdout and sys.stdout is not None and sys.stdout.isatty()
         return Bars(sys.stderr) if is_drawable(sys.stderr) and not is_mixed else None
 
     # --- in the reactor ---
 
     async def _main(self) -> ExitCode:
-        client = await connected(self._config, self._reactor, self._view, wait=self._config.wait)
-        executor = Executor(client, self._config, self._view, self._progress, self._reconnect)
-        try:
-            return await self._converse(executor)
-        finally:
-            executor.client.abort()
-
-    async def _converse(self, executor: Executor) -> ExitCode:
-        if self._is_interactive:
-            return await self._prompt(executor)
         command = self._config.command
-        if command is None:
-            from chatfile.cli.piped import Piped, StandardInput  # noqa: PLC0415 -- a single command needs no lines
-
-            return await Piped(executor, StandardInput(self._reactor)).run()
         if isinstance(command, WatchClients):
-            code = await executor.shown(self._watch(executor, command.interval))
-        else:
-            code = await executor.attempt(command)
-        return code or await executor.leave()
+            return await self._watch(command.interval)
+        if isinstance(command, GetFiles):
+            command = await read_digests(command, self._config, self._view)
+            if not command.wanted:
+                return ExitCode.DONE  # all files of a list are here
+        session = Session(await self._connect(), self._config, self._view, self._progress, self._reconnect)
+        try:
+            if self._is_interactive:
+                from chatfile.cli.prompt.app import PromptApp  # noqa: PLC0415 -- a single command starts without it
+
+                return await PromptApp(session, self._reactor, self._interrupts, self._reconnect).run()
+            if command is None:
+                from chatfile.cli.piped import carry_out_lines  # noqa: PLC0415 -- a single command needs no lines
+
+                return await carry_out_lines(session, self._reactor)
+            code = await attempt(session, command)
+            return code or await leave(session.client, session.view)
+        finally:
+            session.client.abort()
+
+    async def _connect(self) -> ChatFileClient:
+        return await connected(self._config, self._reactor, self._view, wait=self._config.wait)
 
     async def _reconnect(self) -> ChatFileClient:
         """Connect again, and keep trying for some seconds.
@@ -164,20 +197,12 @@ class _Run:
         wait = max(self._config.wait, patience)
         return await connected(self._config, self._reactor, self._view, wait=wait, despite=despite)
 
-    async def _prompt(self, executor: Executor) -> ExitCode:
-        from chatfile.cli.prompt import PromptApp  # noqa: PLC0415 -- a single command starts without it
-
-        executor.reconnect = None  # the user is asked first
-        return await PromptApp(executor, self._reactor, self._interrupts, self._reconnect).run()
-
-    async def _watch(self, executor: Executor, interval: float) -> None:
-        from chatfile.cli.keys import stopped_by_q  # noqa: PLC0415 -- nothing else needs it
-        from chatfile.cli.watch import PlainWatch, WatchTable, watch  # noqa: PLC0415
+    async def _watch(self, interval: float) -> ExitCode:
+        from chatfile.cli.watch import PlainWatch, WatchTable, watch  # noqa: PLC0415 -- nothing else needs it
 
         reactor, interrupts = self._reactor, self._interrupts
-        if self._view.as_json or not is_drawable(sys.stdout):
-            await watch(executor, reactor, interrupts, PlainWatch(self._view), interval, self._reconnect)
-            return
-        with stopped_by_q(reactor, interrupts) as has_keys:
+        is_plain = self._view.as_json or not is_drawable(sys.stdout)
+        shown = PlainWatch(self._view) if is_plain else WatchTable(sys.stdout)
+        with contextlib.nullcontext(False) if is_plain else stopped_by_q(reactor, interrupts) as has_keys:
             stops = "q or Ctrl-C" if has_keys else "Ctrl-C"
-            await watch(executor, reactor, interrupts, WatchTable(sys.stdout), interval, self._reconnect, stops)
+            return await watch(self._view, reactor, interrupts, shown, interval, self._connect, self._reconnect, stops)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import termios
@@ -19,6 +20,15 @@ def is_drawable(stream: TextIO | None) -> bool:
 def is_dumb() -> bool:
     """Tell whether the terminal, by the variable TERM, can't move its cursor."""
     return os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
+
+
+def window_size(stream: TextIO | None) -> os.terminal_size:
+    """Return the size of the window in which the terminal `stream` is; 80 columns and 24 lines where nobody tells."""
+    try:
+        size = os.get_terminal_size(stream.fileno()) if stream is not None else os.terminal_size((0, 0))
+    except (OSError, ValueError):  # it is no terminal, or closed
+        size = os.terminal_size((0, 0))
+    return size if all(size) else shutil.get_terminal_size()
 
 
 def is_coloured() -> bool:

@@ -6,12 +6,11 @@ import dataclasses
 import errno
 import json
 import os
-import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatfile import errors, wire
@@ -29,12 +28,11 @@ from chatfile.cli.format import (
     pluralize,
     sorted_files,
 )
-from chatfile.cli.outlets import is_free
-from chatfile.cli.streams import is_unread
-from chatfile.cli.terminal import is_coloured
+from chatfile.cli.streams import is_free, is_unread
+from chatfile.cli.terminal import is_coloured, window_size
 
 if TYPE_CHECKING:  # so that --help does not load Twisted
-    from chatfile.downloads import Download
+    from chatfile.downloads import Download, Removal
 
 Row = TypeVar("Row")
 KEPT = "The part received so far is kept; get it again to go on."
@@ -44,10 +42,6 @@ _NOT_VERIFIED = "not verified, for the server does not hash"
 _LONG = 1.0
 """Seconds above which a rate is worth telling."""
 _BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
-
-
-def _window_width() -> int:
-    return shutil.get_terminal_size().columns
 
 
 class View:
@@ -60,7 +54,7 @@ class View:
         quiet: bool,
         output_is_taken: bool = False,
         as_tables: bool = False,
-        width: Callable[[], int] = _window_width,
+        width: Callable[[], int] = lambda: window_size(sys.stdout).columns,
     ) -> None:
         """Choose how to show: `as_json`: one object a line instead of text. `quiet`: no notes.
 
@@ -90,27 +84,23 @@ class View:
     def error(self, error: errors.ChatFileError, name: str | None = None) -> None:
         """Show an error, which is about the file `name`."""
         self._tell(f"chatfile-client: {wire.printable(str(error))}")
-        about = {} if name is None else {"name": name}
-        try:
-            self.event("error", code=error_word(error), exit=int(exit_code(error)), message=str(error), **about)
-        except OSError:
-            pass  # the text has been shown already
+        with suppress(OSError):  # the text has been shown already
+            self._failure(error_word(error), exit_code(error), str(error), name)
 
     def interrupted(self, what_now: str, name: str | None) -> None:
         """Show that Ctrl-C ended the command, while the file `name` was under way, and the sentence `what_now`."""
         sentence = f"Interrupted. {what_now}".rstrip()
         self.note(sentence)
+        self._failure("interrupted", ExitCode.INTERRUPTED, sentence, name)
+
+    def _failure(self, code: str, exit_code: ExitCode, message: str, name: str | None) -> None:
         about = {} if name is None else {"name": name}
-        self.event("error", code="interrupted", exit=int(ExitCode.INTERRUPTED), message=sentence, **about)
+        self.event("error", code=code, exit=int(exit_code), message=message, **about)
 
     def event(self, event: str, **about: object) -> None:
         """Show an event, to programs alone: nothing without JSON. Raises OSError."""
         if self.as_json:
             self._print({"event": event} | about, "")
-
-    def goodbye(self) -> None:
-        """Show that the session is over."""
-        self.note("Bye.")
 
     def _tell(self, text: str) -> None:
         """Write `text`, which is escaped already, to standard error."""
@@ -134,8 +124,8 @@ class View:
         In a table, only the latest of those that left are shown, unless `everyone` is set.
         """
         if not self._as_tables:
-            widths = self._widths([] if self.as_json else map(_client_cells, rows))
-            self._rows(rows, _client_object, _client_cells, widths, right=(4, 5))
+            objects = list(map(_client_object, rows))
+            self._rows(objects, self._widths(objects), right=(4, 5))
             return
         shown = rows if everyone else latest_clients(rows)
         more = len(rows) - len(shown)
@@ -149,8 +139,8 @@ class View:
         """
         rows = sorted_files(rows, sort or ("name" if self._as_tables else None))
         if not self._as_tables:
-            widest = 0 if self.as_json else len(str(max((row.size for row in rows), default=0)))
-            self._rows(rows, _file_object, _file_cells, (widest, 0, 0), right=(0,))  # all times have the same width
+            widest = len(str(max((row.size for row in rows), default=0)))
+            self._rows(map(_file_object, rows), (widest, 0, 0), right=(0,))  # all times have the same width
         elif not rows:
             self.note("There is no file on the server.")
         else:
@@ -190,6 +180,28 @@ class View:
             self._show({}, path)
             self.note(f"{download.name}: {story}")
 
+    def removed(self, path: str, removal: Removal) -> None:
+        """Show what became of a file that the server has no more."""
+        self._show(
+            {"event": "removed", "name": path, "outcome": removal.name.lower()}, f"{self._shown(path)}: {removal.value}"
+        )
+
+    def mirrored(self, counts: Mapping[str, int]) -> None:
+        """Show how many files a mirror has fetched, left as they were, and removed."""
+        self.event("mirrored", **counts)
+        told = {"same": "the same", "removed": "removed", "kept": "changed here and kept"}
+        parts = [f"{counts[name]} {words}" for name, words in told.items() if counts[name]]
+        if parts:
+            self.note(f"{', '.join(parts)}.")
+
+    def would_remove(self, path: str) -> None:
+        """Show a file that would be removed."""
+        self._show({"event": "would-remove", "name": path}, f"remove {self._shown(path)}")
+
+    def would_fetch(self, row: wire.FileRow) -> None:
+        """Show a file that would be fetched."""
+        self._show({"event": "would-fetch"} | _file_object(row), f"fetch {self._shown(row.name)}")
+
     def copied(self, copy: Download, seconds: float) -> None:
         """Show that a file went to standard output; people are told only where it is not verified."""
         if self.as_json:
@@ -215,28 +227,18 @@ class View:
 
     # --- how it is written ---
 
-    def _rows(
-        self,
-        rows: Sequence[Row],
-        as_object: Callable[[Row], dict[str, Any]],
-        cells: Callable[[Row], tuple[str, ...]],
-        widths: Sequence[int],
-        right: tuple[int, ...],
-    ) -> None:
-        """Show rows one by one: there may be a million, whose text is never in memory all at once."""
-        for row in rows:
-            if self.as_json:
-                self._show(as_object(row), "")
-            else:
-                self._show({}, join_row(map(self._shown, cells(row)), widths, right, len))
+    def _rows(self, objects: Iterable[dict[str, Any]], widths: Sequence[int], right: tuple[int, ...]) -> None:
+        """Show objects one by one: there may be a million, whose text is never in memory all at once."""
+        for each in objects:
+            self._show(each, "" if self.as_json else join_row(self._cells(each), widths, right, len))
 
-    def _widths(self, rows: Iterable[tuple[str, ...]]) -> list[int]:
+    def _cells(self, about: dict[str, Any]) -> Iterable[str]:
+        return (self._shown("-" if value is None else str(value)) for value in about.values())
+
+    def _widths(self, objects: Iterable[dict[str, Any]]) -> list[int]:
         """Return the width of each column, in characters."""
-        widths: list[int] = []
-        for row in rows:
-            found = [min(len(self._shown(cell)), WIDEST) for cell in row]
-            widths = list(map(max, widths, found)) if widths else found
-        return widths
+        columns = zip(*map(self._cells, objects), strict=True)
+        return [min(max(map(len, column)), WIDEST) for column in columns]
 
     def _tables(self, rows: Sequence[Row], table: Callable[[Sequence[Row]], list[str]], *below: str) -> None:
         """Show a table of the rows and the lines `below`; several tables where one of them all would fill memory."""
@@ -316,16 +318,8 @@ def _client_object(row: wire.ClientRow) -> dict[str, Any]:
     return dataclasses.asdict(row) | {"connected": _time(row.connected), "disconnected": disconnected}
 
 
-def _client_cells(row: wire.ClientRow) -> tuple[str, ...]:
-    return row.name, row.address, _time(row.connected), _time(row.disconnected), str(row.files), str(row.bytes)
-
-
 def _file_object(row: wire.FileRow) -> dict[str, Any]:
-    return {"name": row.name, "size": row.size, "mtime": _time(row.mtime)}
-
-
-def _file_cells(row: wire.FileRow) -> tuple[str, ...]:
-    return str(row.size), _time(row.mtime), row.name
+    return {"size": row.size, "mtime": _time(row.mtime), "name": row.name}
 
 
 def _as_utf8(path: str) -> str:

@@ -6,24 +6,23 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from chatfile import wire
-from chatfile.cli.connecting import BREAKS, Reconnect
-from chatfile.cli.executor import Executor
+from chatfile.cli.connecting import BREAKS, Reconnect, leave
+from chatfile.cli.exits import ExitCode
 from chatfile.cli.format import Column, format_duration, format_rate, format_size, table
 from chatfile.cli.interrupts import Interrupts
+from chatfile.cli.live import LiveRegion
 from chatfile.cli.view import View
 from chatfile.client import ChatFileClient
 
 _PAUSE = 1.0
 """Seconds before another connection: a server that ends each one is not flooded with them."""
-_MARGIN = 3
-"""Columns that stay free behind the table: what the terminal shows of a Ctrl-C must not begin another line."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +119,6 @@ def title(seen: Sequence[Seen], at: float) -> str:
     return f"{time.strftime('%H:%M:%S', time.localtime(at))}  {len(seen)} connected{total}"
 
 
-class WatchView(Protocol):
-    """Shows each look of `watch`."""
-
-    def show(self, seen: Sequence[Seen], at: float) -> None:
-        """Show the clients of one look; `at` is in seconds since 1970. Raises BrokenPipeError, `LocalFileError`."""
-
-    def leave(self) -> None:
-        """Leave what was shown on the terminal: nothing more comes, or other lines come first."""
-
-
 class PlainWatch:
     """Shows a block of lines for each look that differs from the one before; as JSON, an object for every look."""
 
@@ -139,7 +128,7 @@ class PlainWatch:
         self._before: Sequence[Seen] | None = None
 
     def show(self, seen: Sequence[Seen], at: float) -> None:
-        """See `WatchView`."""
+        """Show the clients of one look; `at` is in seconds since 1970. Raises BrokenPipeError, `LocalFileError`."""
         has_changed, self._before = seen != self._before, seen
         if has_changed or self._view.as_json:
             lines = [title(seen, at), *table_of(seen, None), ""]
@@ -162,62 +151,66 @@ class WatchTable:
 
     def __init__(self, stream: TextIO) -> None:
         """Draw on the terminal `stream`."""
-        from chatfile.cli.live import LiveRegion  # noqa: PLC0415 -- rich takes longer to load than all the rest
-
         self._region = LiveRegion(stream)
         self._least = {"FOR": len("1:00:00"), "SENT": len("12.3 MB"), "RATE": len("12.3 MB/s")}
 
     def show(self, seen: Sequence[Seen], at: float) -> None:
-        """See `WatchView`."""
-        titles, *rows = table_of(seen, self._region.width - _MARGIN, self._least)
-        styles = ("green" if each.rate else "dim" if each.is_us else "" for each in seen)
-        self._region.draw_lines([(title(seen, at), "bold"), (titles, "dim"), *zip(rows, styles, strict=True)])
+        """Show the clients of one look; `at` is in seconds since 1970."""
+        titles, *rows = table_of(seen, self._region.width, self._least)
+        styles = ("32" if each.rate else "2" if each.is_us else "" for each in seen)
+        lines = [(title(seen, at), "1"), (titles, "2"), *zip(rows, styles, strict=True)]
+        self._region.draw([[line] for line in lines])
 
     def leave(self) -> None:
-        """See `WatchView`: the last look stays on the terminal."""
+        """Leave the last look on the terminal: nothing more comes, or other lines come first."""
         self._region.leave()
 
 
 async def watch(
-    executor: Executor,
+    view: View,
     clock: IReactorTime,
     interrupts: Interrupts,
-    shown: WatchView,
+    shown: PlainWatch | WatchTable,
     interval: float,
+    connect: Reconnect,
     reconnect: Reconnect,
     how_to_stop: str = "Ctrl-C",
-) -> None:
+) -> ExitCode:
     """Show a look every `interval` seconds, until the user interrupts; connect again where the connection ends.
 
-    Raises a `ChatFileError` where that fails.
+    Raises a `ChatFileError` where there is no connection, at the begin or later.
     """
-    watching: Deferred[None] = Deferred.fromCoroutine(_watch(executor, clock, shown, interval, reconnect, how_to_stop))
+
+    async def watch_all() -> ExitCode:
+        client = await connect()
+        while True:
+            view.note(f"Watching as {client.name} (uses one seat). {how_to_stop} stops.")
+            try:
+                await _watch_one(client, clock, shown, interval)
+            except BREAKS as error:
+                shown.leave()
+                view.note(f"{error} Connecting again.")
+            except CancelledError:
+                return await leave(client, view)
+            finally:
+                client.abort()
+            await deferLater(clock, _PAUSE)
+            client = await reconnect()
+
+    watching: Deferred[ExitCode] = Deferred.fromCoroutine(watch_all())
     handle, interrupts.handle = interrupts.handle, watching.cancel
     try:
-        await watching
+        return await watching
     except CancelledError:
-        pass  # by the user
+        return ExitCode.DONE  # by the user, while there was no connection
     finally:
         interrupts.handle = handle
         shown.leave()
 
 
-async def _watch(
-    executor: Executor, clock: IReactorTime, shown: WatchView, interval: float, reconnect: Reconnect, how_to_stop: str
+async def _watch_one(
+    client: ChatFileClient, clock: IReactorTime, shown: PlainWatch | WatchTable, interval: float
 ) -> None:
-    while True:
-        executor.view.note(f"Watching as {executor.client.name} (uses one seat). {how_to_stop} stops.")
-        try:
-            await _watch_one(executor.client, clock, shown, interval)
-        except BREAKS as error:
-            shown.leave()
-            executor.view.note(f"{error} Connecting again.")
-        executor.client.abort()
-        await deferLater(clock, _PAUSE)
-        executor.client = await reconnect()
-
-
-async def _watch_one(client: ChatFileClient, clock: IReactorTime, shown: WatchView, interval: float) -> None:
     """Show looks until the connection ends. Raises a `ChatFileError` then."""
     rates = Rates(client.name)
     while True:

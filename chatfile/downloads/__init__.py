@@ -7,6 +7,19 @@ makes a local folder what a folder of the server is.
 from chatfile.downloads.ahead import DownloadAhead
 from chatfile.downloads.manifest import Removal
 from chatfile.downloads.mirror import Mirror, MirrorFilter
-from chatfile.downloads.single import Download, Stage, Step, download
+from chatfile.downloads.single import download
+from chatfile.downloads.sums import format_sums, parse_sums
+from chatfile.downloads.target import Download, Stage, Step
 
-__all__ = ["Download", "DownloadAhead", "Mirror", "MirrorFilter", "Removal", "Stage", "Step", "download"]
+__all__ = [
+    "Download",
+    "DownloadAhead",
+    "Mirror",
+    "MirrorFilter",
+    "Removal",
+    "Stage",
+    "Step",
+    "download",
+    "format_sums",
+    "parse_sums",
+]

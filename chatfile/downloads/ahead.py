@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,8 @@ from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
 from chatfile.disk import InThread
 from chatfile.downloads.batches import AskedFile, AskedState, Batches
-from chatfile.downloads.single import Download, Stage, Step, checked, download_to, local_place
+from chatfile.downloads.single import download_wanted
+from chatfile.downloads.target import Download, Stage, Step, WantedFile, checked, local_place
 from chatfile.partfile import (
     Presence,
     PresentFile,
@@ -45,7 +47,7 @@ class DownloadAhead:
     FILES, BYTES = 512, 4 << 20
     """The same with those that are not saved yet, or whose turn has not come; and the bytes of all these."""
     LOOK = 1024
-    """Files that are looked for in one call in a thread."""
+    """Files that are looked for in the first call in a thread; each further one is for half as many as all before."""
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class DownloadAhead:
         by_digest: bool = False,
         saved: Saved | None = None,
         presence: Sequence[Presence] = (),
+        sums: Mapping[str, str] | None = None,
         in_thread: InThread = disk.in_thread,
     ) -> None:
         """Prepare to download `rows`, where a size below 0 is unknown, into `folder`.
@@ -65,7 +68,8 @@ class DownloadAhead:
         They are saved under their own names, or paths, without the beginning `strip`. A file that is there already with
         the size and the time of the one on the server is taken for the same, unless files are to be compared
         `by_digest`. One that differs is replaced where `force(row)` is true. `presence` is what is there of the first
-        rows, if the caller has looked. See `download` for the other arguments.
+        rows, if the caller has looked. `sums` has digests that files must have, by their names. See `download` for the
+        other arguments.
         """
         self._rows = rows
         self._folder = folder
@@ -74,6 +78,7 @@ class DownloadAhead:
         self._create_folder = create_folder
         self._by_digest = by_digest
         self._saved = Saved() if saved is None else saved
+        self._sums = sums or {}
         self._in_thread = in_thread
         self._client: ChatFileClient | None = None
         self._clock: IReactorTime  # the client's
@@ -110,7 +115,7 @@ class DownloadAhead:
             progress(received.at)
         if isinstance(asked.result, Failure):
             asked.result.raiseException()
-        self._saved.add(self._path(asked.row))
+        self._saved.add(asked.path)
         return asked.result
 
     def has_result(self, number: int) -> bool:
@@ -126,18 +131,15 @@ class DownloadAhead:
         stage: Callable[[Stage], None],
     ) -> Download:
         row = self._rows[number]
-        return await download_to(
-            client,
+        wanted = WantedFile(
             row.name,
             checked(self._path(row)),
-            force=self._force(row),
-            create_folder=self._create_folder,
-            in_thread=self._in_thread,
-            listed_size=row.size if row.size >= 0 else None,
-            saved=self._saved,
-            progress=progress,
-            stage=stage,
+            row.size if row.size >= 0 else None,
+            self._force(row),
+            self._create_folder,
+            self._sums.get(row.name),
         )
+        return await download_wanted(client, wanted, self._in_thread, self._saved, progress, stage)
 
     async def _done(self, number: int) -> AskedFile | None:
         """Return the file whose turn it is, when there is a result; None if it can't be asked for ahead."""
@@ -184,10 +186,11 @@ class DownloadAhead:
     # --- what is there ---
 
     def _look(self) -> None:
-        if self._is_looking:
+        start = len(self._presence)
+        rows = self._rows[start : start + max(start // 2, self.LOOK)]
+        if self._is_looking or not rows:
             return
         self._is_looking = True
-        rows = self._rows[len(self._presence) : len(self._presence) + self.LOOK]
         looking = self._in_thread(look_for, [(self._path(row), Source(row.size, row.mtime)) for row in rows])
         looking.addErrback(lambda _: [Presence.OTHER] * len(rows))  # the download of each by itself tells why
         looking.addCallback(self._have_looked)
@@ -202,10 +205,9 @@ class DownloadAhead:
 
     def _ask_some(self) -> None:
         """Ask for the next files, up to the first that has to be downloaded by itself."""
-        while self._client is not None and self._next < len(self._rows) and self._has_room():
-            if self._next >= len(self._presence):
-                self._look()
-                return
+        if len(self._presence) - self._next < self.FILES:
+            self._look()
+        while self._client is not None and self._next < len(self._presence) and self._has_room():
             if self._next not in self._asked and not self._ask(self._client, self._next):
                 return
             self._next += 1
@@ -219,18 +221,21 @@ class DownloadAhead:
         path = self._path(row)
         if row.size < 0 or any(map(is_unfinished, path.names)) or self._saved.has_like(path):
             return False
-        if presence is Presence.SAME and not self._by_digest:
-            self._add(number).finish(self._present(row, None))
+        expected = self._sums.get(row.name)
+        if presence is Presence.SAME and not self._by_digest and expected is None:
+            self._add(number, path).finish(self._present(row, path, None))
         elif row.size > SMALL or presence is Presence.OTHER or not client.is_receiving:
             return False
         elif presence is Presence.ABSENT:
-            self._request(self._add(number), client.read(row.name, most=SMALL), self._content_came)
+            self._request(self._add(number, path), client.read(row.name, most=SMALL), self._content_came)
+        elif expected is not None:
+            self._compare_with(expected, self._add(number, path))
         else:
-            self._request(self._add(number), client.hash(row.name, size=row.size), self._digest_came)
+            self._request(self._add(number, path), client.hash(row.name, size=row.size), self._digest_came)
         return True
 
-    def _add(self, number: int) -> AskedFile:
-        asked = self._asked[number] = AskedFile(number, self._rows[number])
+    def _add(self, number: int, path: LocalPath) -> AskedFile:
+        asked = self._asked[number] = AskedFile(number, self._rows[number], path)
         self._bytes += min(asked.row.size, SMALL)
         return asked
 
@@ -272,11 +277,17 @@ class DownloadAhead:
             asked.finish(None)
             self._changed()
             return
-        path, header = self._path(asked.row), content.header
+        path, header = asked.path, content.header
         if content.broken is not None:
             self._keep(asked, content, content.broken)
             return
-        result = Download(asked.row.name, str(path), header.size, content.sha256, content.verified, resumed_from=0)
+        expected = self._sums.get(asked.row.name)
+        if expected is not None and expected != hashlib.sha256(content.content).hexdigest():
+            asked.finish(Failure(errors.DigestMismatch.not_as_expected(name=wire.printable(asked.row.name))))
+            self._changed()
+            return
+        sha256 = expected or content.sha256
+        result = Download(asked.row.name, str(path), header.size, sha256, sha256 is not None, resumed_from=0)
         self._saving.add(self._clock, WholeFile(path, header.mtime, content.content), asked, result)
 
     def _keep(self, asked: AskedFile, content: Content, why: errors.ChatFileError) -> None:
@@ -285,7 +296,7 @@ class DownloadAhead:
         asked.kept = Stage(Step.RECEIVING, len(content.content), content.header.size)
         self._presence[asked.number] = Presence.OTHER
         self._is_end_told = True
-        begun = WholeFile(self._path(asked.row), content.header.mtime, content.content)
+        begun = WholeFile(asked.path, content.header.mtime, content.content)
         keep = partial(keep_begun, begun, content.header.size, create_folder=self._create_folder)
         keeping = self._in_thread(keep)
         keeping.addErrback(lambda _: None)  # then it is fetched anew
@@ -297,14 +308,15 @@ class DownloadAhead:
             asked.finish(None)
             self._changed()
             return
-        self._comparing.add(
-            self._clock, (self._path(asked.row), digest.sha256), asked, self._present(asked.row, digest.sha256)
-        )
+        self._compare_with(digest.sha256, asked)
 
-    def _present(self, row: wire.FileRow, sha256: str | None) -> Download:
-        return Download(
-            row.name, str(self._path(row)), row.size, sha256, sha256 is not None, resumed_from=0, already=True
-        )
+    def _compare_with(self, sha256: str, asked: AskedFile) -> None:
+        """Have a thread compare the file that is there with a digest."""
+        present = self._present(asked.row, asked.path, sha256)
+        self._comparing.add(self._clock, (asked.path, sha256), asked, present)
+
+    def _present(self, row: wire.FileRow, path: LocalPath, sha256: str | None) -> Download:
+        return Download(row.name, str(path), row.size, sha256, sha256 is not None, resumed_from=0, already=True)
 
     def _path(self, row: wire.FileRow) -> LocalPath:
         """Return the place of a file on this disk."""

@@ -12,7 +12,8 @@ from twisted.python.failure import Failure
 
 from chatfile import wire
 from chatfile.disk import InThread
-from chatfile.downloads.single import Download, Stage
+from chatfile.downloads.target import Download, Stage
+from chatfile.paths import LocalPath
 
 Item = TypeVar("Item")
 
@@ -28,12 +29,13 @@ class AskedState(enum.Enum):
 class AskedFile:
     """A file that was asked for ahead of its turn, and what became of it."""
 
-    __slots__ = ("kept", "number", "reply", "result", "row", "state")
+    __slots__ = ("kept", "number", "path", "reply", "result", "row", "state")
 
-    def __init__(self, number: int, row: wire.FileRow) -> None:
-        """Wait for the server's reply about the file of that number."""
+    def __init__(self, number: int, row: wire.FileRow, path: LocalPath) -> None:
+        """Wait for the server's reply about the file of that number, whose place on this disk is `path`."""
         self.number = number
         self.row = row
+        self.path = path
         self.kept: Stage | None = None
         """What came of it before the connection broke, and is in its part file."""
         self.state = AskedState.COMING

@@ -12,7 +12,7 @@ from chatfile.client import ChatFileClient
 from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.downloads.ahead import DownloadAhead
 from chatfile.downloads.manifest import Manifest, Removal
-from chatfile.downloads.single import Download, Stage, local_place
+from chatfile.downloads.target import Download, Stage, local_place
 from chatfile.partfile import Presence, Saved, Source, look_for, set_named_time
 from chatfile.paths import LocalPath
 

@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from chatfile import disk, errors, wire
-from chatfile.client import CLOSING, ChatFileClient
+from chatfile.client import ChatFileClient
 from chatfile.disk import InThread, acquire, run_unawaited
-from chatfile.partfile import PartFile, PresentFile, Saved, Source, is_unfinished, remove_leftovers
+from chatfile.downloads.target import Download, DownloadTarget, Stage, Step, WantedFile, checked
+from chatfile.partfile import PartFile, Saved, Source
 from chatfile.paths import LocalPath
 from chatfile.pending import Received
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file that is complete and has its final name; sizes in bytes, `sha256` None where the server does not hash."""
-
-    name: str
-    path: str
-    size: int
-    sha256: str | None
-    verified: bool
-    resumed_from: int
-    already: bool = False
-    """Whether it was there before, and nothing had to be sent."""
-
-
-class Step(enum.Enum):
-    """The steps of a download."""
-
-    CHECKING = "checking"
-    RECEIVING = "receiving"
-    VERIFYING = "verifying"
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Tells how far a step of a download is: `at` bytes of `size`, of the file, or of what is here and checked."""
-
-    step: Step
-    at: int
-    size: int
-
-
-def local_place(folder: str, path: str) -> LocalPath:
-    """Return the place below `folder` of a path on the server, which has the same bytes in every locale."""
-    return LocalPath.of(folder, os.fsdecode(path.encode()))
-
-
-def checked(place: LocalPath) -> LocalPath:
-    """Return `place`.
-
-    Raises `BadName` for what is no path below its folder, `LocalFileError` for names that only part files and their
-    notes have.
-    """
-    for name in place.names:
-        if name in ("", ".", "..") or "\0" in name:
-            raise errors.BadName(name=wire.printable("/".join(place.names)))
-        if is_unfinished(name):
-            raise errors.LocalFileError(path=place, why="such names are for unfinished downloads")
-    return place
 
 
 async def download(
@@ -80,6 +29,7 @@ async def download(
     create_folder: bool = True,
     in_thread: InThread = disk.in_thread,
     listed_size: int | None = None,
+    sha256: str | None = None,
     saved: Saved | None = None,
     progress: Callable[[int], None] = lambda _: None,
     stage: Callable[[Stage], None] = lambda _: None,
@@ -94,6 +44,9 @@ async def download(
     complete and verified one. The file of another name, which the disk takes for the same name, is never replaced:
     `saved` remembers the names that were saved in the same run.
 
+    `sha256`, in hex, is the digest that the file must have, known from elsewhere: it stands for that of the server,
+    which then need not be asked about a file that is there, nor hash at all.
+
     `progress(n)` is called for every n more bytes received; `stage` at the beginning of each step, and now and then
     while it checks what is here.
 
@@ -103,57 +56,41 @@ async def download(
     wire.check_name(name)
     if "/" in (save_as or ""):
         raise errors.BadName(name=wire.printable(save_as or ""))
-    return await download_to(
-        client,
-        name,
-        checked(LocalPath(folder, (save_as or name,))),
-        force=force,
-        create_folder=create_folder,
-        in_thread=in_thread,
-        listed_size=listed_size,
-        saved=saved,
-        progress=progress,
-        stage=stage,
-    )
+    path = checked(LocalPath(folder, (save_as or name,)))
+    wanted = WantedFile(name, path, listed_size, force, create_folder, sha256 and sha256.lower())
+    return await download_wanted(client, wanted, in_thread, saved, progress, stage)
 
 
-async def download_to(
+async def download_wanted(
     client: ChatFileClient,
-    name: str,
-    path: LocalPath,
-    *,
-    force: bool,
-    create_folder: bool,
+    wanted: WantedFile,
     in_thread: InThread,
-    listed_size: int | None,
     saved: Saved | None,
     progress: Callable[[int], None],
     stage: Callable[[Stage], None],
 ) -> Download:
-    """Fetch the file `name`, which may be a path, and save it as `path`; see `download`."""
-    wire.check_path(name)
-    target = _Target(client, name, path, in_thread, stage)
-    if saved is not None and saved.has_like(path):
+    """Fetch a file, whose name may be a path, and save it in its place; see `download`."""
+    wire.check_path(wanted.name)
+    target = DownloadTarget(client, wanted, in_thread, stage)
+    if saved is not None and saved.has_like(wanted.path):
         await target.check_name_free(saved)
-    download = await target.find_complete(listed_size)
+    download = await target.find_complete()
     if download is None:
-        download = await _fetch(target, listed_size, force, create_folder, progress)
+        download = await _fetch(target, progress)
     if saved is not None:
-        saved.add(path)
+        saved.add(wanted.path)
     return download
 
 
-async def _fetch(
-    target: _Target, listed_size: int | None, force: bool, create_folder: bool, progress: Callable[[int], None]
-) -> Download:
+async def _fetch(target: DownloadTarget, progress: Callable[[int], None]) -> Download:
     """Open the part file and download into it. Raises what `download` does."""
-    path, in_thread = target.path, target.in_thread
-    open_part = partial(PartFile, path, force=force, create_folder=create_folder)
+    path, in_thread = target.wanted.path, target.in_thread
+    open_part = partial(PartFile, path, force=target.wanted.force, create_folder=target.wanted.create_folder)
     try:
         part = await acquire(in_thread, PartFile.close, open_part)
     except errors.TargetExists:
         # Another client may have been faster: what was not there a moment ago may be the very file.
-        complete = None if target.was_there else await target.find_complete(listed_size)
+        complete = None if target.was_there else await target.find_complete()
         if complete is None:
             raise
         return complete
@@ -171,105 +108,14 @@ async def _fetch(
         raise
 
 
-class _Target:
-    """The path that a download is to have, and the file that is there before."""
-
-    def __init__(
-        self,
-        client: ChatFileClient,
-        name: str,
-        path: LocalPath,
-        in_thread: InThread,
-        stage: Callable[[Stage], None],
-    ) -> None:
-        self.client = client
-        self.name = name
-        self.path = path
-        self.in_thread = in_thread
-        self.stage = stage
-        self.was_there = False
-
-    async def check_name_free(self, saved: Saved) -> None:
-        """Raise `NameTaken` if the file of another name would be replaced, or `LocalFileError`."""
-        try:
-            await self.in_thread(saved.check, self.path)
-        except OSError as error:
-            raise errors.LocalFileError(path=self.path, why=errors.reason(error)) from error
-
-    async def open_present(self) -> PresentFile | None:
-        """Open the file that is there; return None if there is none, or none that can be read."""
-        try:
-            return await acquire(self.in_thread, PresentFile.close, PresentFile, self.path)
-        except OSError:
-            return None
-
-    async def find_complete(self, listed_size: int | None) -> Download | None:
-        """Return the file that is there, if it is the one on the server; None if it is not, or if that is unknown.
-
-        `listed_size` is the size in bytes of the one on the server, or None if the caller does not know it.
-        """
-        present = await self.open_present()
-        if present is None:
-            return None
-        self.was_there = True
-        try:
-            self.stage(Stage(Step.CHECKING, 0, present.size))
-            sha256 = await _digest_on_server(self.client, self.name, present.size, listed_size)
-            if sha256 is None or sha256 != await _digest_of(present, self.in_thread, self.stage):
-                return None
-            if present.has_leftovers:
-                await self._remove_leftovers()
-            return self.describe(present, sha256, verified=True)
-        except OSError:
-            return None
-        finally:
-            run_unawaited(self.in_thread, present.close)
-
-    async def _remove_leftovers(self) -> None:
-        try:
-            await self.in_thread(remove_leftovers, self.path)
-        except OSError:
-            pass  # the disk hangs; what is left does no harm
-
-    def describe(self, present: PresentFile, sha256: str | None, *, verified: bool) -> Download:
-        """Return the `Download` that tells of a file which was there already."""
-        return Download(self.name, present.path, present.size, sha256, verified, resumed_from=0, already=True)
-
-
-async def _digest_on_server(client: ChatFileClient, name: str, size: int, listed_size: int | None) -> str | None:
-    """Return the server's digest of the file `name` if that has `size` bytes, else None: a digest costs the server.
-
-    Returns None as well where the server refuses to tell.
-    """
-    try:
-        if listed_size is None:
-            listed_size = next((row.size for row in await client.listing() if row.name == name), None)
-        if listed_size != size:
-            return None
-        return (await client.hash(name, size=size)).sha256
-    except CLOSING:
-        raise
-    except errors.Refusal:
-        return None
-
-
-async def _digest_of(present: PresentFile, in_thread: InThread, stage: Callable[[Stage], None]) -> str:
-    """Return the SHA-256, in hex, of a file that is there, and tell `stage` how far it is. Raises OSError."""
-    position, reached = -1, 0
-    while reached != position:
-        position, reached = reached, await in_thread(present.hash_slice, reached)
-        if reached < present.size:
-            stage(Stage(Step.CHECKING, reached, present.size))
-    return present.hexdigest()
-
-
 class _FileDownload:
     """One download under way: resumes what is here, or begins anew, and finishes the part file."""
 
-    def __init__(self, target: _Target, part: PartFile, progress: Callable[[int], None]) -> None:
+    def __init__(self, target: DownloadTarget, part: PartFile, progress: Callable[[int], None]) -> None:
         self._target = target
         self._client = target.client
-        self._name = target.name
+        self._name = target.wanted.name
+        self._expected = target.wanted.sha256
         self._part = part
         self._in_thread = target.in_thread
         self._progress = progress
@@ -285,6 +131,7 @@ class _FileDownload:
             if received is None:
                 offset = 0
                 received = await self._client.get(self._name, self._begin, progress=self._count_received)
+            received = check_expected(self._name, received, self._expected)
         except errors.DigestMismatch:
             await self._in_thread(self._part.discard)
             raise
@@ -305,7 +152,7 @@ class _FileDownload:
             return None
         try:
             sha256 = received.sha256 or await self._own_digest()
-            if await _digest_of(present, self._in_thread, self._stage) != sha256:
+            if await self._target.digest_of(present) != sha256:
                 return None
             self._part.mark_unwanted()
             await self._in_thread(self._part.close, insist=True)
@@ -364,7 +211,8 @@ class _FileDownload:
             if is_same:
                 raise
             return None
-        return received if is_same and received.verified else None
+        is_proved = received.verified or self._expected is not None
+        return received if is_same and is_proved else None
 
     async def _read_part(self, take: Callable[[memoryview], None], end: int) -> None:
         """Give the first `end` bytes of the part file to `take`, in threads. Raises `LocalFileError`, OSError."""
@@ -374,3 +222,15 @@ class _FileDownload:
             reached = await self._in_thread(self._part.read_slice, take, reached, end)
             if reached < end:
                 self._stage(Stage(Step.CHECKING, reached, end))
+
+
+def check_expected(name: str, received: Received, expected: str | None) -> Received:
+    """Return what was received, verified by the digest that was `expected`, if any.
+
+    Raises `DigestMismatch` where it has another one.
+    """
+    if expected is None:
+        return received
+    if received.computed != expected:
+        raise errors.DigestMismatch.not_as_expected(name=wire.printable(name))
+    return replace(received, sha256=expected, verified=True)

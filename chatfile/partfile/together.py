@@ -20,7 +20,7 @@ from chatfile.paths import LocalPath
 
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
 """The flag for a file that has no name until it is given one (open(2)); 0 where the system has none such."""
-_SCANNED = 4
+_SCANNED = 16
 """A folder is read where it has at most so many times the names that are looked for."""
 
 

@@ -22,11 +22,15 @@ Accept = Callable[[wire.FileHeader], "Deferred[int | None]"]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A file that came: its header, the server's digest, and whether what came was found to match it."""
+    """A file that came: its header, the server's digest, and whether what came was found to match it.
+
+    `computed` is the digest of what came, None where it could not be computed.
+    """
 
     header: wire.FileHeader
     sha256: str | None
     verified: bool
+    computed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class FileBody:
         computed = None if self._hasher is None else self._hasher.hexdigest()
         if computed and sha256 and computed != sha256:
             return None
-        return Received(self.header, sha256, verified=bool(computed and sha256))
+        return Received(self.header, sha256, bool(computed and sha256), computed)
 
     def _take(self, data: bytes) -> None:
         self._expect_line_if_complete(self._receiver.take(data))

@@ -235,9 +235,10 @@ def _pattern(word: str) -> str:
     return re.escape(word) if terminal is None else f"(?P<{word.strip('<>')}>{terminal.pattern})"
 
 
-def _parser(line: str) -> tuple[re.Pattern[str], list[Callable[[str], Any]]]:
-    """Return the pattern of `line`, and the functions that parse its fields, in their order."""
-    return _compile(line), [_TERMINALS[word].parse for word in line.split(" ") if word in _TERMINALS]
+def _parser(line: str) -> tuple[re.Pattern[str], list[tuple[int, Callable[[str], Any]]]]:
+    """Return the pattern of `line`, and of its fields that are no text, the numbers and what parses them."""
+    parsers = [_TERMINALS[word].parse for word in line.split(" ") if word in _TERMINALS]
+    return _compile(line), [(at, parse) for at, parse in enumerate(parsers) if parse is not str]
 
 
 _PARSERS = {kind: _parser(line) for kind, line in GRAMMAR.items()}
@@ -267,7 +268,10 @@ def parse_reply(line: bytes, kind: type[R]) -> R:
         pattern, fields = _PARSERS[kind]
         match = pattern.fullmatch(line.decode())
         if match:
-            return kind(*[parse(value) for parse, value in zip(fields, match.groups(), strict=True)])
+            values: list[Any] = list(match.groups())
+            for at, parse in fields:
+                values[at] = parse(values[at])
+            return kind(*values)
     except ValueError:
         pass  # not UTF-8, a number that is too large, or a date that does not exist
     said = printable(line[:100].decode(errors="backslashreplace"))

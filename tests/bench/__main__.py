@@ -10,13 +10,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import latency, lines, seats, startup, transfers
+from tests.bench import latency, lines, many, seats, startup, transfers
 from tests.bench.peers import Absent
 from tests.bench.registry import BENCHMARKS, Benchmark
 from tests.bench.session import Session, session
 from tests.bench.table import Result, circumstances, markdown, plain
 
-SUBJECTS = (transfers, lines, seats, latency, startup)
+SUBJECTS = (transfers, many, lines, seats, latency, startup)
 """Whose benchmarks there are, in the order of the table."""
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 LEAST_RUNS = 5

@@ -134,25 +134,56 @@ daemon off; master_process on; worker_processes 1; {user}
 pid {scratch}/nginx.pid; error_log {scratch}/nginx.log;
 events {{ worker_connections 1024; }}
 http {{
-    access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+    access_log off; sendfile on; {settings} keepalive_requests 1000000;
     client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi;
     uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
-    server {{ listen 127.0.0.1:{port}{tls}; root {folder}; }}
+    server {{ listen 127.0.0.1:{port}{tls}; root {folder}; autoindex on; }}
 }}
 """
 
 
 @contextmanager
-def nginx(scratch: Path, folder: Path, certificate: Path | None = None) -> Iterator[Peer]:
-    """nginx with sendfile, or with TLS by `certificate` and the key beside it; the pid is that of its one worker."""
+def nginx(
+    scratch: Path, folder: Path, settings: str = "tcp_nopush on;", certificate: Path | None = None
+) -> Iterator[Peer]:
+    """nginx with sendfile, or TLS by a `certificate` that has its key with it; the pid is that of its one worker."""
     port, log, configuration = _free_port(), scratch / "nginx.log", scratch / "nginx.conf"
     user = "user root;" if IS_ROOT else ""
     tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
-    configuration.write_text(_NGINX.format(user=user, scratch=scratch, port=port, folder=folder, tls=tls))
+    places = {"scratch": scratch, "port": port, "folder": folder}
+    configuration.write_text(_NGINX.format(user=user, settings=settings, tls=tls, **places))
     with running([program("nginx"), "-e", log, "-p", scratch, "-c", configuration], log) as master:
-        children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
-        _wait(master, log, lambda: bool(children.read_text()) and _answers(port))
-        yield Peer(int(children.read_text().split()[0]), port)
+        _wait(master, log, lambda: bool(_children(master.pid)) and _answers(port))
+        yield Peer(_children(master.pid)[0], port)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+MODULE = "files"
+"""What the folder of `rsync` is called."""
+_RSYNC = """\
+address = 127.0.0.1
+port = {port}
+use chroot = no
+log file = /dev/null
+{user}
+[{module}]
+path = {folder}
+read only = yes
+"""
+
+
+@contextmanager
+def rsync(scratch: Path, folder: Path) -> Iterator[Peer]:
+    """rsync as a daemon."""
+    port, configuration = _free_port(), scratch / "rsyncd.conf"
+    user = "uid = root\ngid = root" if IS_ROOT else ""
+    configuration.write_text(_RSYNC.format(port=port, user=user, module=MODULE, folder=folder))
+    command = [program("rsync"), "--daemon", "--no-detach", f"--config={configuration}"]
+    with _listening(port, scratch / "rsync.log", *command) as peer:
+        yield peer
 
 
 _VSFTPD = """\

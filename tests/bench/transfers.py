@@ -144,7 +144,7 @@ def _over_tls(session: Session, unit: str, read: Callable[[Download, Peer], floa
     certificate = authority.issue("server")
     with (
         peers.chatfile(session.scratch, session.folder, "--certificate", certificate) as ours,
-        peers.nginx(session.scratch, session.folder, certificate) as theirs,
+        peers.nginx(session.scratch, session.folder, certificate=certificate) as theirs,
     ):
         get = Download("chatfile-client", chatfile_download(ours.port, authority.path))
         fetch = Download("curl", curl(f"https://127.0.0.1:{theirs.port}/{DATA}", authority.path))

@@ -20,7 +20,7 @@ from tests.support.completing import AWKWARD, CLIENT, ODD, PLAIN, SERVER, put_st
 from tests.support.processes import PATIENCE, unmeasured
 from tests.support.started import program as path_of
 
-ALL = ["get", "hash", "help", "list", "send", "status", "watch"]
+ALL = ["get", "hash", "help", "list", "mirror", "send", "status", "sums", "tree", "watch"]
 HERE = ["bin/", "rows", "script"]
 """The files that the tests put there."""
 
@@ -293,7 +293,7 @@ try:
 finally:
     tell()
 """
-SLOW = ("twisted", "OpenSSL", "prompt_toolkit", "rich", "zope", "asyncio", "argcomplete")
+SLOW = ("twisted", "OpenSSL", "prompt_toolkit", "wcwidth", "zope", "asyncio", "argcomplete")
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["get", "--help"], ["--nonsense"]])

@@ -95,7 +95,7 @@ CASES = [
     case("not replaced unverified", "get --force b", *LISTED, Hear(b"get b"), b"FILE 4 %s b\nevilEND -\n" % TIME,
          code=8, left={".b.part": b"evil", ".b.note": b"[4, 1795348800]"}),
     case("a planted part file", "get linked", code=8),
-    Case("paths at the prompt", "--timeout=5", [*GREET, *BYE], 2, stdin="get ../x\nget /etc/x\nget a/b\n"),
+    Case("paths at the prompt", "--timeout=5", [*GREET, *BYE], 2, stdin="get ../x\nget /etc/x\nget a//b\n"),
     Case("an end at the prompt", "", [*GREET, Hear(b"hi"), Send(b"ERROR shutdown \x1bc.\n")], 6, stdin="hi\nho\n"),
     Case("more at the prompt", "", [*GREET, Hear(b"hi"), Send(b"hi ACK\nho\n")], 6, stdin="hi", stdout="hi ACK\n"),
 ]  # fmt: skip

@@ -13,12 +13,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile import errors
+from chatfile.cli.arguments import ClientConfig
 from chatfile.cli.commands import HashFiles
-from chatfile.cli.config import ClientConfig
-from chatfile.cli.executor import Executor
+from chatfile.cli.executor import execute
 from chatfile.cli.exits import ExitCode, error_word
 from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.progress import ProgressEvents
+from chatfile.cli.session import Session
 from chatfile.cli.view import View
 from chatfile.downloads import Stage, Step
 from tests.support.clients_at_once import Ended, Job, run_all
@@ -127,7 +128,7 @@ try:
     main()
 except SystemExit as end:
     assert not end.code
-print(sorted({name.split(".")[0] for name in sys.modules} & {"rich", "prompt_toolkit"}))
+print(sorted({name.split(".")[0] for name in sys.modules} & {"wcwidth", "prompt_toolkit"}))
 """
     done = subprocess.run(
         [sys.executable, "-c", program, "-s", f"127.0.0.1:{server.port}", "status"],
@@ -176,8 +177,8 @@ def test_before_anything_came_there_is_little_to_tell(capsys: pytest.CaptureFixt
 
 
 def test_the_digest_of_a_big_file_is_waited_for(talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
-    executor = Executor(talk.client, ClientConfig(), View(as_json=False, quiet=True))
-    hashing = Deferred.fromCoroutine(executor.execute(HashFiles(("a",))))
+    session = Session(talk.client, ClientConfig(), View(as_json=False, quiet=True))
+    hashing = Deferred.fromCoroutine(execute(session, HashFiles(("a",))))
     talk.server_says(b"LIST 1\n4000000000 2026-11-22T12:00:00Z a\n")
     assert talk.transport.value() == b"list\nhash a\n"
     talk.clock.advance(200)
@@ -190,8 +191,8 @@ def test_the_digest_of_a_big_file_is_waited_for(talk: Talk, capsys: pytest.Captu
 def test_the_digest_is_asked_for_whatever_the_listing_says(
     talk: Talk, listing: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    executor = Executor(talk.client, ClientConfig(), View(as_json=False, quiet=True))
-    hashing = Deferred.fromCoroutine(executor.execute(HashFiles(("a",))))
+    session = Session(talk.client, ClientConfig(), View(as_json=False, quiet=True))
+    hashing = Deferred.fromCoroutine(execute(session, HashFiles(("a",))))
     talk.server_says(listing + b"HASH - 4 2026-11-22T12:00:00Z a\n")
     assert result_of(hashing) is ExitCode.DONE
     assert capsys.readouterr().out == "-  a\n"

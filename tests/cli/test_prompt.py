@@ -55,7 +55,7 @@ def short_lived(folder: Path) -> Iterator[ServerProcess]:
 
 
 def test_single_commands_and_pipes_start_without_what_the_prompt_needs() -> None:
-    loaded = "import sys, chatfile.cli.run, chatfile.cli.piped; print({'prompt_toolkit', 'rich'} & {*sys.modules})"
+    loaded = "import sys, chatfile.cli.run, chatfile.cli.piped; print({'prompt_toolkit', 'wcwidth'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-c", loaded]) == b"set()\n"
 
 
@@ -120,8 +120,11 @@ def test_where_no_seat_is_free_a_listing_waits_for_the_download(folder: Path, tm
 def test_the_prompt_does_what_other_clients_do(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         (tmp_path / "elsewhere").mkdir()
-        terminal.type(f"lcd elsewhere{ENTER}lpwd{ENTER}")
-        terminal.see(rf"{tmp_path}/elsewhere\r\n")
+        (tmp_path / "it's here").mkdir()
+        terminal.type(f"lcd it's here{ENTER}lpwd{ENTER}")
+        terminal.see(rf"{tmp_path}/it's here\r\n")
+        terminal.type(f'lcd "../elsewhere"{ENTER}lpwd{ENTER}')
+        terminal.see(r"/elsewhere\r\n")
         terminal.type(f"get a -o b{ENTER}")
         terminal.see(r"b: 7 B in ")
         terminal.type(f"get!a{ENTER}")

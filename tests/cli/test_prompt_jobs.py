@@ -10,10 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile.cli.commands import SendMessage
+from chatfile.cli.live import toolbar
 from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.progress import Progress
 from chatfile.cli.prompt.executor import Job, JobQueue
-from chatfile.cli.prompt.toolbar import toolbar
 from chatfile.downloads import Stage, Step
 from tests.support.talking import result_of
 
@@ -132,7 +132,7 @@ HALF = moving(at=41 * GB // 10, size=10 * GB, rate=312e6, resumed=GB)
     ],
 )
 def test_a_narrow_toolbar_leaves_out_what_matters_least(width: int, text: str) -> None:
-    assert toolbar(HALF, 2, width) == text
+    assert toolbar(HALF.current, HALF.total, 2, width) == text
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ def test_a_narrow_toolbar_leaves_out_what_matters_least(width: int, text: str) -
     ],
 )
 def test_the_toolbar_tells_how_far_it_is(progress: Progress, text: str) -> None:
-    assert toolbar(progress, 0, 80).removesuffix("  Ctrl-C stops it") == text
+    assert toolbar(progress.current, progress.total, 0, 80).removesuffix("  Ctrl-C stops it") == text
 
 
 @given(st.text(min_size=1), st.integers(12, 150), st.integers(0, 9))
 def test_the_toolbar_fits_the_window(name: str, width: int, waiting: int) -> None:
     progress = of_several(moving(name, Step.RECEIVING, 5, GB, 1e6, 3), 1, [GB] * 7, GB)
-    assert get_cwidth(toolbar(progress, waiting, width)) <= width
+    assert get_cwidth(toolbar(progress.current, progress.total, waiting, width)) <= width

@@ -13,11 +13,10 @@ from typing import TextIO, cast
 
 import pytest
 import pytest_twisted
-from rich.text import Text
 from twisted.internet.threads import deferToThread
 
 from chatfile.cli.live import LiveRegion
-from chatfile.cli.outlets import Outlet, Writer, is_free
+from chatfile.cli.streams import Outlet, Writer, is_free
 from tests.support.hostile import GREET, Hear, HostileServer, Send, Step, Wait
 from tests.support.processes import PATIENCE, client_command, wait_until
 from tests.support.terminals import PROMPT, Terminal
@@ -107,14 +106,14 @@ def test_a_frame_is_left_out_while_the_one_before_is_not_seen(pipe: tuple[int, i
     with open(os.dup(pipe[1]), "w") as stream:
         outlet = cast("TextIO", Outlet(stream, writer))
         place = LiveRegion(outlet)
-        place.draw(Text("first"))
+        place.draw([[("first", "")]])
         assert not is_free(outlet)
-        place.draw(Text("second"))
+        place.draw([[("second", "")]])
         writer.put(pipe[1], b".")
         seen = rest(pipe[0])
         writer.drain(PATIENCE)
         assert (b"first" in seen, b"second" in seen) == (True, False)
-        place.draw(Text("third"))
+        place.draw([[("third", "")]])
         writer.put(pipe[1], b".")
         assert b"third" in rest(pipe[0])
         writer.drain(PATIENCE)
@@ -197,8 +196,8 @@ def until(reader: int, word: bytes) -> bytes:
 
 FORGETFUL = """
 import sys
-from chatfile.cli import outlets, streams
-with outlets.installed():
+from chatfile.cli import streams
+with streams.installed():
     for number in range(200):
         print(f"line {number}")
     streams.forget_output()

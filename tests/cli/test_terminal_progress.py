@@ -49,7 +49,7 @@ async def test_a_bar_stands_in_its_place_and_goes(hostile: Hostile, tmp_path: Pa
     server = hostile([*BEGIN, *BYE])
     with get(server, tmp_path, columns=columns) as terminal:
         await deferToThread(terminal.see, r"При\S*.* 50 % ")
-        assert ("━" in terminal.raw, "1.0 kB " in terminal.raw) == (True, columns > 60)
+        assert ("━" in terminal.raw, "1.0 kB" in terminal.raw) == (True, columns > 60)
         step_on(server)
         await deferToThread(terminal.see, rf"client_downloads/{NAME}: 1\.0 kB in .*SHA-256 verified\r\n")
         assert await deferToThread(terminal.ended) == 0

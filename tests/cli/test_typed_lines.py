@@ -11,28 +11,24 @@ from prompt_toolkit.document import Document
 
 from chatfile import errors, wire
 from chatfile.cli.commands import (
+    ChangeFolder,
     Command,
     GetFiles,
     HashFiles,
     LeaveServer,
     ListFiles,
-    SendMessage,
-    ShowServerHelp,
-    ShowStatus,
-    parse_line,
-    split_options,
-)
-from chatfile.cli.patterns import select
-from chatfile.cli.prompt.commands import (
-    ChangeFolder,
     PromptCommand,
     RunShell,
+    SendMessage,
     ShowFolder,
     ShowPromptHelp,
     ShowRaw,
-    mistaken,
-    parse,
+    ShowServerHelp,
+    ShowStatus,
+    Wanted,
 )
+from chatfile.cli.lines import mistaken, parse_at_prompt, parse_line, split_options
+from chatfile.cli.patterns import select
 from chatfile.cli.prompt.completion import MOST, Completions
 from chatfile.cli.prompt.history import KEPT, KeptHistory, history_path, kept_history
 
@@ -84,7 +80,7 @@ def listing(*names: str) -> list[wire.FileRow]:
 )
 def test_a_line_stands_for_a_command(line: str, command: Command) -> None:
     assert parse_line(line) == command
-    assert parse(line) == (ShowPromptHelp() if command == ShowServerHelp() else command)
+    assert parse_at_prompt(line) == (ShowPromptHelp() if command == ShowServerHelp() else command)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +97,7 @@ def test_a_line_stands_for_a_command(line: str, command: Command) -> None:
     ],
 )
 def test_some_lines_are_for_the_prompt_alone(line: str, command: PromptCommand) -> None:
-    assert parse(line) == command
+    assert parse_at_prompt(line) == command
     assert parse_line(line) == SendMessage(line), "nothing that is piped in is carried out by a shell"
 
 
@@ -121,19 +117,19 @@ def test_some_lines_are_for_the_prompt_alone(line: str, command: PromptCommand) 
     ],
 )
 def test_options_stand_before_names_or_behind_them(typed: str, left: tuple[str, str | None, bool]) -> None:
-    assert split_options(typed) == left
+    assert split_options(GetFiles(typed)) == GetFiles(*left)
 
 
 @pytest.mark.parametrize("typed", ['"a', "it's", 'say "', 'two "quotes', "a -o 'b"])
 def test_a_quotation_mark_that_is_not_closed_is_told(typed: str) -> None:
     with pytest.raises(errors.UnclosedQuote):
-        select(split_options(typed)[0], listing("a", "b"))
+        select(split_options(GetFiles(typed)).wanted, listing("a", "b"))
 
 
 @pytest.mark.parametrize("line", ["get", "get!", "get! ", "hash", "a\x1bb", "a" * 5000, "\udc80"])
 def test_what_can_not_be_sent_is_refused_here(line: str) -> None:
     with pytest.raises(errors.ChatFileError):
-        parse(line)
+        parse_at_prompt(line)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +145,12 @@ def test_what_can_not_be_sent_is_refused_here(line: str) -> None:
 )
 def test_a_pattern_stands_for_files_unless_one_has_that_very_name(pattern: str, names: list[str]) -> None:
     assert [row.name for row in select(pattern, listing("[b]*", "a.csv", "b.csv"))] == names
+
+
+@pytest.mark.parametrize("wanted", ["data-*", ("data-*",), ("data-*", "data-2")])
+def test_what_matches_a_pattern_comes_in_the_order_of_people(wanted: Wanted) -> None:
+    found = select(wanted, listing("data-1", "data-10", "data-2"))
+    assert [row.name for row in found] == ["data-1", "data-2", "data-10"]
 
 
 @pytest.mark.parametrize(
@@ -200,8 +202,26 @@ def test_talk_is_no_mistake(text: str) -> None:
     assert mistaken(text) is None
 
 
+@pytest.mark.parametrize("text", ["put x", "exit now"])
+def test_a_line_that_goes_as_a_message_has_its_hint_in_every_mode_unless_it_was_meant_so(text: str) -> None:
+    for read in (parse_line, parse_at_prompt):
+        said, meant = read(text), read(f"send {text}")
+        assert said == meant == SendMessage(text)
+        assert isinstance(said, SendMessage)
+        assert isinstance(meant, SendMessage)
+        assert said.hint == mistaken(text)
+        assert meant.hint is None
+
+
+@pytest.mark.parametrize("line", ["lcd /tmp", "lpwd", "!list", "!status"])
+def test_what_only_the_prompt_has_is_told_elsewhere(line: str) -> None:
+    command = parse_line(line)
+    assert isinstance(command, SendMessage)
+    assert "at the prompt" in (command.hint or "")
+
+
 def test_an_endless_name_pushes_no_size_out_of_the_menu() -> None:
-    completions = Completions(lambda: listing("n" * 200), lambda: None, lambda _: None)
+    completions = Completions(lambda: listing("n" * 200), lambda: "", lambda: None, lambda _: None)
     (completion,) = completions.get_completions(Document("get n"), CompleteEvent())
     assert (len(completion.display_text), completion.text) == (48, "n" * 200)
 
@@ -211,14 +231,15 @@ def test_an_endless_name_pushes_no_size_out_of_the_menu() -> None:
 
 def completed(line: str, *names: str) -> list[tuple[str, str]]:
     """What the line becomes with each completion, and what stands beside it."""
-    completions = Completions(lambda: listing(*names), lambda: None, lambda _: None)
+    completions = Completions(lambda: listing(*names), lambda: "", lambda: None, lambda _: None)
     found = completions.get_completions(Document(line), CompleteEvent())
     return [(line[: len(line) + c.start_position] + c.text, c.display_meta_text.strip()) for c in found]
 
 
 def test_tab_completes_commands_and_says_what_they_do() -> None:
-    assert completed("st") == [("status", "who is connected and who was")]
+    assert completed("st") == [("status", "who is connected, and the latest who left")]
     assert [line for line, _ in completed("GE")] == ["get ", "get! "]
+    assert [line for line, _ in completed("")][:3] == ["list", "status", "get "], "the most used come first"
 
 
 def test_tab_completes_names_with_their_sizes() -> None:
@@ -228,7 +249,9 @@ def test_tab_completes_names_with_their_sizes() -> None:
 
 def test_the_sizes_in_the_menu_stand_under_each_other() -> None:
     files = [wire.FileRow(size, 0, "name") for size in (7, 99_900)]
-    found = Completions(lambda: files, lambda: None, lambda _: None).get_completions(Document("get "), CompleteEvent())
+    found = Completions(lambda: files, lambda: "", lambda: None, lambda _: None).get_completions(
+        Document("get "), CompleteEvent()
+    )
     assert [completion.display_meta_text for completion in found] == ["    7 B", "99.9 kB"]
 
 
@@ -258,6 +281,35 @@ def test_what_tab_puts_into_the_line_stands_for_that_file() -> None:
     for name in names:
         ((line, _),) = completed(f"get zz {name[0]}", name)
         assert [row.name for row in select(line.removeprefix("get "), listing("zz", *names))] == ["zz", name]
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("get --f", ["get --force"]),
+        ("get a -", ["get a --force", "get a -o ", "get a --checksum", "get a --sha256 ", "get a --sums "]),
+        ("get! -o", ["get! -o "]),
+        ("list --", ["list --sort name", "list --sort size", "list --sort time"]),
+        ("ls --so", ["ls --sort name", "ls --sort size", "ls --sort time"]),
+        ("status -", ["status --all"]),
+        ("hash -", ["hash -x"]),
+        ("get -x", ["get -x"]),
+        ("hello --f", []),
+    ],
+)
+def test_tab_completes_the_options_of_a_command(line: str, lines: list[str]) -> None:
+    assert [line for line, _ in completed(line, "-x")] == lines
+
+
+@pytest.mark.parametrize("folder", ["", "."])
+def test_tab_completes_local_folders_to_go_to(tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("down loads", "documents"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "done").touch()
+    completions = Completions(list, lambda: folder, lambda: None, lambda _: None)
+    found = completions.get_completions(Document("lcd do"), CompleteEvent())
+    assert sorted("lcd do" + completion.text for completion in found) == ["lcd documents", "lcd down loads"]
 
 
 def test_tab_leaves_messages_alone() -> None:
@@ -333,3 +385,26 @@ def test_a_user_without_a_home_has_a_history_for_this_run(monkeypatch: pytest.Mo
     history = kept_history()
     history.append_string("line")
     assert (history.get_strings(), list(tmp_path.iterdir())) == (["line"], [])
+
+
+PATHS = ("a.txt", "docs/1.txt", "docs/2 b.txt", "docs/deep/x", "docs/deep/y", "other/z")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("get ", ["a.txt", "docs/", "other/"]),
+        ("get d", ["docs/"]),
+        ("get docs/", ["docs/1.txt", "docs/2 b.txt", "docs/deep/"]),
+        ("get docs/deep/", ["docs/deep/x", "docs/deep/y"]),
+        ("get a.txt o", ["other/"]),
+        ("hash docs/d", ["docs/deep/"]),
+        ("tree ", ["docs/", "other/"]),
+        ("mirror docs/", ["docs/deep/"]),
+        ("mirror a", []),
+    ],
+)
+def test_tab_goes_through_folders_a_level_at_a_time(typed: str, found: list[str]) -> None:
+    completions = Completions(lambda: listing(*PATHS), lambda: "", lambda: None, lambda _: None)
+    offered = completions.get_completions(Document(typed), CompleteEvent())
+    assert [each.text.replace("\\ ", " ") for each in offered] == found

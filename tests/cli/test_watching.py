@@ -10,8 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile import errors, wire
-from chatfile.cli.config import ClientConfig
-from chatfile.cli.executor import Executor
+from chatfile.cli.exits import ExitCode
 from chatfile.cli.interrupts import Interrupts
 from chatfile.cli.view import View
 from chatfile.cli.watch import PlainWatch, Rates, Seen, table_of, watch
@@ -147,17 +146,22 @@ class Looks:
 class Watch:
     """A watch over a client in memory."""
 
-    def __init__(self, talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, talk: Talk, monkeypatch: pytest.MonkeyPatch, *, is_connected: bool = True) -> None:
         monkeypatch.setattr("signal.signal", lambda *_: None)
         self.picture = Looks()
         self.interrupts = Interrupts(Clock(), self._was_not_replaced)  # type: ignore[arg-type]
         self.before = self.interrupts.handle
-        session = Executor(talk.client, ClientConfig(), View(as_json=False, quiet=True))
-        self.session = session
+        self.first: Deferred[ChatFileClient] = Deferred()
         self.others: list[Deferred[ChatFileClient]] = []
-        """The connections that were asked for."""
-        watching = watch(session, talk.clock, self.interrupts, self.picture, 2.0, self._reconnect)
-        self.done: Deferred[None] = Deferred.fromCoroutine(watching)
+        """The connections that were asked for after the first."""
+        view = View(as_json=False, quiet=True)
+        watching = watch(view, talk.clock, self.interrupts, self.picture, 2.0, self._connect, self._reconnect)
+        self.done: Deferred[ExitCode] = Deferred.fromCoroutine(watching)
+        if is_connected:
+            self.first.callback(talk.client)
+
+    async def _connect(self) -> ChatFileClient:
+        return await self.first
 
     async def _reconnect(self) -> ChatFileClient:
         self.others.append(Deferred())
@@ -177,7 +181,7 @@ def test_it_looks_again_and_again_until_it_is_interrupted(talk: Talk, monkeypatc
         talk.clock.advance(2)
     assert talk.transport.value() == b"status\n" * 4
     watching.interrupts.handle()
-    assert result_of(watching.done) is None
+    assert result_of(watching.done) is ExitCode.DONE
     assert watching.picture.seen == [["Client01"]] * 3
     assert (watching.picture.is_over, watching.interrupts.handle) == (True, watching.before)
 
@@ -186,7 +190,22 @@ def test_it_can_be_interrupted_between_two_looks(talk: Talk, monkeypatch: pytest
     watching = Watch(talk, monkeypatch)
     talk.server_says(ROWS)
     watching.interrupts.handle()
-    assert (result_of(watching.done), watching.picture.is_over) == (None, True)
+    talk.server_says(b"BYE Client01\n")
+    talk.closes()
+    assert talk.transport.value().endswith(b"exit\n")
+    assert (result_of(watching.done), watching.picture.is_over) == (ExitCode.DONE, True)
+
+
+def test_it_can_be_interrupted_while_it_waits_for_a_seat(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    watching = Watch(talk, monkeypatch, is_connected=False)
+    watching.interrupts.handle()
+    assert (result_of(watching.done), watching.interrupts.handle) == (ExitCode.DONE, watching.before)
+
+
+def test_a_server_that_never_has_a_seat_is_told_of(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    watching = Watch(talk, monkeypatch, is_connected=False)
+    watching.first.errback(errors.Full(limit=3))
+    assert isinstance(result_of(watching.done), errors.Full)
 
 
 def test_a_server_that_comes_back_is_watched_again(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +217,11 @@ def test_a_server_that_comes_back_is_watched_again(talk: Talk, monkeypatch: pyte
     again = Talk().greet()
     asked.callback(again.client)
     again.server_says(ROWS)
-    assert (watching.picture.seen, watching.session.client is again.client) == ([["Client01"]], True)
+    assert (watching.picture.seen, again.transport.value()) == ([["Client01"]], b"status\n")
     watching.interrupts.handle()
-    assert result_of(watching.done) is None
+    again.server_says(b"BYE Client01\n")
+    again.closes()
+    assert result_of(watching.done) is ExitCode.DONE
 
 
 def test_a_server_that_is_gone_ends_it_and_is_told_of(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,4 +241,4 @@ def test_it_can_be_interrupted_while_there_is_no_server(
     talk.server_says(b"ERROR shutdown Bye.\n")
     talk.clock.advance(seconds)
     watching.interrupts.handle()
-    assert (result_of(watching.done), watching.picture.is_over) == (None, True)
+    assert (result_of(watching.done), watching.picture.is_over) == (ExitCode.DONE, True)

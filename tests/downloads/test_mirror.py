@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -380,3 +382,49 @@ def test_a_manifest_that_can_not_be_written_is_told(mirrored: Mirrored, monkeypa
     (mirrored.local / "top").touch()
     refuse(monkeypatch, os, "write", errno.ENOSPC)
     assert isinstance(mirrored._run(link, mirror.finish()), errors.LocalFileError)
+
+
+# --- somebody who swaps folders for links meanwhile ---
+
+
+def _swap(folder: Path, outside: Path, is_over: threading.Event) -> None:
+    """Put a link to `outside` in the place of `folder`, and the folder back, again and again."""
+    aside, link = folder.with_name(".aside"), folder.with_name(".link")
+    while not is_over.is_set():
+        link.unlink(missing_ok=True)
+        link.symlink_to(outside)
+        folder.rename(aside)
+        while True:  # the mirror may have made a folder in its place
+            try:
+                link.rename(folder)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                break
+        folder.unlink()
+        while aside.exists():
+            try:
+                aside.rename(folder)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_nothing_outside_is_touched_whatever_folders_become_meanwhile(mirrored: Mirrored, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    shutil.copytree(mirrored.server.folder / "docs", outside)
+    mirrored.mirror()
+    before = tree(outside)
+    is_over = threading.Event()
+    swapping = threading.Thread(target=_swap, args=(mirrored.local / "docs", outside, is_over))
+    swapping.start()
+    try:
+        for number in range(60):
+            mirrored.put("docs/a", b"%d" % number, time=OLD + number)
+            mirrored.put(f"docs/new {number}", b"new")
+            if number:
+                mirrored.remove(f"docs/new {number - 1}")
+            mirrored.mirror(delete=True, force=True)
+    finally:
+        is_over.set()
+        swapping.join()
+    assert tree(outside) == before

@@ -16,9 +16,9 @@ import pytest
 
 from chatfile import errors, wire
 from chatfile.cli.arguments import _FROM_ENVIRONMENT, parse_arguments
+from chatfile.cli.commands import DESCRIPTIONS
 from chatfile.cli.exits import ExitCode
 from chatfile.cli.parser import command_line
-from chatfile.cli.prompt.commands import DESCRIPTIONS
 from chatfile.options import Options
 from tests.manual.docs import anchor, headings
 from tests.support import ROOT

@@ -63,7 +63,8 @@ HOUSE = {
         "endpoints",
     },
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths", "fdio"},
-    "completion": {"wire"},
+    "typed": set(),
+    "completion": {"typed", "wire"},
     "options": {"completion", "errors", "server", "tls", "rates"},
     "listening": set(),
     "signals": set(),
@@ -93,7 +94,9 @@ HOUSE = {
         "downloads",
         "endpoints",
         "partfile",
+        "paths",
         "completion",
+        "typed",
     },
     "__main__": {"completion", "options", "signals", "wire"},
 }
@@ -107,6 +110,7 @@ PURE = {
     "admission": {"twisted", "time"},
     "repository": {"twisted"},
     "partfile": {"twisted"},
+    "typed": {"twisted"},
     "completion": {"twisted"},
     "rates": {"twisted", "os", "time"},
 }

@@ -11,7 +11,8 @@ from xml.etree import ElementTree as ET
 import pyte
 import pytest
 
-from chatfile.cli.commands import GetFiles, ListFiles, SendMessage, ShowStatus, parse_line
+from chatfile.cli.commands import GetFiles, ListFiles, SendMessage, ShowStatus
+from chatfile.cli.lines import parse_line
 from tests.picture import svg
 from tests.picture.__main__ import PICTURE
 from tests.support import ROOT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,25 +14,27 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from chatfile import errors, wire
-from chatfile.cli.connecting import Reconnect
-from chatfile.cli.executor import Executor
+from chatfile.cli.connecting import Reconnect, leave
 from chatfile.cli.exits import ExitCode, exit_code
-from chatfile.cli.format import pluralize, truncate
+from chatfile.cli.format import truncate
 from chatfile.cli.interrupts import Interrupts
-from chatfile.cli.outlets import is_free
-from chatfile.cli.prompt.commands import parse
+from chatfile.cli.lines import parse_at_prompt
+from chatfile.cli.live import toolbar
 from chatfile.cli.prompt.completion import Completions
-from chatfile.cli.prompt.connection import Connection
 from chatfile.cli.prompt.executor import Job, JobQueue, PromptPerformer
 from chatfile.cli.prompt.history import kept_history
 from chatfile.cli.prompt.reader import PlainReader, Reader
 from chatfile.cli.prompt.terminal import Interrupted, streams_above
-from chatfile.cli.prompt.toolbar import toolbar
+from chatfile.cli.session import Session
+from chatfile.cli.streams import is_free
 from chatfile.cli.terminal import is_dumb
 from chatfile.cli.view import PromptView
+from chatfile.client import ChatFileClient
 
 _A_MOMENT = 0.3
 """Seconds in which most of what is typed is done: until then the next prompt waits, and need not be drawn twice."""
+_LONG = 0.5
+"""Seconds after which it is told that an attempt to connect is under way."""
 _REDRAW = 0.25
 _LONGEST_SERVER = 40
 """Columns of the prompt that an address may take."""
@@ -48,33 +49,40 @@ class PromptApp:
 
     def __init__(
         self,
-        executor: Executor,
+        session: Session,
         reactor: Any,
         interrupts: Interrupts,
         reconnect: Reconnect,
     ) -> None:
-        """Take over `executor`, which is connected; `reactor` is asyncio's, `reconnect` makes another connection."""
-        self._executor = executor
+        """Take over `session`, which is connected; `reactor` is asyncio's, `reconnect` makes another connection."""
+        self._session = session
         self._clock: IReactorTime = reactor
         self._interrupts = interrupts
         self._output = get_app_session().output
         self._terminal = sys.stdout
         self._is_dumb = is_dumb()
-        self._server = wire.printable(truncate(executor.config.server, _LONGEST_SERVER))
-        if not executor.config.as_json:
-            quiet = executor.config.is_quiet
-            executor.view = PromptView(quiet=quiet, width=lambda: self._output.get_size().columns)
-        executor.is_prompt = True
-        executor.replace = self._replace_connection
-        completions = Completions(lambda: executor.files, self._refresh_listing, executor.when_listed)
+        self._server = wire.printable(truncate(session.config.server, _LONGEST_SERVER))
+        if not session.config.as_json:
+            quiet = session.config.is_quiet
+            session.view = PromptView(quiet=quiet, width=lambda: self._output.get_size().columns)
+        session.is_prompt = True
+        session.reconnect = self._reconnect
+        session.lost = self._lost
+        completions = Completions(
+            lambda: [*session.files, *session.paths],
+            lambda: session.local_folder,
+            self._refresh_listing,
+            session.when_listed,
+        )
         self._reader: Reader | PlainReader = (
             PlainReader() if self._is_dumb else Reader(self._clock, kept_history(), completions, self._toolbar)
         )
-        self._performer = PromptPerformer(executor, self._reader.interrupt_with)
+        self._performer = PromptPerformer(session, self._reader.interrupt_with)
         self._jobs = JobQueue(self._carry_out, self._reader.interrupt_with)
         self._asked_about: Job | None = None
         self._idle_wait: Deferred[None] | None = None
-        self._connection = Connection(executor, self._clock, reconnect, self._reader.signals_enabled, self._lost)
+        self._connect = reconnect
+        self._connecting: Deferred[ChatFileClient] | None = None
 
     async def run(self) -> ExitCode:
         """Run until the user leaves, and return the exit code."""
@@ -83,9 +91,8 @@ class PromptApp:
         self._interrupts.handle = self._signalled
         with nullcontext() if self._is_dumb else streams_above(self._output) as above:
             tab = "" if self._is_dumb else " Tab completes,"
-            self._executor.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
-            self._connection.watch()
-            self._executor.refresh()
+            self._session.view.note(f'Connected. "help" shows what can be typed,{tab} Ctrl-D leaves.')
+            self._session.refresh()
             redrawing.start(_REDRAW)
             try:
                 with self._reader.raw_mode():
@@ -100,7 +107,7 @@ class PromptApp:
             try:
                 if self._is_dumb:
                     await self._wait_idle()  # such a terminal can't show a prompt and output at once
-                typed = await self._reader.line(wire.printable(self._executor.client.name), self._server)
+                typed = await self._reader.line(wire.printable(self._session.client.name), self._server)
                 await self._take(typed)
                 code = None
             except (Interrupted, EOFError, Left, errors.ChatFileError) as event:
@@ -135,19 +142,19 @@ class PromptApp:
         waiting = min(len(lines), len(self._jobs.waiting))
         if self._jobs.current is not None and waiting and not self._is_dumb:
             first = f'"{lines[-1]}" waits' if waiting == 1 else f"{waiting} lines wait"
-            self._executor.view.note(f'{first} until "{self._jobs.current.line}" is done.')
+            self._session.view.note(f'{first} until "{self._jobs.current.line}" is done.')
 
     def _add(self, line: str, *, is_alone: bool) -> bool:
         """Add a job for `line` unless it is refused or answered at once; return whether it was added."""
         try:
-            command = parse(line)
+            command = parse_at_prompt(line)
         except errors.ChatFileError as error:
             if not is_alone:
-                self._executor.view.note(f'"{truncate(line, _LONGEST_SERVER)}" is not carried out:')
-            self._executor.view.error(error)
+                self._session.view.note(f'"{truncate(line, _LONGEST_SERVER)}" is not carried out:')
+            self._session.view.error(error)
             return False
         if self._jobs.are_ending:
-            self._executor.view.note(f'"{line}" is not carried out: "exit" was typed before it.')
+            self._session.view.note(f'"{line}" is not carried out: "exit" was typed before it.')
             return False
         job = Job(line, command)
         if self._jobs.is_downloading and self._performer.answer_beside(job, self._jobs.add):
@@ -169,40 +176,44 @@ class PromptApp:
 
     async def _carry_out(self, job: Job) -> None:
         if job.is_last:
-            self._connection.expect_end()
+            self._session.expect_end()
         try:
             await self._performer.perform(job)
         except errors.ChatFileError as error:
-            if self._executor.is_lost(error) and not job.is_last:
-                self._interrupted_by_server(job)
+            if self._session.is_lost(error) and not job.is_last:
+                self._interrupted_by_server(job, error)
             else:
-                self._executor.view.error(error)
+                self._session.view.error(error)
         if self._asked_about is job:
             self._reader.withdraw()
         if job.is_last:
             self._jobs.pause()
             self._reader.interrupt_with(Left())
 
-    def _interrupted_by_server(self, job: Job) -> None:
+    def _interrupted_by_server(self, job: Job, why: errors.ChatFileError) -> None:
         """Deal with a connection that broke amid `job`: the reason is shown with the question whether to reconnect."""
         if job.queue is not None:
             self._jobs.requeue(job)
         else:
             self._jobs.pause()
-            self._executor.view.note(f'There is no answer to "{job.line}".')
-        self._executor.client.abort()
+            self._session.view.note(f'There is no answer to "{job.line}".')
+        if self._session.is_given_up:
+            self._reader.interrupt_with(why)  # no other connection could be made
+        self._session.client.abort()
 
     def _refresh_listing(self) -> None:
         if self._jobs.is_idle:
-            self._executor.refresh()
+            self._session.refresh(with_tree=True)
 
     def _toolbar(self) -> str | None:
         job, waiting = self._jobs.current, len(self._jobs.waiting)
         if job is None:
             return None
         width = self._output.get_size().columns
-        if job.queue is not None and self._executor.progress.current is not None:
-            return toolbar(self._executor.progress, waiting, width)
+        progress = self._session.progress
+        progress.measure()
+        if job.queue is not None and progress.current is not None:
+            return toolbar(progress.current, progress.total, waiting, width)
         return truncate(f"{wire.printable(job.line)}: waiting for the server", width)
 
     def _redraw(self) -> None:
@@ -213,7 +224,9 @@ class PromptApp:
 
     def _signalled(self) -> None:
         """Handle SIGINT: a Ctrl-C while no prompt is there to take it as a key."""
-        if self._connection.stop_connecting():
+        if self._connecting is not None:
+            connecting, self._connecting = self._connecting, None
+            connecting.cancel()
             return
         self._reader.interrupt_with(Interrupted())
         if self._idle_wait is not None:
@@ -221,57 +234,47 @@ class PromptApp:
 
     async def _offer_to_stop(self) -> None:
         job = self._jobs.current
-        if job is None:
-            return
-        try:
-            is_wanted = await self._ask_about(job, "Stop")
-        except Interrupted:
-            is_wanted = True  # the second Ctrl-C
-        except EOFError:
-            is_wanted = False
-        if is_wanted and self._jobs.current is job:
+        if job is not None and await self._ask_about(job, "Stop", Interrupted) and self._jobs.current is job:
             await self._stop()
 
-    async def _ask_about(self, job: Job, what_to_do: str) -> bool | None:
-        """Return the answer to a question about `job`; None where the job was done before there was one."""
+    async def _ask_about(self, job: Job, what_to_do: str, key: type[Exception]) -> bool | None:
+        """Return the answer to a question about `job`; None where the job was done before there was one.
+
+        `key` stands for the key that led to the question: once more it means yes, while the other one means no.
+        """
         self._asked_about = job
         try:
-            return await self._reader.ask(f"{what_to_do} {_described(job)}", otherwise=False)
+            return await self._reader.ask(f"{what_to_do} {job.described()}", otherwise=False)
+        except (Interrupted, EOFError) as struck:
+            return isinstance(struck, key)
         finally:
             self._asked_about = None
 
     async def _stop(self) -> None:
         """Stop the job under way. Where the rest of a reply would still come, another connection takes over."""
         await self._jobs.stop()
-        if self._executor.client.is_waiting or self._connection.is_given_up:
-            await self._connect(self._connection.replace)
-        self._executor.view.note("Stopped.")
-        if self._executor.client.is_receiving:  # else the user is asked first whether to connect again
+        if self._session.client.is_waiting or self._session.is_given_up:
+            await self._session.renew()
+        self._session.view.note("Stopped.")
+        if self._session.client.is_receiving:  # else the user is asked first whether to connect again
             self._jobs.resume()
 
     async def _leave(self) -> ExitCode | None:
         job = self._jobs.current
-        try:
-            is_wanted = job is None or await self._ask_about(job, "Leave, and stop")
-            if is_wanted is None and not self._executor.client.is_receiving:
-                return None  # the connection has gone, and that is shown first
-            if is_wanted is None:
-                return await self._leave()  # there may be another one under way
-            if not is_wanted:
-                return None
-        except Interrupted:
-            return None
-        except EOFError:
-            pass  # the second Ctrl-D
-        self._connection.expect_end()
+        is_wanted = job is None or await self._ask_about(job, "Leave, and stop", EOFError)
+        if is_wanted is None and self._session.client.is_receiving:
+            return await self._leave()  # there may be another one under way
+        if not is_wanted:
+            return None  # or the connection has gone, and that is shown first
+        self._session.expect_end()
         await self._jobs.stop()
-        self._note(_what_is_dropped(self._jobs.waiting))
-        if not self._executor.client.is_receiving:
+        self._note(self._jobs.what_is_dropped())
+        if not self._session.client.is_receiving:
             return ExitCode.DONE  # `exit` was carried out in the meantime, or the server has gone just now
-        self._interrupts.handle = self._executor.client.abort  # the server may never answer
+        self._interrupts.handle = self._session.client.abort  # the server may never answer
         with self._reader.signals_enabled():
-            code = await self._executor.leave()
-        self._executor.view.goodbye()
+            code = await leave(self._session.client, self._session.view)
+        self._session.view.note("Bye.")
         return code
 
     # --- the connection ---
@@ -280,62 +283,41 @@ class PromptApp:
         await self._jobs.wait_idle()
         code = exit_code(why)
         while True:
-            self._executor.view.error(why)
-            self._note(_what_waits(self._jobs.waiting))
+            self._session.view.error(why)
+            self._note(self._jobs.what_waits())
             try:
                 if not await self._reader.ask("Connect again?", otherwise=True):
                     return code
-                await self._connect(self._connection.connect)
+                await self._session.renew()
             except (Interrupted, EOFError):
                 return code
             except errors.ChatFileError as error:
                 why = error
             else:
-                self._executor.view.note("Connected.")
+                self._session.view.note("Connected.")
                 self._jobs.resume()
                 return None
 
-    async def _replace_connection(self) -> None:
-        """Replace the connection amid a job. Where that fails, ask what to do, and raise a `ChatFileError`."""
+    async def _reconnect(self) -> ChatFileClient:
+        """Connect again; Ctrl-C is a signal meanwhile. Raises a `ChatFileError` where that fails or was stopped."""
+        self._connecting = Deferred.fromCoroutine(self._connect())
+        late = self._clock.callLater(_LONG, self._session.view.note, "Connecting; Ctrl-C stops that.")
         try:
-            await self._connect(self._connection.replace)
-        except errors.ChatFileError as why:
-            self._reader.interrupt_with(why)
+            with self._reader.signals_enabled():
+                return await self._connecting
+        except (errors.NoConnection, CancelledError):
+            if self._connecting is None:
+                raise errors.NoConnection("The attempt to connect was stopped.") from None
             raise
-
-    async def _connect(self, connect: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
-        await connect()
-        self._executor.refresh()  # for Tab
+        finally:
+            self._connecting = None
+            if late.active():
+                late.cancel()
 
     def _note(self, text: str | None) -> None:
         if text is not None:
-            self._executor.view.note(text)
+            self._session.view.note(text)
 
     def _lost(self, why: errors.ChatFileError) -> None:
         self._jobs.pause()
         self._reader.interrupt_with(why)
-
-
-# --- jobs in words ---
-
-
-def _described(job: Job) -> str:
-    """Return the end of the question whether to stop `job`."""
-    queue = job.queue
-    if queue is None or len(queue.rows) > 1 or not queue.left:
-        return f'"{wire.printable(job.line)}"?'
-    return f'the download of "{wire.printable(queue.name)}"? The part received so far is kept.'
-
-
-def _what_waits(waiting: Sequence[Job]) -> str | None:
-    """Return the sentence about jobs that wait for another connection; None where there are none."""
-    if not waiting:
-        return None
-    more = f" and {pluralize(len(waiting) - 1, 'line')} more wait" if len(waiting) > 1 else " waits"
-    return f'"{waiting[0].line}"{more} for the next connection.'
-
-
-def _what_is_dropped(waiting: Sequence[Job]) -> str | None:
-    """Return the sentence about jobs that are dropped when the user leaves; None where there are none."""
-    dropped = [job for job in waiting if not job.is_last]
-    return f"Not carried out: {pluralize(len(dropped), 'line')} that waited." if dropped else None

@@ -13,21 +13,28 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
 from chatfile import disk, errors, wire
-from chatfile.cli.commands import Command, GetFiles, LeaveServer, ListFiles, SendMessage, ShowServerHelp, ShowStatus
-from chatfile.cli.connecting import connected
-from chatfile.cli.executor import Executor
-from chatfile.cli.get import FileQueue
-from chatfile.cli.prompt.commands import (
+from chatfile.cli.commands import (
     HELP,
     HELP_BELOW,
     ChangeFolder,
+    Command,
+    GetFiles,
+    LeaveServer,
+    ListFiles,
     PromptCommand,
     RunShell,
     ShowFolder,
     ShowPromptHelp,
     ShowRaw,
-    mistaken,
+    ShowServerHelp,
+    ShowStatus,
 )
+from chatfile.cli.connecting import connected, leave
+from chatfile.cli.executor import attempt, execute
+from chatfile.cli.format import pluralize
+from chatfile.cli.get import FileQueue, queue_of
+from chatfile.cli.lines import split_words
+from chatfile.cli.session import Session
 from chatfile.cli.view import PromptView, View
 
 
@@ -46,6 +53,13 @@ class Job:
         """Tell whether no other job can come after this one."""
         return isinstance(self.command, LeaveServer)
 
+    def described(self) -> str:
+        """Return the end of the question whether to stop this job."""
+        queue = self.queue
+        if queue is None or len(queue.rows) > 1 or not queue.left:
+            return f'"{wire.printable(self.line)}"?'
+        return f'the download of "{wire.printable(queue.name)}"? The part received so far is kept.'
+
 
 class JobQueue:
     """The jobs that wait and the one that is carried out. While the queue is paused, none begins."""
@@ -61,8 +75,8 @@ class JobQueue:
         self._carry_out = carry_out
         self._report = report
         self._is_paused = False
-        self._is_beginning = False
-        self._doing: Deferred[None] | None = None
+        self._is_working = False
+        self._working: Deferred[None] | None = None
         self._idle: list[Deferred[None]] = []
 
     @property
@@ -102,8 +116,8 @@ class JobQueue:
     def stop(self) -> Deferred[None]:
         """Cancel the job that is under way, and begin no other; the result fires when it has ended."""
         self.pause()
-        if self._doing is not None:
-            self._doing.cancel()
+        if self._working is not None:
+            self._working.cancel()
         return self.wait_idle()
 
     def wait_idle(self) -> Deferred[None]:
@@ -114,71 +128,77 @@ class JobQueue:
         self._idle.append(waiting)
         return waiting
 
+    def what_waits(self) -> str | None:
+        """Return the sentence about jobs that wait for another connection; None where there are none."""
+        if not self.waiting:
+            return None
+        others = len(self.waiting) - 1
+        more = f" and {pluralize(others, 'line')} more wait" if others else " waits"
+        return f'"{self.waiting[0].line}"{more} for the next connection.'
+
+    def what_is_dropped(self) -> str | None:
+        """Return the sentence about jobs that are dropped when the user leaves; None where there are none."""
+        dropped = [job for job in self.waiting if not job.is_last]
+        return f"Not carried out: {pluralize(len(dropped), 'line')} that waited." if dropped else None
+
     def _begin(self) -> None:
-        if self._is_beginning:  # called from within the loop below, by a job that took no time
-            return
-        self._is_beginning = True
-        while self.current is None and self.waiting and not self._is_paused:
+        if not self._is_working:
+            self._is_working = True
+            self._working = Deferred.fromCoroutine(self._work())
+
+    async def _work(self) -> None:
+        """Carry out jobs until none is left or the queue is paused."""
+        while self.waiting and not self._is_paused:
             self.current = self.waiting.popleft()
-            self._doing = Deferred.fromCoroutine(self._carry_out(self.current))
-            self._doing.addErrback(self._failed)
-            self._doing.addCallback(self._ended)
-        self._is_beginning = False
-        if self.current is None:
-            idle, self._idle = self._idle, []
-            for waiting in idle:
-                waiting.callback(None)
-
-    def _failed(self, failure: Failure) -> None:
-        if failure.value is not None and not failure.check(CancelledError):
-            self._report(failure.value)
-
-    def _ended(self, _: object) -> None:
-        self.current = self._doing = None
-        self._begin()
+            try:
+                await self._carry_out(self.current)
+            except CancelledError:
+                pass  # it was stopped
+            except Exception as error:  # a defect: it ends the session, and is shown
+                self._report(error)
+            self.current = None
+        self._is_working = False
+        idle, self._idle = self._idle, []
+        for waiting in idle:
+            waiting.callback(None)
 
 
 class PromptPerformer:
-    """Carries out the commands of the prompt: most of them by the executor of all modes, the rest itself."""
+    """Carries out the commands of the prompt: most of them as all modes do, the rest itself."""
 
-    def __init__(self, executor: Executor, report: Callable[[BaseException], None]) -> None:
-        """Leave to `executor` the commands that every mode has.
+    def __init__(self, session: Session, report: Callable[[BaseException], None]) -> None:
+        """Carry out over `session` the commands that every mode has.
 
         `report` is called with what goes wrong with an answer for which nobody waits.
         """
-        self._executor = executor
+        self._session = session
         self._report = report
         self._beside: Deferred[None] | None = None  # the answer that is under way during a download
 
     async def perform(self, job: Job) -> None:
         """Carry out the command of `job`. Raises a `ChatFileError` where that fails."""
-        executor = self._executor
+        session = self._session
         match job.command:
             case GetFiles() as command:
-                job.queue = job.queue or await executor.queue(command)
+                job.queue = job.queue or await queue_of(session, command)
                 await job.queue.run()
-                await executor.make_ready()  # now, not when the next line is typed
+                await session.make_ready()  # now, not when the next line is typed
             case ShowRaw(command):
-                raw = View(as_json=executor.config.as_json, quiet=executor.config.is_quiet)
-                await Executor(executor.client, executor.config, raw).execute(command)
-            case ShowPromptHelp() if isinstance(executor.view, PromptView):
-                executor.view.prompt_help(HELP, HELP_BELOW)
+                raw = View(as_json=session.config.as_json, quiet=session.config.is_quiet)
+                await execute(Session(session.client, session.config, raw), command)
+            case ShowPromptHelp() if isinstance(session.view, PromptView):
+                session.view.prompt_help(HELP, HELP_BELOW)
             case ShowPromptHelp():
-                await executor.execute(ShowServerHelp())
+                await execute(session, ShowServerHelp())
             case ChangeFolder(folder):
-                folder = _existing(os.path.join(executor.local_folder, os.path.expanduser(folder)))
-                executor.local_folder = folder
-                executor.config = replace(executor.config, downloads=folder)
+                session.local_folder = _existing(session.local_folder, folder)
+                session.config = replace(session.config, downloads=session.local_folder)
             case ShowFolder():
-                executor.view.lines([os.path.abspath(executor.config.downloads)])
+                session.view.lines([os.path.abspath(session.config.downloads)])
             case RunShell(command):
                 await self._run_shell(command)
-            case SendMessage(text) as message:
-                await executor.execute(message)
-                if hint := mistaken(text):
-                    executor.view.note(f"Sent as a message; {hint}.")
             case command:
-                await executor.execute(command)
+                await execute(session, command)
 
     async def _run_shell(self, command: str) -> None:
         """Show what a shell says to `command`, which has no input: the keys are those of the prompt."""
@@ -188,15 +208,15 @@ class PromptPerformer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd=self._executor.local_folder or None,
+            cwd=self._session.local_folder or None,
         )
         try:
             output, _ = await disk.in_thread(process.communicate)
         finally:
             process.kill()  # where the job was stopped; otherwise it has ended
-        self._executor.view.lines(output.decode(errors="replace").splitlines())
+        self._session.view.lines(output.decode(errors="replace").splitlines())
         if process.returncode:
-            self._executor.view.note(f"The command ended with {process.returncode}.")
+            self._session.view.note(f"The command ended with {process.returncode}.")
 
     def answer_beside(self, job: Job, wait: Callable[[Job], None]) -> bool:
         """Answer a job during a download; return False where it has to wait for its turn.
@@ -216,7 +236,7 @@ class PromptPerformer:
             self._report(failure.value)
 
     async def _answer_beside(self, job: Job, command: Command, wait: Callable[[Job], None]) -> None:
-        main = self._executor
+        main = self._session
         try:
             client = await connected(main.config, main.client.clock, main.view, wait=0)
         except errors.ChatFileError as error:
@@ -224,17 +244,23 @@ class PromptPerformer:
             main.view.note(f'{what}, so "{job.line}" waits for the download; it would need a second seat.')
             wait(job)
         else:
-            beside = Executor(client, main.config, main.view)
+            beside = Session(client, main.config, main.view)
             beside.name = main.client.name  # it is us who ask
-            await beside.attempt(command)
+            await attempt(beside, command)
             main.files = beside.files or main.files
-            await beside.leave()
+            await leave(client, main.view)
         finally:
             self._beside = None
 
 
-def _existing(folder: str) -> str:
-    """Return `folder`. Raises `NoSuchFolder`."""
+def _existing(base: str, typed: str) -> str:
+    """Return the folder that was `typed`, as Tab writes it or quoted as for a shell.
+
+    Raises `NoSuchFolder`, `UnclosedQuote`.
+    """
+    folder = os.path.join(base, os.path.expanduser(typed))
+    if not os.path.isdir(folder):
+        folder = os.path.join(base, os.path.expanduser(" ".join(split_words(typed))))
     if not os.path.isdir(folder):
         raise errors.NoSuchFolder(path=wire.printable(folder))
     return folder

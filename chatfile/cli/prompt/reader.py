@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -51,13 +52,59 @@ class Withdrawn(Exception):
     """Raised where a question needs no answer any more."""
 
 
-class Reader:
+class _Interruptible(ABC):
+    """Reads lines and answers, which an error can interrupt: the one that waits, or else the next."""
+
+    def __init__(self) -> None:
+        self._due: deque[BaseException] = deque()
+
+    @abstractmethod
+    async def _answer(self, question: str) -> str:
+        """Return what is typed behind `question`."""
+
+    @abstractmethod
+    def _deliver(self) -> None:
+        """End what is being read, if anything is, with the first error that is due."""
+
+    async def ask(self, question: str, *, otherwise: bool) -> bool | None:
+        """Ask until the answer is yes (True) or no (False), and return it; `otherwise` is what Enter alone means.
+
+        Returns None where the question was withdrawn. Raises what `line` does.
+        """
+        answers = {"": otherwise, **ANSWERS}
+        while True:
+            try:
+                typed = await self._answer(f"{question} ({'Y/n' if otherwise else 'y/N'}) ")
+            except Withdrawn:
+                return None
+            answer = answers.get(typed.strip().lower())
+            if answer is not None:
+                return answer
+
+    def interrupt_with(self, error: BaseException) -> None:
+        """End what is being read, or what is read next, with `error`."""
+        self._due.append(error)
+        self._deliver()
+
+    def withdraw(self) -> None:
+        """Take back the question that is being asked: it needs no answer any more."""
+        self.interrupt_with(Withdrawn())
+
+    def _raise_due(self) -> None:
+        while self._due:
+            due = self._due.popleft()
+            if not isinstance(due, Withdrawn):  # the question was answered before, maybe with nonsense
+                raise due
+
+
+class Reader(_Interruptible):
     """Reads lines, and answers to questions, from a terminal that can be drawn on."""
 
     def __init__(
         self, clock: IReactorTime, history: History, completer: Completions, toolbar: Callable[[], str | None]
     ) -> None:
         """Read from standard input; `toolbar` returns the text below the line, None where there is nothing to show."""
+        super().__init__()
         self._clock = clock
         self._toolbar = toolbar
         # Kept here: contexts of threads lack the application.
@@ -79,7 +126,6 @@ class Reader:
         )
         for session in (self._lines, self._questions):
             session.app.max_render_postpone_time = None  # a busy loop would postpone drawing by the wall clock
-        self._due: deque[BaseException] = deque()
         self._is_reading = False
         self._kept = ""
 
@@ -101,31 +147,9 @@ class Reader:
             self._kept = self._lines.default_buffer.text
             raise
 
-    async def ask(self, question: str, *, otherwise: bool) -> bool | None:
-        """Ask until the answer is yes (True) or no (False), and return it; `otherwise` is what Enter alone means.
-
-        Returns None where the question was withdrawn. Raises what `line` does.
-        """
-        answers = {"": otherwise, **ANSWERS}
-        while True:
-            self._raise_due()
-            try:
-                typed = str(await self._read(self._questions, f"{question} ({'Y/n' if otherwise else 'y/N'}) ", ""))
-            except Withdrawn:
-                return None
-            answer = answers.get(typed.strip().lower())
-            if answer is not None:
-                return answer
-
-    def withdraw(self) -> None:
-        """Take back the question that is being asked: it needs no answer any more."""
-        self.interrupt_with(Withdrawn())
-
-    def _raise_due(self) -> None:
-        while self._due:
-            due = self._due.popleft()
-            if not isinstance(due, Withdrawn):  # the question was answered before, maybe with nonsense
-                raise due
+    async def _answer(self, question: str) -> str:
+        self._raise_due()
+        return str(await self._read(self._questions, question, ""))
 
     async def _read(self, session: PromptSession[Any], message: Any, default: str) -> Any:
         self._is_reading = True
@@ -144,11 +168,6 @@ class Reader:
     def signals_enabled(self) -> AbstractContextManager[None]:
         """Do as `raw_mode`, but let Ctrl-C and Ctrl-Z be signals: for what may take long."""
         return self._keyboard.signals_enabled()
-
-    def interrupt_with(self, error: BaseException) -> None:
-        """End what is being read, or what is read next, with `error`."""
-        self._due.append(error)
-        self._deliver()
 
     def _deliver(self) -> None:
         if not self._due or not self._is_reading:
@@ -171,7 +190,7 @@ class Reader:
             app.invalidate()
 
 
-class PlainReader:
+class PlainReader(_Interruptible):
     """Does the same as `Reader` on a terminal that can't be drawn on: the system edits the lines, as it does for `cat`.
 
     There is neither history nor completion. What is typed too early is kept for later, even Ctrl-D.
@@ -179,38 +198,28 @@ class PlainReader:
 
     def __init__(self) -> None:
         """Read standard input from now on."""
+        super().__init__()
         self._descriptor = sys.stdin.fileno()
         self._came: deque[str | BaseException] = deque()
-        self._due: deque[BaseException] = deque()
         self._rest = b""
         self._waiting: Deferred[str] | None = None
         asyncio.get_event_loop().add_reader(self._descriptor, self._read)
 
     async def line(self, name: str, server: str) -> str:
         """See `Reader`."""
-        return await self._asked(f"{name} {server}> ")
+        return await self._answer(f"{name} {server}> ")
 
     async def ask(self, question: str, *, otherwise: bool) -> bool | None:
-        """See `Reader`."""
-        answers = {"": otherwise, **ANSWERS}
-        early, self._came = self._came, deque()  # lines typed before the question are no answer to it
+        """See `Reader`. Lines typed before the question are no answer to it."""
+        early, self._came = self._came, deque()
         try:
-            while True:
-                typed = await self._asked(f"{question} ({'Y/n' if otherwise else 'y/N'}) ")
-                answer = answers.get(typed.strip().lower())
-                if answer is not None:
-                    return answer
-        except Withdrawn:
-            return None
+            return await super().ask(question, otherwise=otherwise)
         finally:
             self._came = early + self._came
 
-    async def _asked(self, prompt: str) -> str:
-        while self._due:
-            due = self._due.popleft()
-            if not isinstance(due, Withdrawn):
-                raise due
-        sys.stdout.write(prompt)
+    async def _answer(self, question: str) -> str:
+        self._raise_due()
+        sys.stdout.write(question)
         sys.stdout.flush()
         self._waiting = Deferred()
         self._deliver()
@@ -245,14 +254,9 @@ class PlainReader:
 
     def interrupt_with(self, error: BaseException) -> None:
         """See `Reader`."""
-        self._due.append(error)
         if isinstance(error, Interrupted) and self._waiting is None:
             sys.stdout.write("\n")  # after the ^C that the terminal shows
-        self._deliver()
-
-    def withdraw(self) -> None:
-        """See `Reader`."""
-        self.interrupt_with(Withdrawn())
+        super().interrupt_with(error)
 
     def redraw(self) -> None:
         """Do nothing: there is no toolbar."""
