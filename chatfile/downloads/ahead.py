@@ -179,6 +179,20 @@ class DownloadAhead:
         self._asked.clear()
         self._next = len(self._rows)
 
+    async def settle(self) -> list[Download]:
+        """Ask for no more files, and return those that were saved ahead of turns that will not come."""
+        for asked in list(self._asked.values()):
+            if asked.state is AskedState.COMING:
+                self._forget(asked)
+                asked.drop()
+        self._next = len(self._rows)
+        while any(asked.state is AskedState.ON_DISK for asked in self._asked.values()):
+            self._change = Deferred()
+            await self._change
+        left = [asked.result for asked in self._asked.values()]
+        self._asked.clear()
+        return [result for result in left if isinstance(result, Download) and not result.already]
+
     def _forget(self, asked: AskedFile) -> None:
         del self._asked[asked.number]
         self._bytes -= min(asked.row.size, SMALL)

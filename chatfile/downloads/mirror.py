@@ -186,8 +186,7 @@ class Mirror:
         return self._ahead.has_result(number)
 
     def close(self) -> None:
-        """See `DownloadAhead.close`."""
-        self._ahead.close()
+        """Do nothing yet: `finish` drops what is still to come, and notes what came ahead."""
 
     # --- the end ---
 
@@ -196,6 +195,8 @@ class Mirror:
         if self._manifest is None:
             return
         try:
+            saved = await self._ahead.settle()
+            self._fetched += [(download.name, self._place(download.name)) for download in saved]
             await self._note()
             if self._has_changed:
                 await self._told(Manifest.rewrite)
@@ -204,13 +205,15 @@ class Mirror:
             run_unawaited(self._in_thread, manifest.close)
 
     async def _note(self) -> None:
-        fetched, self._fetched, same, self._same = self._fetched, [], self._same, []
+        """Note what came since the last time; where that is cancelled or fails, it is noted the next time."""
+        fetched, same = list(self._fetched), list(self._same)
         if same:
             await self._in_thread(_set_times, [(place, row.mtime) for row, place in same])
-            fetched += [(row.name, place) for row, place in same if row.name in self._ours]
-        if fetched:
-            await self._told(Manifest.add, fetched)
+        noted = [*fetched, *((row.name, place) for row, place in same if row.name in self._ours)]
+        if noted:
+            await self._told(Manifest.add, noted)
             self._has_changed = True
+        del self._fetched[: len(fetched)], self._same[: len(same)]
 
     async def _told(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Make a call about the manifest in a thread. Raises `LocalFileError`."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from chatfile import errors, wire
 from chatfile.downloads import Download, Mirror, MirrorFilter, Removal
@@ -22,7 +22,7 @@ from chatfile.paths import LocalPath
 from tests.support.lacking import refuse
 from tests.support.linked import Link, outcome
 from tests.support.serving import OLD, Server
-from tests.support.transports import at_once, turn_over
+from tests.support.transports import Threads, at_once, turn_over
 from tests.support.trees import tree
 
 FILES = {
@@ -276,6 +276,49 @@ def test_a_mirror_that_broke_goes_on(mirrored: Mirrored) -> None:
     assert set(mirrored.mirror(delete=True)[1]) == set(FILES)
 
 
+def test_what_was_saved_ahead_of_its_turn_is_noted_where_the_turn_does_not_come(mirrored: Mirrored) -> None:
+    for number in range(40):
+        mirrored.put(f"many/{number:02}", b"small")
+    link = Link(mirrored.server, mirrored.local)
+    mirror = Mirror(mirrored.rows(link, "many"), "many", str(mirrored.local), in_thread=at_once)
+    mirrored._run(link, mirror.begin())
+    mirrored._run(link, mirror.download(link.client, 0))
+    mirrored._run(link, mirror.finish())
+    saved = set(mirrored.files())
+    assert len(saved) > 1
+    manifest = Manifest(str(mirrored.local), read_only=True)
+    assert {path.removeprefix("many/") for path in manifest.entries} == saved
+    manifest.close()
+
+
+def test_what_is_being_noted_at_an_interruption_is_noted(mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mirror, "SLICE", 2)
+    threads = Threads()
+    link = Link(mirrored.server, mirrored.local)
+    mirror = Mirror(mirrored.rows(link, "docs"), "docs", str(mirrored.local), in_thread=threads)
+
+    async def get_all() -> None:
+        await mirror.begin()
+        for number in range(len(mirror.rows)):
+            await mirror.download(link.client, number)
+
+    getting = Deferred.fromCoroutine(get_all())
+    while not any(waiting.call is Manifest.add for waiting in threads.waiting):
+        link.carry()
+        turn_over(mirrored.server.clock)
+        threads.run()
+    getting.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    getting.cancel()
+    threads.waiting.clear()
+    ending = Deferred.fromCoroutine(mirror.finish())
+    while not ending.called:
+        threads.run()
+    manifest = Manifest(str(mirrored.local), read_only=True)
+    assert len(manifest.entries) == len(mirrored.files())
+    manifest.close()
+    threads.run_all()
+
+
 # --- patterns ---
 
 
@@ -290,7 +333,7 @@ def test_a_mirror_that_broke_goes_on(mirrored: Mirrored) -> None:
         (["/docs/a"], [], {"docs/a"}),
         (["A"], [], set()),
     ],
-    ids=str,
+    ids=lambda value: ",".join(sorted(value)),
 )
 def test_patterns_choose_what_is_mirrored(
     mirrored: Mirrored, include: list[str], exclude: list[str], taken: set[str]
