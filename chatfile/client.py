@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime, ISSLTransport, IStreamClientEndpoint
@@ -23,7 +24,7 @@ from twisted.python.failure import Failure
 from chatfile import disk, errors, wire
 from chatfile.disk import InThread
 from chatfile.endpoints import connect_to, parse_server, why_lost
-from chatfile.lines import LineProtocol
+from chatfile.lines import LineProtocol, PauseReason
 from chatfile.pending import (
     Accept,
     Content,
@@ -41,7 +42,12 @@ from chatfile.pending import (
 )
 from chatfile.receiving import Hasher
 from chatfile.timeouts import Timer
-from chatfile.transports import is_tcp
+from chatfile.transports import is_tcp, take_small_turns
+
+if TYPE_CHECKING:
+    import socket
+
+    from chatfile.receiving.limit import ReceivingLimit
 
 CLOSING = (errors.Full, errors.IdleTimeout, errors.Shutdown, errors.Internal)
 """Refusals after which the server closes."""
@@ -73,11 +79,13 @@ class ChatFileClient(LineProtocol):
         timeout: float = 60.0,
         in_thread: InThread = disk.in_thread,
         waiting: Callable[[int], None] | None = None,
+        limit_rate: int = 0,
     ) -> None:
         """Give up after `timeout` seconds of `clock` (0: never) in which a reply is due and makes no progress.
 
         Progress is a whole line, or bytes of a file. With `waiting`, wait in the line of a server that is full, if it
-        has one, and tell each position.
+        has one, and tell each position. At most `limit_rate` bytes of files are read a second (0: no limit); below a
+        few thousand, a server may take the client for one that has stalled.
         """
         super().__init__(clock)
         self.closed: Deferred[errors.ChatFileError] = Deferred()
@@ -87,6 +95,7 @@ class ChatFileClient(LineProtocol):
         self.timeout = timeout
         self._in_thread = in_thread
         self._waiting = waiting
+        self._limit = _limit(self, clock, limit_rate) if limit_rate else None
         self._pending: deque[PendingReply[Any]] = deque()
         self._silence = Timer(clock, self._silent_for_too_long)
         self._progress: object = None  # how far the replies were when the timeout was last restarted
@@ -201,6 +210,9 @@ class ChatFileClient(LineProtocol):
         """Wait for the greeting, and answer it with the name that it gives."""
         if is_tcp(self.transport):
             self.transport.setTcpNoDelay(True)
+        if self._limit is not None:
+            take_small_turns(self.transport, self._limit.piece)
+            self.READ_AHEAD = min(self.READ_AHEAD, self._limit.piece)
         greeting = PendingGreeting(self, None if self._waiting is None else self._moved_up)
         self._pending.append(greeting)
         self.readStateChanged()
@@ -272,7 +284,13 @@ class ChatFileClient(LineProtocol):
 
     def rawDataReceived(self, data: bytes) -> None:
         """Take bytes of a file."""
+        if self._limit is not None:
+            self._limit.count(len(data))
         self._take_raw(data)
+
+    def detach_socket(self) -> socket.socket | None:
+        """See `LineProtocol`; with a limit, bytes are counted as they are read, which nothing else may do."""
+        return None if self._limit is not None else super().detach_socket()
 
     def readStateChanged(self) -> None:
         """Restart the timeout where there is progress, a whole line or bytes of a file; pause it while we do not read.
@@ -300,10 +318,19 @@ class ChatFileClient(LineProtocol):
         """Fail everything that was waited for, and say why."""
         super().connectionLost(reason)
         self._silence.stop()
+        if self._limit is not None:
+            self._limit.stop()
         end = self._end or why_lost(reason, greeted=bool(self.name), is_asked=bool(self._pending))
         while self._pending:
             self._pending.popleft().lose(end)
         self.closed.callback(end)
+
+
+def _limit(client: ChatFileClient, clock: IReactorTime, rate: int) -> ReceivingLimit:
+    from chatfile.receiving.limit import ReceivingLimit  # noqa: PLC0415 -- only where there is one
+
+    why = PauseReason.RATE
+    return ReceivingLimit(clock, rate, pause=partial(client.pause, why), resume=partial(client.resume, why))
 
 
 def _parse_client(line: bytes) -> wire.ClientRow:
@@ -343,14 +370,15 @@ async def connect(
     clock: IReactorTime | None = None,
     in_thread: InThread = disk.in_thread,
     waiting: Callable[[int], None] | None = None,
+    limit_rate: int = 0,
 ) -> ChatFileClient:
     """Connect to `server`, an endpoint or its description, and return when the server has greeted.
 
     Descriptions are those of Twisted, and `tls:HOST`, `tls:HOST:PORT`, `tls:[::1]:PORT`; `chatfile.tls.client_endpoint`
     makes an endpoint with authorities to trust and a certificate of one's own.
 
-    `timeout` is that of `ChatFileClient`, and holds for connecting too. `clock` is the reactor by default; it has the
-    time of the wall clock until `chatfile.timeouts.use_monotonic_clock` was called.
+    `timeout` and `limit_rate` are those of `ChatFileClient`; the first holds for connecting too. `clock` is the reactor
+    by default; it has the time of the wall clock until `chatfile.timeouts.use_monotonic_clock` was called.
 
     With `waiting`, a client that finds no seat waits for one in the line of the server, if that has one, for however
     long it takes (cancel it to give up); `waiting(n)` is told its position at once and again and again, 1 for the next.
@@ -362,7 +390,7 @@ async def connect(
 
     clock = clock or IReactorTime(reactor)
     endpoint = parse_server(reactor, server) if isinstance(server, str) else server
-    client = ChatFileClient(clock, timeout=timeout, in_thread=in_thread, waiting=waiting)
+    client = ChatFileClient(clock, timeout=timeout, in_thread=in_thread, waiting=waiting, limit_rate=limit_rate)
     await connect_to(server, endpoint, Factory.forProtocol(lambda: client), timeout, clock)
     try:
         await client.greeted

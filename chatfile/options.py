@@ -45,6 +45,17 @@ def _whole(option: str, text: object, least: int) -> int:
     return int(text)
 
 
+def _rate(option: str, text: object) -> int:
+    if text == 0:
+        return 0  # by default
+    from chatfile.rates import parse_rate  # noqa: PLC0415 -- only where there is one
+
+    try:
+        return parse_rate(str(text))
+    except ValueError as error:
+        raise usage.UsageError(f"--{option}: {error}") from error
+
+
 def _seconds(option: str, text: object) -> float:
     if not _SECONDS.fullmatch(str(text)):
         raise usage.UsageError(f"--{option}: {text!r} is not a number of seconds, such as 30, 0.5, or 0 for never")
@@ -76,8 +87,8 @@ _GROUPS = {
     "what is served": ("port", "files", "recursive", "max-clients", "no-digest"),
     "digests": ("state", "prehash"),
     "limits": (
-        "max-per-address", "waiting", "history", "idle-timeout", "line-timeout", "stall-timeout", "flush-timeout",
-        "disk-timeout", "drain-timeout",
+        "max-per-address", "waiting", "rate", "rate-per-client", "history", "idle-timeout", "line-timeout",
+        "stall-timeout", "flush-timeout", "disk-timeout", "drain-timeout",
     ),
     "TLS": ("certificate", "key", "client-ca"),
     "other": ("completion", "help", "version"),
@@ -85,7 +96,8 @@ _GROUPS = {
 """The options as the help shows them."""
 _METAVARS = {
     "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "waiting": "N",
-    "history": "N", "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
+    "history": "N", "rate": "BYTES", "rate-per-client": "BYTES",
+    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
 }  # fmt: skip
 _EXAMPLES = """\
 examples:
@@ -108,6 +120,8 @@ class Options(usage.Options):
         ["max-clients", "n", 3, "Clients at once."],
         ["max-per-address", None, 0, "Clients at once from one address, 0: no limit."],
         ["waiting", None, 0, "Places in the line of clients that wait while it is full."],
+        ["rate", None, 0, "Bytes a second that files are sent at (500K, 1.5M: powers of ten), 0: no limit."],
+        ["rate-per-client", None, 0, "The same for each client; those of one address are one."],
         ["history", None, 1000, "How many disconnected clients status remembers."],
         ["idle-timeout", None, 300, "Seconds in which a client may ask nothing, 0: for ever."],
         ["line-timeout", None, 60, "Seconds that one line may take, 0: for ever."],
@@ -189,6 +203,8 @@ class Options(usage.Options):
         _check_working_directory(self)
         for option, least in (("max-clients", 1), ("max-per-address", 0), ("waiting", 0), ("history", 0)):
             self[option] = _whole(option, self[option], least)
+        for option in ("rate", "rate-per-client"):
+            self[option] = _rate(option, self[option])
         for clock in ("idle", "line", "stall", "flush", "disk", "drain"):
             self[f"{clock}-timeout"] = _seconds(f"{clock}-timeout", self[f"{clock}-timeout"])
         self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]

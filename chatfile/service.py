@@ -35,6 +35,7 @@ from chatfile.wire import printable
 if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
+    from chatfile.server.pacing import SharedRates
     from chatfile.tls.files import ServerTLS
 
 LAST_WRITE = 1.0
@@ -250,6 +251,7 @@ def makeService(options: Options) -> ChatFileService:
             options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
         ),
         max_unseated=options["max-unseated"],
+        rates=_make_rates(IReactorTime(reactor), options["rate"], options["rate-per-client"]),
     )
     return ChatFileService(
         factory,
@@ -263,6 +265,14 @@ def makeService(options: Options) -> ChatFileService:
             digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
         ),
     )
+
+
+def _make_rates(clock: IReactorTime, total: int, per_address: int) -> SharedRates | None:
+    if not (total or per_address):
+        return None
+    from chatfile.server.pacing import SharedRates  # noqa: PLC0415 -- only behind its options
+
+    return SharedRates(clock, total=total, per_address=per_address)
 
 
 def _make_keeper(folder: str | None, known: KnownDigests, in_reactor: Callable[..., object]) -> DigestKeeper | None:

@@ -93,18 +93,43 @@ def do_not_pace(transport: ILineTransport) -> None:
             pass  # not allowed here, or the connection is gone, which the protocol hears of itself
 
 
+_MAX_PACING_RATE = 47
+"""SO_MAX_PACING_RATE of asm-generic/socket.h; the `socket` module does not have it."""
+_NOTSENT_LOWAT = 25
+"""TCP_NOTSENT_LOWAT of linux/tcp.h, for Python before 3.12."""
+_LONG = struct.Struct("L")
+_UNLIMITED = b"\xff" * _LONG.size
+_LEAST_UNSENT = 128 * 1024
+
+
+def pace_output(transport: object, rate: float | None, *, unsent: int) -> None:
+    """Have the system spread what it sends, at up to `rate` bytes a second; None: as fast as it likes.
+
+    It takes no more from us while it has `unsent` bytes that it has not sent yet, or 128 KiB if that is more: so a
+    reader that was slow and begins to read is sent no more than that at once. Only Linux can; see socket(7), tcp(7).
+    """
+    sock = _socket(transport)
+    if sock is None or sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _MAX_PACING_RATE, _UNLIMITED if rate is None else _LONG.pack(int(rate)))
+        sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, max(unsent, _LEAST_UNSENT))
+    except OSError:
+        pass  # the connection is gone, which the protocol hears of itself
+
+
 _TURN = 16 * 1024
 """Bytes: even of telnet's negotiation, which costs most, the reactor needs some 2 ms for so many."""
 
 
-def take_small_turns(transport: object) -> None:
-    """Limit what is read and buffered at once, in bytes, so that other connections have their turn soon.
+def take_small_turns(transport: object, most: int = _TURN) -> None:
+    """Limit what is read and buffered at once to `most` bytes, so that other connections have their turn soon.
 
     Twisted's own limit for both is 64 KiB (`FileDescriptor.bufferSize`).
     """
     lowest = _lowest(transport)
     if isinstance(lowest, abstract.FileDescriptor):
-        lowest.bufferSize = _TURN
+        lowest.bufferSize = most
     port = getattr(lowest, "server", None)
     if isinstance(port, tcp.Port):
         port.numberAccepts = 0  # Twisted makes it 1 for the next turn then; after as many accepts, it would add 20

@@ -92,5 +92,6 @@ class PauseReason(enum.Enum):
     QUEUED = "the peer waits for its turn to be served"
     DISK = "what was read has not reached the disk"
     DETACHED = "something else reads the socket"
+    RATE = "what was read came too early for the rate that is to be kept to"
 
     __hash__ = object.__hash__  # Enum's own is a call in Python, for each look at what pauses a line

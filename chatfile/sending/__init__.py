@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from chatfile.disk import InThread
 from chatfile.sending.copying import CopyingSender
-from chatfile.sending.sender import FileSender
+from chatfile.sending.sender import FileSender, SendingPace
 from chatfile.sending.zerocopy import ZeroCopySender
 from chatfile.transports import ILineTransport, plain_socket
 
-__all__ = ["FileSender", "file_sender"]
+__all__ = ["FileSender", "SendingPace", "file_sender"]
 
 
 def file_sender(
@@ -22,12 +22,13 @@ def file_sender(
     count: int,
     in_thread: InThread,
     progress: Callable[[int], None],
+    pace: SendingPace | None = None,
 ) -> FileSender:
     """Return a sender of `count` bytes of `descriptor` from `offset` on, of the best kind for `transport`.
 
     The sender closes `descriptor` however it ends. `progress(n)` is called for every n more bytes that the transport
-    was given.
+    was given. With a `pace`, no byte is given to it before that allows it.
     """
     can_sendfile = hasattr(os, "sendfile") and plain_socket(transport) is not None
     best = ZeroCopySender if can_sendfile else CopyingSender
-    return best(transport, descriptor, offset=offset, count=count, in_thread=in_thread, progress=progress)
+    return best(transport, descriptor, offset=offset, count=count, in_thread=in_thread, progress=progress, pace=pace)

@@ -42,10 +42,12 @@ class CopyingSender(FileSender):
 
     def _advance(self) -> None:
         while self._done is not None and not self.waiting and self._reading is None:
-            if self._remaining:
-                self._advance_by(self._buffer[: self._remaining])
-            else:
+            if not self._remaining:
                 self._finish(None)
+            elif may_send := self._may_send(min(self.PIECE, self._remaining), self._advance):
+                self._advance_by(self._buffer[:may_send])
+            else:
+                break
 
     def _advance_by(self, buffer: memoryview) -> None:
         """Write a piece that is in memory, or have a thread read one."""

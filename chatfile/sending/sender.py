@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -15,6 +15,16 @@ from chatfile.fdio import close_quietly
 from chatfile.transports import ILineTransport
 
 
+class SendingPace(Protocol):
+    """Says when how much may be sent; what is sent then it is told by the sender's `progress`."""
+
+    def may_send(self, most: int, then: Callable[[], None]) -> int:
+        """Return how many bytes, up to `most`, may be sent now; if none, call `then()` when some may.
+
+        It is not called any more when the file has ended.
+        """
+
+
 class FileSender(ABC):
     """Sends one range of a file, and closes its descriptor however that ends.
 
@@ -22,7 +32,7 @@ class FileSender(ABC):
     """
 
     waiting = False
-    """Whether it waits for the peer, not for the disk."""
+    """Whether it waits for the peer, not for the disk or its pace."""
 
     def __init__(
         self,
@@ -33,6 +43,7 @@ class FileSender(ABC):
         count: int,
         in_thread: InThread,
         progress: Callable[[int], None],
+        pace: SendingPace | None = None,
     ) -> None:
         """See `file_sender`."""
         self._transport = transport
@@ -41,6 +52,7 @@ class FileSender(ABC):
         self._remaining = count
         self._in_thread = in_thread
         self._progress = progress
+        self._pace = pace
         self._sent = 0
         self._reading: Deferred[Any] | None = None
         self._done: Deferred[None] | None = None
@@ -66,6 +78,10 @@ class FileSender(ABC):
 
     def _abort(self) -> None:
         self._finish(Failure(TransferAborted(sent=self._sent)))
+
+    def _may_send(self, most: int, then: Callable[[], None]) -> int:
+        """Return how many bytes, up to `most`, may be sent now; if none, `then()` is called when some may."""
+        return most if self._pace is None else self._pace.may_send(most, then)
 
     def _count(self, sent: int) -> None:
         self._offset += sent

@@ -57,6 +57,8 @@ class ZeroCopySender(FileSender):
 
     _transport: Connection  # type: ignore[assignment]  # `file_sender` sees to it
     _state = SendState.STARTING
+    _allowed = 0
+    """Bytes that may be sent now."""
     _cached_until = 0
     """Where the bytes end that are in memory, as far as that is known."""
     _seen = 0.0
@@ -76,6 +78,8 @@ class ZeroCopySender(FileSender):
             self._wait()
         elif not self._remaining:
             self._finish(None)
+        elif not self._is_allowed():
+            self.waiting = False
         elif self._state is SendState.COPYING:
             self._copy()
         elif self._is_cached():
@@ -83,6 +87,11 @@ class ZeroCopySender(FileSender):
         else:
             self.waiting = False
             self._read(self._go_on, self._bring, self._offset, self._turn())
+
+    def _is_allowed(self) -> bool:
+        """Tell whether some bytes may be sent now; they are asked for again when they may."""
+        self._allowed = self._may_send(min(self.TURN, self._remaining), self._wait)
+        return self._allowed > 0
 
     def _wait(self) -> None:
         """Ask to be resumed, which has to be done each time: `doWrite` stops writing before it resumes the producer."""
@@ -123,9 +132,9 @@ class ZeroCopySender(FileSender):
         self._wait()
 
     def _send(self) -> None:
-        began = time.monotonic()
+        began, most = time.monotonic(), min(self._turn(), self._allowed)
         try:
-            sent = os.sendfile(self._transport.fileno(), self._descriptor, self._offset, self._turn())
+            sent = os.sendfile(self._transport.fileno(), self._descriptor, self._offset, most)
         except BlockingIOError:
             self._wait()
         except (ConnectionError, TimeoutError):
@@ -155,7 +164,7 @@ class ZeroCopySender(FileSender):
 
     def _copy(self) -> None:
         self.waiting = False
-        self._read(self._write, os.pread, min(self.PIECE, self._remaining), self._offset)
+        self._read(self._write, os.pread, min(self.PIECE, self._allowed), self._offset)
 
     def _write(self, piece: bytes) -> None:
         self._transport.write(piece)

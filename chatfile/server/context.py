@@ -23,6 +23,7 @@ from chatfile.server.status import StatusRows
 from chatfile.server.unseated import UnseatedConnections
 
 if TYPE_CHECKING:
+    from chatfile.server.pacing import SharedRates
     from chatfile.server.waiting import WaitingLine
 
 
@@ -60,3 +61,5 @@ class ServerContext:
     unseated: UnseatedConnections
     waiting: WaitingLine | None
     """None where there are no places to wait at."""
+    rates: SharedRates | None
+    """None where files are sent as fast as can be."""

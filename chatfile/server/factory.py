@@ -24,6 +24,7 @@ from chatfile.server.unseated import MAX_UNSEATED, UnseatedConnections
 from chatfile.timeouts import Timer
 
 if TYPE_CHECKING:
+    from chatfile.server.pacing import SharedRates
     from chatfile.server.waiting import WaitingLine
 
 
@@ -43,11 +44,12 @@ class ChatFileFactory(Factory):
         queue: Callable[[], InThread],
         timeouts: Timeouts | None = None,
         max_unseated: int = MAX_UNSEATED,
+        rates: SharedRates | None = None,
     ) -> None:
         """Serve `repository` to the clients that `admission` lets in; without `digests`, hash nothing.
 
         `queue()` returns what makes the calls of one client that open and read files. At most `max_unseated`
-        connections are open without a seat.
+        connections are open without a seat. `rates`, if given, say how fast files are sent.
         """
         self._clock = clock
         self._events = EventLog(clock)
@@ -68,6 +70,7 @@ class ChatFileFactory(Factory):
             connections=self._connections,
             unseated=UnseatedConnections(max_unseated),
             waiting=_make_line(admission, clock),
+            rates=rates,
         )
 
     def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better

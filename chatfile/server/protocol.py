@@ -340,8 +340,7 @@ class ChatFileProtocol(LineProtocol):
         super().connectionLost(reason)
         self._stop_timers()
         if self._admission in (AdmissionState.ADMITTED, AdmissionState.RELEASED):
-            self.responder.take_back_promise()
-            self.responder.cancel()
+            self.responder.end()
         if self._admission is AdmissionState.WAITING:
             self._stop_waiting()
         clean = reason is None or reason.check(error.ConnectionDone)

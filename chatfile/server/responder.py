@@ -43,6 +43,7 @@ class Responder:
         "_context",
         "_in_thread",
         "_promised",
+        "_rate",
         "_response",
         "_room",
         "_transfer",
@@ -58,6 +59,7 @@ class Responder:
         self._context = context
         self._in_thread = context.queue()
         self._promised = PromisedSize(context.clock)
+        self._rate = None if context.rates is None else context.rates.client(connection.transport, seat.host)
         self._transfer: FileTransfer | None = None
         self._response: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
@@ -104,6 +106,13 @@ class Responder:
     def take_back_promise(self) -> None:
         """Have a close end the connection as usual, without a reset; call it before each close."""
         self._promised.take_back()
+
+    def end(self) -> None:
+        """Give up whatever is under way, and leave nothing behind: the connection is gone."""
+        self.take_back_promise()
+        self.cancel()
+        if self._rate is not None:
+            self._rate.end()
 
     def _begin(self, requests: Sequence[wire.Request]) -> None:
         self._context.under_way.add(self)
@@ -247,7 +256,11 @@ class Responder:
         self.seat.count_file()
 
     async def _send_small(self, small: SmallFile, offset: int) -> None:
-        """Send the header, the bytes and the digest in one write."""
+        """Send the header, the bytes and the digest in one write, unless a rate is to be kept to."""
+        if self._rate is not None:
+            await self._send_content(small, small.content[offset:])
+            self.send_reply(wire.End(small.sha256))
+            return
         self.state = ResponseState.SENDING
         self._promised.begin(self._connection.transport)
         count = small.size - offset
@@ -255,6 +268,13 @@ class Responder:
         self.seat.count_bytes(count)
         self._context.events.sent(self.seat, small.name, count, count, 0.0)
         await self._write(b"%b\n%b%b\n" % (header, small.content[offset:], wire.format_reply(wire.End(small.sha256))))
+
+    async def _send_content(self, small: SmallFile, content: bytes) -> None:
+        """Promise the bytes of a small file, and send them."""
+        self._promise(wire.FileHeader(len(content), small.mtime, small.name))
+        self._transfer = transfer = FileTransfer(self._connection, len(content), self._rate)
+        with self._logging(small.name, transfer):
+            await transfer.write(content, self._write, self.seat.count_bytes)
 
     async def _send_large(self, opened: OpenFile, offset: int) -> None:
         with self._hashing(opened) as digest:
@@ -265,7 +285,7 @@ class Responder:
     async def _send_range(self, opened: OpenFile, count: int) -> None:
         """Promise the last `count` bytes of a file, and send them."""
         self._promise(wire.FileHeader(count, opened.mtime, opened.name))
-        self._transfer = transfer = FileTransfer(self._connection, count)
+        self._transfer = transfer = FileTransfer(self._connection, count, self._rate)
         with self._logging(opened.name, transfer):
             await transfer.run(opened, self._calls_about(opened.name), self.seat.count_bytes)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -14,6 +15,9 @@ from chatfile.repository import OpenFile
 from chatfile.sending import FileSender, file_sender
 from chatfile.timeouts import Timer
 from chatfile.transports import ILineTransport, has_unwritten, reset_on_close
+
+if TYPE_CHECKING:
+    from chatfile.server.pacing import ClientRate
 
 
 class ClientConnection(Protocol):
@@ -55,11 +59,12 @@ class FileTransfer:
     The connection gets the slot back only if all goes well; otherwise it has to be reset.
     """
 
-    __slots__ = ("_connection", "_sender", "count", "sent")
+    __slots__ = ("_connection", "_rate", "_sender", "count", "sent")
 
-    def __init__(self, connection: ClientConnection, count: int) -> None:
-        """Send `count` bytes to the peer of `connection`."""
+    def __init__(self, connection: ClientConnection, count: int, rate: ClientRate | None) -> None:
+        """Send `count` bytes to the peer of `connection`, at its `rate` if that is limited."""
         self._connection = connection
+        self._rate = rate
         self._sender: FileSender | None = None
         self.count = count
         self.sent = 0
@@ -79,6 +84,8 @@ class FileTransfer:
 
         def count(sent: int) -> None:
             self.sent += sent
+            if self._rate is not None:
+                self._rate.spend(sent)
             progress(sent)
 
         self._connection.transport.unregisterProducer()
@@ -91,9 +98,24 @@ class FileTransfer:
             count=self.count,
             in_thread=in_thread,
             progress=count,
+            pace=self._rate,
         )
-        await self._sender.start()
+        with nullcontext() if self._rate is None else self._rate.sending(spread=True):
+            await self._sender.start()
         self._connection.transport.registerProducer(self._connection, True)  # type: ignore[arg-type]  # it is one
+
+    async def write(
+        self, content: bytes, write: Callable[[bytes], Coroutine[Any, Any, None]], progress: Callable[[int], None]
+    ) -> None:
+        """Send `content` by `write`, in the pieces that the rate allows; `progress` is that of `run`."""
+        with nullcontext() if self._rate is None else self._rate.sending(spread=False):
+            while self.sent < len(content):
+                rest = len(content) - self.sent
+                count = rest if self._rate is None else await self._rate.take(rest)
+                piece = content[self.sent : self.sent + count]
+                self.sent += count
+                progress(count)
+                await write(piece)
 
 
 class PromiseState(enum.Enum):

@@ -20,6 +20,7 @@ HOUSE = {
     "wire": {"errors"},
     "transports": set(),
     "timeouts": {"transports"},
+    "rates": set(),
     "disk": {"timeouts"},
     "tls": {"errors"},
     "lines": {"timeouts", "transports"},
@@ -30,7 +31,7 @@ HOUSE = {
     "digests": {"fdio", "disk"},
     "prehash": {"errors", "repository", "digests"},
     "sending": {"fdio", "errors", "disk", "transports"},
-    "receiving": {"fdio", "disk"},
+    "receiving": {"fdio", "disk", "rates", "timeouts"},
     "partfile": {"fdio", "errors", "paths"},
     "server": {
         "errors",
@@ -45,6 +46,7 @@ HOUSE = {
         "digests",
         "sending",
         "tls",
+        "rates",
     },
     "pending": {"errors", "wire", "lines", "disk", "receiving"},
     "endpoints": {"errors", "tls"},
@@ -63,7 +65,7 @@ HOUSE = {
     "downloads": {"errors", "wire", "disk", "client", "pending", "partfile", "paths", "fdio"},
     "typed": set(),
     "completion": {"typed", "wire"},
-    "options": {"completion", "errors", "server", "tls"},
+    "options": {"completion", "errors", "server", "tls", "rates"},
     "listening": set(),
     "signals": set(),
     "service": {
@@ -110,6 +112,7 @@ PURE = {
     "partfile": {"twisted"},
     "typed": {"twisted"},
     "completion": {"twisted"},
+    "rates": {"twisted", "os", "time"},
 }
 MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
 
@@ -227,12 +230,21 @@ def test_shell_completion_is_loaded_for_itself_alone() -> None:
             assert not any(at_import and name.startswith(about_it) for name, at_import in imports(path)), path
 
 
-@pytest.mark.parametrize(
-    "optional", ["chatfile.prehash", "chatfile.digests.keeper", "chatfile.digests.store", "chatfile.server.waiting"]
-)
+OPTIONAL = [
+    "chatfile.prehash",
+    "chatfile.digests.keeper",
+    "chatfile.digests.store",
+    "chatfile.rates",
+    "chatfile.server.pacing",
+    "chatfile.receiving.limit",
+    "chatfile.server.waiting",
+]
+
+
+@pytest.mark.parametrize("optional", OPTIONAL)
 def test_what_is_for_an_option_is_loaded_behind_it_alone(optional: str) -> None:
     for path in MODULES:
-        is_needed = module(path) in ("chatfile.prehash", "chatfile.digests.keeper")  # which are for an option as well
+        is_needed = module(path) in OPTIONAL  # it is for an option as well
         assert is_needed or not any(at_import and name.startswith(optional) for name, at_import in imports(path)), path
 
 

@@ -15,6 +15,8 @@ _SERVER_VALUES = {
     "max-clients": "NUMBER",
     "max-per-address": "NUMBER",
     "waiting": "NUMBER",
+    "rate": "BYTES",
+    "rate-per-client": "BYTES",
     "history": "NUMBER",
     "state": "FOLDER",
     "idle-timeout": "SECONDS",

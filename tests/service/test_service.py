@@ -86,8 +86,14 @@ class OptionsTests(SynchronousTestCase):
                        "--history=-1", "--max-per-address=x", "--waiting=-1", "--idle-timeout=-1",
                        "--drain-timeout=nan",
                        "--stall-timeout=inf", "--line-timeout=soon",
+                       "--rate=1KB", "--rate=-1", "--rate-per-client=0.1", "--rate-per-client=",
                        "--max-clients=1_0", "--max-clients=\uff11", "--idle-timeout=1_0"):  # fmt: skip
             self.assertIn(option.partition("=")[0], self.refused(option))
+
+    def test_rates_are_in_powers_of_ten(self) -> None:
+        options = parsed("--rate=1.5M", "--rate-per-client=500k")
+        self.assertEqual((options["rate"], options["rate-per-client"]), (1_500_000, 500_000))
+        self.assertEqual((parsed()["rate"], parsed("--rate=0")["rate"], parsed()["rate-per-client"]), (0, 0, 0))
 
     def test_seconds_may_have_a_fraction(self) -> None:
         self.assertEqual(parsed("--idle-timeout", "0.25")["idle-timeout"], 0.25)

@@ -17,6 +17,7 @@ from chatfile.disk import InThread
 from chatfile.lines import ConnectionState
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, ChatFileProtocol, Listings, Timeouts
+from chatfile.server.pacing import SharedRates
 from tests.support.leftovers import at_end
 from tests.support.transports import MemoryTransport, Threads, at_once, turn_over
 
@@ -74,6 +75,8 @@ class Server:
         timeouts: Timeouts | None = None,
         hashing: bool = True,
         recursive: bool = False,
+        rate: int = 0,
+        rate_per_client: int = 0,
     ) -> None:
         self.clock = Clock()
         self.folder = folder
@@ -97,6 +100,7 @@ class Server:
             clock=self.clock,
             queue=self._queue,
             timeouts=timeouts,
+            rates=SharedRates(self.clock, total=rate, per_address=rate_per_client) if rate or rate_per_client else None,
         )
         self._port = 40000
         at_end(self.end)

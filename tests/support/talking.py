@@ -27,11 +27,18 @@ class Talk:
     """A client and the server's end of its connection."""
 
     def __init__(
-        self, *, in_thread: Any = at_once, waiting: Callable[[int], None] | None = None, timeout: float = 60
+        self,
+        *,
+        in_thread: Any = at_once,
+        waiting: Callable[[int], None] | None = None,
+        timeout: float = 60,
+        limit_rate: int = 0,
     ) -> None:
         self.clock = Clock()
         self.transport = MemoryTransport()
-        self.client = ChatFileClient(self.clock, timeout=timeout, in_thread=in_thread, waiting=waiting)
+        self.client = ChatFileClient(
+            self.clock, timeout=timeout, in_thread=in_thread, waiting=waiting, limit_rate=limit_rate
+        )
         self.client.makeConnection(self.transport)
         self._in_thread = in_thread
         at_end(self.end)

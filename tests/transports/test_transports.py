@@ -50,6 +50,30 @@ def test_only_on_this_host_nothing_is_paced(sock: socket.socket, host: str, pace
     assert congestion(sock) == (default if paces else b"reno")
 
 
+@on_linux
+def test_the_system_spreads_what_is_sent_until_it_is_told_not_to(sock: socket.socket) -> None:
+    transport = Peered("192.0.2.1", sock)
+    unlimited = pacing(sock)
+    transports.pace_output(transport, 1_250_000.5, unsent=1_000_000)
+    assert (pacing(sock), unsent(sock)) == (1_250_000, 1_000_000)
+    transports.pace_output(transport, None, unsent=0)
+    assert (pacing(sock), unsent(sock)) == (unlimited, 128 * 1024)
+
+
+def pacing(sock: socket.socket) -> int:
+    return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, 47, 8), sys.byteorder)
+
+
+def unsent(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.IPPROTO_TCP, 25)
+
+
+def test_a_connection_that_is_gone_is_not_spread(sock: socket.socket) -> None:
+    sock.close()
+    transports.pace_output(Peered("192.0.2.1", sock), 1_000_000, unsent=0)
+    transports.pace_output(MemoryTransport(), 1_000_000, unsent=0)
+
+
 def test_a_plain_connection_is_sent_to_without_a_copy(sock: socket.socket, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 1000)
     transport = Connection(sock, None, MemoryReactor())
