@@ -39,6 +39,8 @@ class ClientConfig:
     """Seconds without progress before giving up; 0 is never."""
     wait: float = 0.0
     """Seconds for which a server that is full is tried again."""
+    limit_rate: int = 0
+    """Bytes of files that are read a second; 0 means no limit."""
     cafile: str | None = None
     cert: str | None = None
     key: str | None = None

@@ -136,7 +136,9 @@ async def _connected(config: ClientConfig, clock: IReactorTime, view: View, in_l
     place = PlaceInLine(clock, view, in_line)
     waiting = place.moved if in_line > 0 else None
     try:
-        connecting = Deferred.fromCoroutine(connect(_server(config), timeout=config.timeout, waiting=waiting))
+        connecting = Deferred.fromCoroutine(
+            connect(_server(config), timeout=config.timeout, waiting=waiting, limit_rate=config.limit_rate)
+        )
         place.give_up = connecting.cancel
         return await connecting
     except (errors.NoConnection, errors.BadAddress) as error:

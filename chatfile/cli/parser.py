@@ -33,6 +33,8 @@ DEFAULT_DOWNLOADS = "client_downloads"
 DEFAULT_TIMEOUT = 60.0
 LAST_PORT = 65535
 SHORTEST_INTERVAL = 0.1
+LEAST_RATE = 2000
+"""Bytes a second: below that, a server may take the client for one that has stalled."""
 
 _ENDPOINT = re.compile(r"(tcp|tls|unix):")  # not ssl: it would verify nothing of the server
 _BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
@@ -79,6 +81,18 @@ def _seconds(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return number
+
+
+def _rate(text: str) -> int:
+    from chatfile.rates import parse_rate  # noqa: PLC0415 -- only behind its option
+
+    try:
+        rate = parse_rate(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if 0 < rate < LEAST_RATE:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than {LEAST_RATE} bytes a second")
+    return rate
 
 
 def _interval(text: str) -> float:
@@ -136,11 +150,13 @@ def _common_options(title: str, *, saves: bool) -> _Parser:
         f" [{DEFAULT_TIMEOUT:g}]",
     )  # fmt: skip
     add(
-        "--wait",
-        type=_seconds,
-        metavar="SECONDS",
+        "--wait", type=_seconds, metavar="SECONDS",
         help="where the server is full, wait in its line, or keep trying, for so long [0]",
-    )
+    )  # fmt: skip
+    add(
+        "--limit-rate", type=_rate, metavar="BYTES",
+        help="bytes of files that are read a second, such as 500K or 1.5M (powers of ten), 0: no limit [0]",
+    )  # fmt: skip
     add(
         "--cafile", type=_parse_path, metavar="FILE",
         help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",

@@ -36,6 +36,8 @@ def test_an_address_stands_for_an_endpoint(address: str, description: str) -> No
         "get",
         "get ../x",
         "get a//b",
+        "--limit-rate 1K list",
+        "--limit-rate fast list",
         "get ..",
         "get a b -o c",
         "hash /etc/passwd",
@@ -141,8 +143,8 @@ def test_what_is_sent_may_have_dashes() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("--limit-rate 1M get x", "there is no option --limit-rate;"),
-        ("--limit-rate=1M get x", "there is no option --limit-rate;"),
+        ("--limit-speed 1M get x", "there is no option --limit-speed;"),
+        ("--limit-speed=1M get x", "there is no option --limit-speed;"),
         ("list --all", "list has no option --all"),
         ("status --sort name", "status has no option --sort"),
         ("localhost:5000", "-s localhost:5000"),

@@ -95,6 +95,7 @@ HOUSE = {
         "endpoints",
         "partfile",
         "paths",
+        "rates",
         "completion",
         "typed",
     },
