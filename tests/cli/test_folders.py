@@ -135,6 +135,7 @@ def test_paths_are_fetched_to_the_same_paths_here(
     assert client(tmp_path, server, *arguments).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_path_can_be_saved_under_a_name_or_go_to_standard_output(tmp_path: Path, server: ServerProcess) -> None:
     assert client(tmp_path, server, "get", "docs/1.txt", "-o", "mine").returncode == 0
     assert (tmp_path / "mine").read_bytes() == FILES["docs/1.txt"]
@@ -163,6 +164,7 @@ def test_a_mirror_is_whole_and_the_second_costs_nothing(tmp_path: Path, server: 
     assert again.stderr == f"{len(FILES)} the same.\n".encode()
 
 
+@pytest.mark.slow
 def test_a_folder_is_mirrored_with_patterns_into_another_one(tmp_path: Path, server: ServerProcess) -> None:
     arguments = ["mirror", "docs/", "-d", "copy", "--exclude", "deep", "--include", "*.txt"]
     assert client(tmp_path, server, *arguments).returncode == 0
@@ -198,6 +200,7 @@ def test_what_is_gone_is_removed_what_is_mine_stays_and_programs_are_told(tmp_pa
         assert here(tmp_path) == {"b": b"other", "mine": b"mine"}
 
 
+@pytest.mark.slow
 def test_a_flat_server_is_mirrored_flat(tmp_path: Path, flat: ServerProcess) -> None:
     assert client(tmp_path, flat, "mirror").returncode == 0
     assert here(tmp_path) == {"a.txt": FILES["a.txt"]}

@@ -49,7 +49,7 @@ def test_a_seat_comes_to_those_who_wait_in_their_order(tmp_path: Path, server: S
 
 def test_when_the_time_is_over_the_place_is_given_up_and_that_is_told(tmp_path: Path, server: ServerProcess) -> None:
     with server.greeted():
-        for _ in range(3):
+        for _ in range(2):
             done = run_client(tmp_path, "-s", f"127.0.0.1:{server.port}", "--wait", "0.3", "list")
             assert done.returncode == 4
             assert b"No seat became free in 0.3 s: still number 1" in done.stderr

@@ -102,7 +102,7 @@ def local(_: ServerProcess) -> socket.socket:
 
 
 @pytest.mark.parametrize("connected", [tcp, encrypted, local])
-@pytest.mark.parametrize("option", ["--rate=800K", "--rate-per-client=0.8M"])
+@pytest.mark.parametrize("option", ["--rate=800K", pytest.param("--rate-per-client=0.8M", marks=pytest.mark.slow)])
 def test_a_file_takes_its_time_over_any_transport(
     folder: Path, monkeypatch: pytest.MonkeyPatch, connected: Callable[[ServerProcess], socket.socket], option: str
 ) -> None:
