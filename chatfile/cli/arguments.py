@@ -10,13 +10,13 @@ from types import MappingProxyType
 
 from chatfile import tls
 from chatfile.cli.commands import ALIASES, STDOUT, Command, GetFiles, WatchClients
-from chatfile.cli.parser import (
+from chatfile.cli.parser import command_line
+from chatfile.cli.values import (
     DEFAULT_DOWNLOADS,
     DEFAULT_PORT,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
     client_endpoint_description,
-    command_line,
     parse_folder,
     parse_server_option,
 )

@@ -26,7 +26,7 @@ from zope.interface import implementer
 from chatfile import disk, errors, tls
 from chatfile.cli.arguments import ClientConfig
 from chatfile.cli.exits import ExitCode, error_word
-from chatfile.cli.parser import client_endpoint_description
+from chatfile.cli.values import client_endpoint_description
 from chatfile.cli.view import View
 from chatfile.client import CLOSING, TLS_HINT, ChatFileClient, connect
 from chatfile.endpoints import CheckingReactor

@@ -1,17 +1,14 @@
-"""The parser of `chatfile-client`: its commands and options, and the checks of their values."""
+"""The parser of `chatfile-client`: its commands and options."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import ipaddress
-import math
-import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from chatfile import errors, program_and_version, tls, wire
+from chatfile import errors, program_and_version, wire
 from chatfile.cli.commands import (
     DEFAULT_INTERVAL,
     Command,
@@ -26,107 +23,23 @@ from chatfile.cli.commands import (
     WatchClients,
     WriteSums,
 )
-
-DEFAULT_SERVER = "127.0.0.1"
-DEFAULT_PORT = 5000
-DEFAULT_DOWNLOADS = "client_downloads"
-DEFAULT_TIMEOUT = 60.0
-LAST_PORT = 65535
-SHORTEST_INTERVAL = 0.1
-LEAST_RATE = 2000
-"""Bytes a second: below that, a server may take the client for one that has stalled."""
-
-_ENDPOINT = re.compile(r"(tcp|tls|unix):")  # not ssl: it would verify nothing of the server
-_BRACKETED = re.compile(r"\[([^\]]+)\](?::([0-9]+))?")
-_HOST = re.compile(r"([^:\[\]\s]+)(?::([0-9]+))?")
-
-
-def client_endpoint_description(server: str) -> str:
-    """Return the endpoint description for `server`: HOST, HOST:PORT, [::1]:PORT, or such a description itself.
-
-    Raises ValueError where it is none of these.
-    """
-    if _ENDPOINT.match(server):
-        tls.parse_address(server)
-        return server
-    match = _BRACKETED.fullmatch(server) or _HOST.fullmatch(server)
-    host, port = match.groups() if match else (server, None)
-    if match is None:
-        ipaddress.IPv6Address(server.partition("%")[0])
-    number = DEFAULT_PORT if port is None else int(port)
-    if not 0 < number <= LAST_PORT:
-        raise ValueError(f"there is no port {number}")
-    escaped = host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
-    return f"tcp:host={escaped}:port={number}"
-
-
-def parse_server_option(text: str) -> str:
-    """Return `text`, the address of a server. Raises ArgumentTypeError where it is none."""
-    try:
-        client_endpoint_description(text)
-    except ValueError as error:
-        if "no port" in str(error):
-            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is none of HOST, HOST:PORT, [IPv6]:PORT, tcp:..., tls:... or unix:PATH"
-        ) from None
-    return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return number
-
-
-def _rate(text: str) -> int:
-    from chatfile.rates import parse_rate  # noqa: PLC0415 -- only behind its option
-
-    try:
-        rate = parse_rate(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if 0 < rate < LEAST_RATE:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than {LEAST_RATE} bytes a second")
-    return rate
-
-
-def _interval(text: str) -> float:
-    number = _seconds(text)
-    if number < SHORTEST_INTERVAL:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than {SHORTEST_INTERVAL:g} seconds")
-    return number
-
-
-def parse_folder(text: str) -> str:
-    """Return `text`, the path of a folder. Raises ArgumentTypeError where it is empty."""
-    return _parse_path(text, "folder")
-
-
-def _parse_path(text: str, what: str = "file") -> str:
-    if not text:
-        raise argparse.ArgumentTypeError(f"it needs the name of a {what}")
-    return text
-
-
-def utf8(argument: str) -> str:
-    """Return an argument with its bytes decoded as UTF-8: the locale may have decoded them otherwise."""
-    return argument.encode(errors="surrogateescape").decode(errors="surrogateescape")
-
-
-def _parse_name(argument: str) -> str:
-    """Return `argument`, a name or pattern, as UTF-8. Raises ArgumentTypeError where it can't be asked for."""
-    name = utf8(argument)
-    try:
-        wire.check_path(name)
-        wire.format_request(wire.Get(name))
-    except errors.ChatFileError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return name
+from chatfile.cli.values import (
+    DEFAULT_DOWNLOADS,
+    DEFAULT_PORT,
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    SHORTEST_INTERVAL,
+    parse_folder,
+    parse_interval,
+    parse_name,
+    parse_path,
+    parse_rate_option,
+    parse_remote_folder,
+    parse_seconds,
+    parse_server_option,
+    parse_sha256,
+    utf8,
+)
 
 
 def _common_options(title: str, *, saves: bool) -> _Parser:
@@ -145,27 +58,27 @@ def _common_options(title: str, *, saves: bool) -> _Parser:
         help=f"where files are saved, created when needed [{DEFAULT_DOWNLOADS}]" if saves else argparse.SUPPRESS,
     )  # fmt: skip
     add(
-        "--timeout", type=_seconds, metavar="SECONDS",
+        "--timeout", type=parse_seconds, metavar="SECONDS",
         help="without progress before giving up, 0: never; behind a file, a second more per 20 MB of it, for its digest"
         f" [{DEFAULT_TIMEOUT:g}]",
     )  # fmt: skip
     add(
-        "--wait", type=_seconds, metavar="SECONDS",
+        "--wait", type=parse_seconds, metavar="SECONDS",
         help="where the server is full, wait in its line, or keep trying, for so long [0]",
     )  # fmt: skip
     add(
-        "--limit-rate", type=_rate, metavar="BYTES",
+        "--limit-rate", type=parse_rate_option, metavar="BYTES",
         help="bytes of files that are read a second, such as 500K or 1.5M (powers of ten), 0: no limit [0]",
     )  # fmt: skip
     add(
-        "--cafile", type=_parse_path, metavar="FILE",
+        "--cafile", type=parse_path, metavar="FILE",
         help="behind tls:, the certificates (PEM) of the authorities to trust instead of the system's",
     )  # fmt: skip
     add(
-        "--cert", type=_parse_path, metavar="FILE",
+        "--cert", type=parse_path, metavar="FILE",
         help="behind tls:, your own certificate (PEM), for a server that wants one",
     )  # fmt: skip
-    add("--key", type=_parse_path, metavar="FILE", help="its key (PEM), if that is not in the same file")
+    add("--key", type=parse_path, metavar="FILE", help="its key (PEM), if that is not in the same file")
     add("--json", dest="as_json", action="store_true", help="machine-readable output, one JSON object a line")
     add(
         "-q", "--quiet", dest="is_quiet", action="store_true",
@@ -241,17 +154,6 @@ def _make_mirror(parsed: argparse.Namespace) -> Command:
     )  # fmt: skip
 
 
-def _parse_remote_folder(argument: str) -> str:
-    """Return the path of a folder on the server, without the slash behind it. Raises ArgumentTypeError."""
-    return _parse_name(argument.removesuffix("/")) if argument.removesuffix("/") else ""
-
-
-def _parse_sha256(argument: str) -> str:
-    if not re.fullmatch("[0-9a-fA-F]{64}", argument):
-        raise argparse.ArgumentTypeError(f"{argument!r} is no SHA-256: that has 64 hexadecimal digits")
-    return argument
-
-
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = _Parser(
@@ -287,7 +189,7 @@ def command_line() -> argparse.ArgumentParser:
         "list", "show the files that there are, or those that are named or match",
         lambda parsed: ListFiles(tuple(parsed.names), sort=parsed.sort), " [NAME...]",
     )  # fmt: skip
-    listing.add_argument("names", metavar="NAME", nargs="*", type=_parse_name, help=_NAME_HELP)
+    listing.add_argument("names", metavar="NAME", nargs="*", type=parse_name, help=_NAME_HELP)
     listing.add_argument(
         "--sort", choices=("name", "size", "time"), metavar="ORDER",
         help="by name, size (the largest first) or time (the latest first)",
@@ -296,42 +198,42 @@ def command_line() -> argparse.ArgumentParser:
         "tree", "show the files of all folders, or of one, where the server has some",
         lambda parsed: ShowTree(parsed.folder), " [FOLDER]",
     )  # fmt: skip
-    tree.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=_parse_remote_folder, help=_FOLDER_HELP)
+    tree.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=parse_remote_folder, help=_FOLDER_HELP)
     command("help", "show what the server says of its commands", lambda _: ShowServerHelp())
     digest = command(
         "hash", "show the SHA-256 of files, computed by the server",
         lambda parsed: HashFiles(tuple(parsed.names)), " NAME...",
     )  # fmt: skip
-    digest.add_argument("names", metavar="NAME", nargs="+", type=_parse_name, help=_NAME_HELP)
+    digest.add_argument("names", metavar="NAME", nargs="+", type=parse_name, help=_NAME_HELP)
     sums = command(
         "sums", "show the SHA-256 of all files, or of some, as sha256sum does: a list to publish",
         lambda parsed: WriteSums(tuple(parsed.names)), " [NAME...]",
     )  # fmt: skip
-    sums.add_argument("names", metavar="NAME", nargs="*", type=_parse_name, help=_NAME_HELP)
+    sums.add_argument("names", metavar="NAME", nargs="*", type=parse_name, help=_NAME_HELP)
     get = command(
         "get", "download files, verified and resumed; what is here already is not sent again", _make_get, " NAME..."
     )
-    get.add_argument("names", metavar="NAME", nargs="*", type=_parse_name, help=_NAME_HELP)
+    get.add_argument("names", metavar="NAME", nargs="*", type=parse_name, help=_NAME_HELP)
     get.add_argument(
-        "-o", "--output", type=_parse_path, metavar="FILE", help="save under this name; - for standard output"
+        "-o", "--output", type=parse_path, metavar="FILE", help="save under this name; - for standard output"
     )
     get.add_argument("--force", action="store_true", help="replace a file that exists and differs")
     get.add_argument("--checksum", action="store_true", help=_CHECKSUM_HELP)
     get.add_argument(
         "--sha256",
-        type=_parse_sha256,
+        type=parse_sha256,
         metavar="HEX",
         help="keep the file only if it has this digest, known from elsewhere",
     )
     get.add_argument(
-        "--sums", type=_parse_path, metavar="FILE",
+        "--sums", type=parse_path, metavar="FILE",
         help="the same for the digests of a list, as sha256sum writes it; without a NAME, get all that are in it",
     )  # fmt: skip
     mirror = command(
         "mirror", "make the folder of downloads what the server's is: get what is new or has changed",
         _make_mirror, " [FOLDER]",
     )  # fmt: skip
-    mirror.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=_parse_remote_folder, help=_FOLDER_HELP)
+    mirror.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=parse_remote_folder, help=_FOLDER_HELP)
     mirror.add_argument(
         "--delete", action="store_true",
         help="remove what a mirror has fetched, you have not changed, and the server has no more",
@@ -348,7 +250,7 @@ def command_line() -> argparse.ArgumentParser:
         lambda parsed: WatchClients(parsed.interval),
     )  # fmt: skip
     watch.add_argument(
-        "--interval", type=_interval, metavar="SECONDS", default=DEFAULT_INTERVAL,
+        "--interval", type=parse_interval, metavar="SECONDS", default=DEFAULT_INTERVAL,
         help=f"between two looks, at least {SHORTEST_INTERVAL:g} [{DEFAULT_INTERVAL:g}]",
     )  # fmt: skip
     return parser

@@ -7,7 +7,7 @@ import pytest
 from chatfile import program_and_version
 from chatfile.cli.arguments import ClientConfig, parse_arguments
 from chatfile.cli.commands import GetFiles, ListFiles, SendMessage, ShowStatus
-from chatfile.cli.parser import client_endpoint_description
+from chatfile.cli.values import client_endpoint_description
 
 
 @pytest.mark.parametrize(
