@@ -226,7 +226,7 @@ COOKBOOK = re.findall(r": `([^`]+)`$", README.partition("\n## Cookbook\n")[2].pa
 
 @pytest.mark.slow
 def test_the_cookbook_works_word_for_word(tmp_path: Path) -> None:
-    assert len(COOKBOOK) == 11
+    assert len(COOKBOOK) == 14
     with ServerProcess(ROOT / "server_files") as server:
         for line in COOKBOOK:
             missing = [words[0] for words in simple_commands(line) if words[0] not in ("cd",) and not which(words[0])]
