@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatfile.cli.commands import SendMessage
+from chatfile.cli.lines import parse_at_prompt
 from chatfile.cli.live import toolbar
 from chatfile.cli.meter import TotalMeter, TransferMeter
 from chatfile.cli.progress import Progress
@@ -156,3 +157,13 @@ def test_the_toolbar_tells_how_far_it_is(progress: Progress, text: str) -> None:
 def test_the_toolbar_fits_the_window(name: str, width: int, waiting: int) -> None:
     progress = of_several(moving(name, Step.RECEIVING, 5, GB, 1e6, 3), 1, [GB] * 7, GB)
     assert get_cwidth(toolbar(progress.current, progress.total, waiting, width)) <= width
+
+
+@pytest.mark.parametrize(("line", "is_fetching"), [("mirror docs --delete", True), ("list", False), ("hello", False)])
+def test_a_mirror_is_a_download_beside_which_others_are_answered_and_which_is_carried_out_once_more(
+    line: str, is_fetching: bool
+) -> None:
+    job = Job(line, parse_at_prompt(line))
+    jobs = JobQueue(lambda _: Deferred(), lambda _: None)  # type: ignore[arg-type,return-value]  # it never ends
+    jobs.add(job)
+    assert (job.is_fetching, jobs.is_downloading) == (is_fetching, is_fetching)

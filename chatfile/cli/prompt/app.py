@@ -192,7 +192,7 @@ class PromptApp:
 
     def _interrupted_by_server(self, job: Job, why: errors.ChatFileError) -> None:
         """Deal with a connection that broke amid `job`: the reason is shown with the question whether to reconnect."""
-        if job.queue is not None:
+        if job.is_fetching:
             self._jobs.requeue(job)
         else:
             self._jobs.pause()
@@ -212,7 +212,7 @@ class PromptApp:
         width = self._output.get_size().columns
         progress = self._session.progress
         progress.measure()
-        if job.queue is not None and progress.current is not None:
+        if job.is_fetching and progress.current is not None:
             return toolbar(progress.current, progress.total, waiting, width)
         return truncate(f"{wire.printable(job.line)}: waiting for the server", width)
 

@@ -21,6 +21,7 @@ from chatfile.cli.commands import (
     GetFiles,
     LeaveServer,
     ListFiles,
+    MirrorFolder,
     PromptCommand,
     RunShell,
     ShowFolder,
@@ -52,6 +53,11 @@ class Job:
     def is_last(self) -> bool:
         """Tell whether no other job can come after this one."""
         return isinstance(self.command, LeaveServer)
+
+    @property
+    def is_fetching(self) -> bool:
+        """Tell whether files are being fetched for it, or are about to be: then it can be carried out once more."""
+        return self.queue is not None or isinstance(self.command, MirrorFolder)
 
     def described(self) -> str:
         """Return the end of the question whether to stop this job."""
@@ -87,7 +93,7 @@ class JobQueue:
     @property
     def is_downloading(self) -> bool:
         """Tell whether files are being fetched."""
-        return self.current is not None and self.current.queue is not None
+        return self.current is not None and self.current.is_fetching
 
     @property
     def are_ending(self) -> bool:
