@@ -19,10 +19,10 @@ from chatfile.downloads.single import download_wanted
 from chatfile.downloads.target import Download, Stage, Step, WantedFile, checked, local_place
 from chatfile.partfile import (
     Presence,
-    PresentFile,
     Saved,
     Source,
     WholeFile,
+    have_digests,
     is_unfinished,
     keep_begun,
     look_for,
@@ -90,7 +90,7 @@ class DownloadAhead:
         self._is_end_told = False
         self._change: Deferred[None] | None = None
         self._saving = Batches[WholeFile](self._in_thread, self._save, self._changed)
-        self._comparing = Batches[tuple[LocalPath, str]](self._in_thread, _compare, self._changed)
+        self._comparing = Batches[tuple[LocalPath, str]](self._in_thread, have_digests, self._changed)
 
     async def download(
         self,
@@ -340,21 +340,3 @@ class DownloadAhead:
 
     def _save(self, files: list[WholeFile]) -> list[bool]:
         return save_together(files, create_folder=self._create_folder)
-
-
-def _compare(digests: list[tuple[LocalPath, str]]) -> list[bool]:
-    return [_has_digest(path, sha256) for path, sha256 in digests]
-
-
-def _has_digest(path: LocalPath, sha256: str) -> bool:
-    """Tell whether the small file that is there has that digest, in a thread."""
-    try:
-        present = PresentFile(path)
-    except OSError:
-        return False
-    try:
-        return present.hash_slice(0) == present.size and present.hexdigest() == sha256
-    except OSError:
-        return False
-    finally:
-        present.close()

@@ -8,7 +8,7 @@ from chatfile.partfile.part import PartFile, Source
 from chatfile.partfile.present import PresentFile, remove_leftovers
 from chatfile.partfile.saving import set_named_time
 from chatfile.partfile.spelling import Saved, is_hidden, is_unfinished
-from chatfile.partfile.together import Presence, WholeFile, keep_begun, look_for, save_together
+from chatfile.partfile.together import Presence, WholeFile, have_digests, keep_begun, look_for, save_together
 
 __all__ = [
     "PartFile",
@@ -17,6 +17,7 @@ __all__ = [
     "Saved",
     "Source",
     "WholeFile",
+    "have_digests",
     "is_hidden",
     "is_unfinished",
     "keep_begun",

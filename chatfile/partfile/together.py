@@ -14,6 +14,7 @@ from chatfile import errors
 from chatfile.fdio import close_quietly, write_all
 from chatfile.partfile.names import names_beside
 from chatfile.partfile.part import PartFile, Source
+from chatfile.partfile.present import PresentFile
 from chatfile.partfile.saving import set_time, sync
 from chatfile.partfile.spelling import has_other_spelling, is_unfinished
 from chatfile.paths import LocalPath
@@ -105,6 +106,24 @@ def _exists(directory: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def have_digests(files: Sequence[tuple[LocalPath, str]]) -> list[bool]:
+    """Tell for each small file that is there whether it has that SHA-256. It blocks, so it is for threads."""
+    return [_has_digest(path, sha256) for path, sha256 in files]
+
+
+def _has_digest(path: LocalPath, sha256: str) -> bool:
+    try:
+        present = PresentFile(path)
+    except OSError:
+        return False
+    try:
+        return present.hash_slice(0) == present.size and present.hexdigest() == sha256
+    except OSError:
+        return False
+    finally:
+        present.close()
 
 
 def save_together(files: Sequence[WholeFile], *, create_folder: bool) -> list[bool]:
