@@ -220,13 +220,6 @@ def makeService(options: Options) -> ChatFileService:
 
     _check_twistd(options)
     use_monotonic_clock(reactor)
-    admission = Admission(
-        time.time,
-        limit=options["max-clients"],
-        limit_per_address=options["max-per-address"],
-        places=options["waiting"],
-        history=options["history"],
-    )
     in_reactor = IReactorFromThreads(reactor).callFromThread
     disk = Disk(
         IReactorTime(reactor),
@@ -242,7 +235,7 @@ def makeService(options: Options) -> ChatFileService:
         sum_up_unknown_names(IReactorTime(reactor))
     factory = ChatFileFactory(
         repository,
-        admission,
+        _make_admission(options),
         listings=Listings(repository, disk.listings.queue(), disk.trees.queue()),
         digests=digests,
         clock=IReactorTime(reactor),
@@ -264,6 +257,16 @@ def makeService(options: Options) -> ChatFileService:
         prehash=_make_prehash(
             digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
         ),
+    )
+
+
+def _make_admission(options: Options) -> Admission:
+    return Admission(
+        time.time,
+        limit=options["max-clients"],
+        limit_per_address=options["max-per-address"],
+        places=options["waiting"],
+        history=options["history"],
     )
 
 

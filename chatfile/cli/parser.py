@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from chatfile import errors, program_and_version, wire
 from chatfile.cli.commands import (
@@ -128,6 +128,12 @@ chatfile-client COMMAND --help shows the options of a command, man chatfile-clie
 _Make = Callable[[argparse.Namespace], Command | WatchClients]
 
 
+class _AddCommand(Protocol):
+    """Adds a command to the command line, and returns its own parser for what it takes."""
+
+    def __call__(self, name: str, text: str, make: _Make, arguments: str = "") -> argparse.ArgumentParser: ...
+
+
 def _make_message(parsed: argparse.Namespace) -> Command:
     text = utf8(" ".join(parsed.words))
     try:
@@ -181,10 +187,23 @@ def command_line() -> argparse.ArgumentParser:
         added.set_defaults(parser=added, make=make)
         return added
 
+    _add_conversation(command)
+    _add_views_of_files(command)
+    _add_get(command)
+    _add_mirror(command)
+    _add_watch(command)
+    return parser
+
+
+def _add_conversation(command: _AddCommand) -> None:
     send = command("send", "send a message and show what comes back", _make_message, " TEXT...")
     send.add_argument("words", metavar="TEXT", nargs="+")
     status = command("status", "show who is connected and who was", lambda parsed: ShowStatus(parsed.all))
     status.add_argument("--all", action="store_true", help="on a terminal everyone who left, not the latest ten")
+    command("help", "show what the server says of its commands", lambda _: ShowServerHelp())
+
+
+def _add_views_of_files(command: _AddCommand) -> None:
     listing = command(
         "list", "show the files that there are, or those that are named or match",
         lambda parsed: ListFiles(tuple(parsed.names), sort=parsed.sort), " [NAME...]",
@@ -199,7 +218,6 @@ def command_line() -> argparse.ArgumentParser:
         lambda parsed: ShowTree(parsed.folder), " [FOLDER]",
     )  # fmt: skip
     tree.add_argument("folder", metavar="FOLDER", nargs="?", default="", type=parse_remote_folder, help=_FOLDER_HELP)
-    command("help", "show what the server says of its commands", lambda _: ShowServerHelp())
     digest = command(
         "hash", "show the SHA-256 of files, computed by the server",
         lambda parsed: HashFiles(tuple(parsed.names)), " NAME...",
@@ -210,6 +228,9 @@ def command_line() -> argparse.ArgumentParser:
         lambda parsed: WriteSums(tuple(parsed.names)), " [NAME...]",
     )  # fmt: skip
     sums.add_argument("names", metavar="NAME", nargs="*", type=parse_name, help=_NAME_HELP)
+
+
+def _add_get(command: _AddCommand) -> None:
     get = command(
         "get", "download files, verified and resumed; what is here already is not sent again", _make_get, " NAME..."
     )
@@ -229,6 +250,9 @@ def command_line() -> argparse.ArgumentParser:
         "--sums", type=parse_path, metavar="FILE",
         help="the same for the digests of a list, as sha256sum writes it; without a NAME, get all that are in it",
     )  # fmt: skip
+
+
+def _add_mirror(command: _AddCommand) -> None:
     mirror = command(
         "mirror", "make the folder of downloads what the server's is: get what is new or has changed",
         _make_mirror, " [FOLDER]",
@@ -245,6 +269,9 @@ def command_line() -> argparse.ArgumentParser:
     mirror.add_argument("--checksum", action="store_true", help=_CHECKSUM_HELP)
     for option, help_text in (("--include", "of the files that are mirrored"), ("--exclude", "of those that are not")):
         mirror.add_argument(option, metavar="PATTERN", action="append", default=[], help=f"a pattern {help_text}")
+
+
+def _add_watch(command: _AddCommand) -> None:
     watch = command(
         "watch", "show who is connected and how fast they are sent files, until q or Ctrl-C",
         lambda parsed: WatchClients(parsed.interval),
@@ -253,7 +280,6 @@ def command_line() -> argparse.ArgumentParser:
         "--interval", type=parse_interval, metavar="SECONDS", default=DEFAULT_INTERVAL,
         help=f"between two looks, at least {SHORTEST_INTERVAL:g} [{DEFAULT_INTERVAL:g}]",
     )  # fmt: skip
-    return parser
 
 
 class _ShowVersion(argparse.Action):

@@ -125,7 +125,7 @@ class Responder:
             self.state = ResponseState.WORKING
             try:
                 await self._RESPONSES[type(request)](self, request)
-            except Exception:
+            except Exception:  # a refusal is told the client, a defect the log as well
                 self._fail(Failure())
             self._promised.end()
             self.state = ResponseState.IDLE

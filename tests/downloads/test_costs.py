@@ -20,6 +20,7 @@ from chatfile.downloads import Download, DownloadAhead
 from tests.support.linked import Link
 from tests.support.processes import ServerProcess, client_command
 from tests.support.serving import Server
+from tests.support.tracing import traced
 from tests.support.transports import at_once, turn_over
 
 FEW, MANY = 60, 600
@@ -52,23 +53,9 @@ _NOT_ABOUT_FILES = ("total", "mmap", "munmap", "brk")
 """The sum, and calls for the stacks of threads and other memory, which depend on the machine."""
 
 
-def _tracing(summary: Path) -> list[str]:
+def _counting_calls(summary: Path) -> list[str]:
     """How often threads are started, and wait for each other, depends on the machine, and is not counted."""
-    return ["strace", "-f", "-c", "-e", "trace=%file,%desc,%network", "-o", str(summary)]
-
-
-@contextmanager
-def _traced(server: ServerProcess, summary: Path) -> Iterator[None]:
-    with subprocess.Popen([*_tracing(summary), "-p", str(server.process.pid)], stderr=subprocess.PIPE) as tracer:
-        assert tracer.stderr is not None
-        said = tracer.stderr.readline()
-        if b"attached" not in said:
-            pytest.skip(f"processes can't be traced here: {said.decode()}")
-        try:
-            yield
-        finally:
-            tracer.terminate()
-            tracer.communicate()
+    return ["-c", "-e", "trace=%file,%desc,%network", "-o", str(summary)]
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +69,8 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Ca
         with ServerProcess(fill(folder / f"served-{count}", count)) as server:
             get = client_command("-q", "-s", f"127.0.0.1:{server.port}", "-d", f"here-{count}", "get", "*")
             for client in ("client", "again"):
-                with _traced(server, folder / "server.strace"):
-                    command = [*_tracing(folder / "client.strace"), *get]
+                with traced(server, *_counting_calls(folder / "server.strace")):
+                    command = ["strace", "-f", *_counting_calls(folder / "client.strace"), *get]
                     done = subprocess.run(command, cwd=folder, capture_output=True, check=True)
                 assert len(done.stdout.splitlines()) == count
                 calls[client, count] = _counted(folder / "client.strace")

@@ -174,6 +174,13 @@ def test_no_two_classes_have_one_name() -> None:
     assert {name for name, count in names.items() if count > 1} == set()
 
 
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_no_function_is_longer_than_fifty_lines(path: Path) -> None:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, functions)]
+    assert [node.name for node in nodes if (node.end_lineno or 0) - node.lineno >= 50] == []
+
+
 def test_two_classes_of_ours_are_the_deepest_that_one_stands_on_another() -> None:
     """But for errors, whose kinds are what `except` is for."""
     classes = {

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from chatfile.sending.zerocopy import ZeroCopySender
 from tests.support.exchanges import Answer, Copied, Exchange, WithinTheSystem, assert_goes_on, exchanging
 from tests.support.processes import ServerProcess
 from tests.support.serving import sha256
+from tests.support.tracing import traced
 
 CONTENT = bytes(range(251)) * 16
 PIECE = 1000
@@ -139,23 +137,6 @@ def test_a_system_that_gives_little_at_a_time_gives_everything(
 # --- a system that fails in earnest ---
 
 
-@contextmanager
-def _injected(server: ServerProcess, *faults: str) -> Iterator[None]:
-    """Let system calls of the server fail, as `strace --inject` has it."""
-    if shutil.which("strace") is None:
-        pytest.skip("there is no strace here")
-    command = ["strace", "-f", "-o", os.devnull, "-p", str(server.process.pid), *faults]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
-        assert tracer.stderr is not None
-        said = tracer.stderr.readline()
-        if b"attached" not in said:
-            pytest.skip(f"processes can't be traced here: {said.decode()}")
-        try:
-            yield
-        finally:
-            tracer.terminate()
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Path:
     served = tmp_path / "served"
@@ -167,10 +148,10 @@ def served(tmp_path: Path) -> Path:
 def test_a_disk_that_fails_in_earnest_is_told_or_resets_one_transfer_and_nobody_else(served: Path) -> None:
     with ServerProcess(served) as server, server.greeted() as other:
         with server.greeted() as client:
-            with _injected(server, "--inject=preadv,preadv2:error=EIO"):
+            with traced(server, "-o", os.devnull, "--inject=preadv,preadv2:error=EIO"):
                 assert client.ask(b"hash big").startswith(b"ERROR unavailable ")
             server.may_fail = True
-            with _injected(server, "--inject=sendfile:error=EIO:when=2"):
+            with traced(server, "-o", os.devnull, "--inject=sendfile:error=EIO:when=2"):
                 client.send(b"get big\n")
                 with pytest.raises(ConnectionResetError):
                     client.rest()
