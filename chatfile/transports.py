@@ -43,13 +43,12 @@ def is_tcp(transport: ILineTransport) -> bool:
     return bool(ITCPTransport.providedBy(transport) and isinstance(transport.getPeer(), IPv4Address | IPv6Address))
 
 
-def describe_peer(transport: ILineTransport) -> tuple[str, str]:
-    """Return the peer's address as `status` shows it, and the host that it counts for.
+def describe_client(address: IAddress | None) -> tuple[str, str]:
+    """Return the address of a client as `status` shows it, and the host that it counts for.
 
     Of IPv6 that is the network that one host can be in: whoever has one address has 2^64 of them (RFC 4291, section
     2.5.4).
     """
-    address = transport.getPeer()
     if isinstance(address, IPv6Address):
         return describe_address(address), _network(address.host)
     return (describe_address(address), address.host) if isinstance(address, IPv4Address) else ("unix", "unix")

@@ -73,9 +73,9 @@ class ChatFileFactory(Factory):
             rates=rates,
         )
 
-    def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:  # noqa: ARG002 -- the transport knows it better
-        """Return the protocol of a new connection, which is refused later if there is no seat."""
-        protocol = ChatFileProtocol(self._context)
+    def buildProtocol(self, addr: IAddress | None) -> ChatFileProtocol:
+        """Return the protocol of a new connection from `addr`, which is refused later if there is no seat."""
+        protocol = ChatFileProtocol(self._context, addr)
         protocol.factory = self
         self._connections.add(protocol)
         return protocol

@@ -6,7 +6,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from twisted.internet import error
-from twisted.internet.interfaces import IFileDescriptorReceiver, IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IHandshakeListener, ISSLTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -21,7 +21,7 @@ from chatfile.server.unseated import EvictionRank
 from chatfile.timeouts import StallTimeout, Timer
 from chatfile.transports import (
     ILineTransport,
-    describe_peer,
+    describe_client,
     do_not_pace,
     has_heard,
     is_reset,
@@ -59,7 +59,7 @@ class ChatFileProtocol(LineProtocol):
 
     __slots__ = (
         "_admission", "_context", "_idle", "_line", "_line_number", "_lines_seen", "_stall", "_timeouts", "_waiter",
-        "close_reason", "responder",
+        "address", "close_reason", "host", "responder",
     )  # fmt: skip
     TURN = 32
     """Lines; each costs some 20 microseconds where it is a bad one."""
@@ -67,11 +67,12 @@ class ChatFileProtocol(LineProtocol):
     responder: Responder
     _waiter: Waiter
 
-    def __init__(self, context: ServerContext) -> None:
-        """Wait for the connection."""
+    def __init__(self, context: ServerContext, client: IAddress | None) -> None:
+        """Wait for the connection of a client whose address is `client`; that of the transport may be a proxy's."""
         super().__init__(context.clock)
         self.flush_timeout = context.timeouts.flush
         self.close_reason = ""
+        self.address, self.host = describe_client(client)
         self._context = context
         self._timeouts = context.timeouts
         self._admission = AdmissionState.HANDSHAKING
@@ -90,7 +91,7 @@ class ChatFileProtocol(LineProtocol):
         self._tune(self.transport)
         self.transport.registerProducer(self, True)
         if ISSLTransport.providedBy(self.transport):
-            self._context.unseated.add(self, describe_peer(self.transport)[1])
+            self._context.unseated.add(self, self.host)
             self._line.restart(self._timeouts.line)
         else:
             self._let_in()
@@ -102,12 +103,11 @@ class ChatFileProtocol(LineProtocol):
             self._let_in()
 
     def _let_in(self) -> None:
-        address, host = describe_peer(self.transport)
         try:
-            seat = self._admit(address, host)
+            seat = self._admit()
         except errors.Refusal as refusal:
-            self._context.events.refused(address, host, str(refusal))
-            self._refuse(refusal, host)
+            self._context.events.refused(self.address, self.host, str(refusal))
+            self._refuse(refusal)
         else:
             self.take_seat(seat)
 
@@ -122,20 +122,20 @@ class ChatFileProtocol(LineProtocol):
             self.resume(PauseReason.QUEUED)
         self.readStateChanged()
 
-    def _admit(self, address: str, host: str) -> Seat:
+    def _admit(self) -> Seat:
         """Raise `Shutdown`, or `Full` where no seat is free, nor one that is about to be."""
         if self._context.connections.is_draining:
             raise errors.Shutdown
         try:
-            return self._context.admission.admit(address, host)
+            return self._context.admission.admit(self.address, self.host)
         except errors.Full:
             self._context.connections.reap_closing()
-            return self._context.admission.admit(address, host)
+            return self._context.admission.admit(self.address, self.host)
 
-    def _refuse(self, refusal: errors.Refusal, host: str) -> None:
+    def _refuse(self, refusal: errors.Refusal) -> None:
         self._send_error(refusal)
         waiting = self._context.waiting if isinstance(refusal, errors.Full) else None
-        waiter = None if waiting is None else waiting.invite(self, host)
+        waiter = None if waiting is None else waiting.invite(self)
         if waiter is None:
             self._admission = AdmissionState.REFUSED
             self.close()
@@ -143,7 +143,7 @@ class ChatFileProtocol(LineProtocol):
             self._admission = AdmissionState.WAITING
             self._waiter = waiter
         write_now(self.transport)
-        self._context.unseated.add(self, host)
+        self._context.unseated.add(self, self.host)
 
     def _tune(self, transport: ILineTransport) -> None:
         take_small_turns(transport)
@@ -291,7 +291,7 @@ class ChatFileProtocol(LineProtocol):
             self._stop_timers()
             if self._admission is AdmissionState.WAITING:
                 self._stop_waiting()
-                self._context.unseated.add(self, describe_peer(self.transport)[1])
+                self._context.unseated.add(self, self.host)
             if self._admission is AdmissionState.ADMITTED:
                 self.responder.take_back_promise()
                 self._context.connections.add_closing(self)
@@ -346,8 +346,7 @@ class ChatFileProtocol(LineProtocol):
         clean = reason is None or reason.check(error.ConnectionDone)
         self._leave("closed" if clean else "connection lost")
         if self._admission is AdmissionState.HANDSHAKING:
-            address, host = describe_peer(self.transport)
-            self._context.events.refused(address, host, tls.why_refused(reason and reason.value))
+            self._context.events.refused(self.address, self.host, tls.why_refused(reason and reason.value))
         self._context.unseated.discard(self)
         self._context.connections.discard(self)
 

@@ -15,7 +15,7 @@ from chatfile import errors, wire
 from chatfile.admission import Admission, Place, Seat
 from chatfile.lines import ConnectionState, PauseReason
 from chatfile.timeouts import Timer
-from chatfile.transports import describe_peer, is_reset
+from chatfile.transports import is_reset
 
 INVITATION = 5.0
 """Seconds in which a client that found no seat may ask for a place."""
@@ -30,6 +30,8 @@ TURN = 64
 class WaitingConnection(Protocol):
     """A connection without a seat, as far as a `Waiter` uses it."""
 
+    address: str
+    host: str
     transport: Any
     state: ConnectionState
     splitter: Any
@@ -80,7 +82,7 @@ class Waiter:
             self._connection.close()
             return
         try:
-            self._place = self._line.take_place(self, *describe_peer(self._connection.transport))
+            self._place = self._line.take_place(self, self._connection.address, self._connection.host)
         except errors.Full as refusal:
             self._connection.sendLine(wire.format_reply(wire.Error(refusal.code, str(refusal))))
             self._connection.close()
@@ -140,10 +142,10 @@ class WaitingLine:
         self._round: Iterator[tuple[int, Place]] = iter(())
         self._turn: IDelayedCall | None = None
 
-    def invite(self, connection: WaitingConnection, host: str) -> Waiter | None:
-        """Let a client that found no seat ask for a place; None where there is none for `host`."""
+    def invite(self, connection: WaitingConnection) -> Waiter | None:
+        """Let a client that found no seat ask for a place; None where there is none for its host."""
         try:
-            self._admission.check_place(host)
+            self._admission.check_place(connection.host)
         except errors.Full:
             return None
         return Waiter(connection, self, self._clock)

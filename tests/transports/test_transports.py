@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.tcp import Connection
-from twisted.internet.testing import MemoryReactor, StringTransport
+from twisted.internet.testing import MemoryReactor
 
 from chatfile import transports
 from chatfile.sending import file_sender
@@ -138,4 +138,4 @@ def test_only_a_plain_connection_has_a_plain_socket(sock: socket.socket) -> None
     ],
 )
 def test_of_ipv6_a_host_is_a_network(address: IPv4Address, shown: str, host: str) -> None:
-    assert transports.describe_peer(StringTransport(peerAddress=address)) == (shown, host)
+    assert transports.describe_client(address) == (shown, host)
