@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 
-from chatfile.admission import Admission
+from chatfile.admission import MemoryAdmission
 from chatfile.digests import Digests, KnownDigests
 from chatfile.disk import Disk
 from chatfile.options import OWN_TLS, Options
@@ -47,9 +47,10 @@ def makeService(options: Options) -> ChatFileService:
     digests = None if options["no-digest"] else Digests(disk.digests.queue, time.time, known=known)
     if any(OWN_TLS.match(endpoint) for endpoint in options["endpoints"]):
         sum_up_unknown_names(IReactorTime(reactor))
+    admission = _make_admission(options)
     factory = ChatFileFactory(
         repository,
-        _make_admission(options),
+        admission,
         listings=Listings(repository, disk.listings.queue(), disk.trees.queue()),
         digests=digests,
         clock=IReactorTime(reactor),
@@ -58,6 +59,7 @@ def makeService(options: Options) -> ChatFileService:
             options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
         ),
         max_unseated=options["max-unseated"],
+        line=admission if options["waiting"] else None,
         rates=_make_rates(IReactorTime(reactor), options["rate"], options["rate-per-client"]),
     )
     return ChatFileService(
@@ -74,8 +76,8 @@ def makeService(options: Options) -> ChatFileService:
     )
 
 
-def _make_admission(options: Options) -> Admission:
-    return Admission(
+def _make_admission(options: Options) -> MemoryAdmission:
+    return MemoryAdmission(
         time.time,
         limit=options["max-clients"],
         limit_per_address=options["max-per-address"],
