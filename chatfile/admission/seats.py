@@ -52,6 +52,10 @@ class Seat:
         """Count one more file that was sent to its end."""
         self._files += 1
 
+    def counts(self) -> tuple[int, int]:
+        """Return the complete files, and the bytes of files, that were sent so far."""
+        return self._files, self._sent
+
     def release(self) -> None:
         """Free the seat, when the client is gone; only the first call counts."""
         if self._disconnected is None:
