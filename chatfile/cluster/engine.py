@@ -46,6 +46,7 @@ class EngineConnection(RedisProtocol):  # type: ignore[misc]  # it has no annota
         """Tell `engine` of its beginning and its end; an answer may take `timeout` seconds."""
         super().__init__(charset="utf-8", convertNumbers=False, replyTimeout=timeout)
         self._engine = engine
+        self.callLater = engine.clock.callLater
 
     def connectionMade(self) -> None:
         """Begin to join."""
@@ -102,7 +103,7 @@ class Engine:
         """Whether the engine is there, and knows who is inside."""
         self._address = address
         self._endpoint = endpoint
-        self._clock = clock
+        self.clock = clock
         self._keys = keys
         self._node = node
         self._lease = lease
@@ -243,14 +244,14 @@ class Engine:
         return answer
 
     async def _run(self, connection: EngineConnection, script: str, arguments: tuple[object, ...]) -> str:
-        asked = self._clock.seconds()
+        asked = self.clock.seconds()
         try:
             answer = await connection.eval(script, self._keys, [str(each) for each in arguments])
         except RedisError as error:
             self.give_up(connection, _shown(error))
             raise EngineAway(_shown(error)) from error
         # A process that was stopped finds the answer when it goes on, and its seats may be others' by then.
-        if not isinstance(answer, str) or self._clock.seconds() - asked > self._patience:
+        if not isinstance(answer, str) or self.clock.seconds() - asked > self._patience:
             self.give_up(connection, "it does not answer in time" if isinstance(answer, str) else "it answers nonsense")
             raise EngineAway(self._reason)
         return answer

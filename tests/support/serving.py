@@ -77,6 +77,7 @@ class Server:
         recursive: bool = False,
         rate: int = 0,
         rate_per_client: int = 0,
+        admission: MemoryAdmission | None = None,
     ) -> None:
         self.clock = Clock()
         self.folder = folder
@@ -84,7 +85,7 @@ class Server:
         self._in_thread = in_thread
         self.queues = 0
         """How many clients have a turn of their own with the disk."""
-        self.admission = MemoryAdmission(
+        self.admission = admission or MemoryAdmission(
             lambda: NOON + self.clock.seconds(),
             limit=limit,
             limit_per_address=per_address,
