@@ -35,7 +35,9 @@ Reconnect = Callable[[], Coroutine[Deferred[Any], Any, ChatFileClient]]
 """Makes another connection to the same server. Raises a `ChatFileError`."""
 BREAKS = (errors.ServerClosed, errors.ServerSilent, *CLOSING)
 """The errors with which a working connection ends."""
-NOT_NOW = (errors.Full, errors.NoConnection, errors.NoGreeting)
+NO_SEAT = (errors.Full, errors.Unavailable)
+"""The errors of a server that is there, and lets nobody in for now."""
+NOT_NOW = (*NO_SEAT, errors.NoConnection, errors.NoGreeting)
 """The errors that pass, where the server was there a moment ago."""
 SEAT_PATIENCE = 5.0
 """Seconds in which the server frees a seat that its client has just left."""
@@ -54,7 +56,7 @@ async def connected(
     *,
     wait: float,
     in_line: float = 0.0,
-    despite: tuple[type[errors.ChatFileError], ...] = (errors.Full,),
+    despite: tuple[type[errors.ChatFileError], ...] = NO_SEAT,
 ) -> ChatFileClient:
     """Return a client that is connected to the server.
 
@@ -176,11 +178,17 @@ def _tell_of_silence(config: ClientConfig, view: View) -> None:
     view.note(f"No greeting from {config.server} yet; waiting{longest}.{hint}")
 
 
+_WHY_WAITING: dict[type[errors.ChatFileError], str] = {
+    errors.Full: "The server is full",
+    errors.Unavailable: "The server lets nobody in for now",
+}
+
+
 def _tell_of_waiting(view: View, error: errors.ChatFileError, waited: float, wait: float, pause: float) -> None:
     if pause == _FIRST_PAUSE or pause >= _LONG_PAUSE:
         with contextlib.suppress(OSError):  # it is no result
             view.event("waiting", code=error_word(error), waited=round(waited, 1), seconds_left=round(wait - waited, 1))
-        what = "The server is full" if isinstance(error, errors.Full) else "The server does not answer"
+        what = _WHY_WAITING.get(type(error), "The server does not answer")
         view.note(f"{what}; still trying ({wait - waited:.0f} s left).")
 
 

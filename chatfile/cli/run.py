@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from chatfile import errors
 from chatfile.cli.arguments import ClientConfig, parse_arguments
 from chatfile.cli.commands import GetFiles, WatchClients
-from chatfile.cli.connecting import NOT_NOW, SEAT_PATIENCE, Resolver, connected, leave
+from chatfile.cli.connecting import NO_SEAT, NOT_NOW, SEAT_PATIENCE, Resolver, connected, leave
 from chatfile.cli.executor import attempt
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.expected import read_digests
@@ -199,7 +199,7 @@ class _Run:
         The server may still count the connection that has just ended, or it may be restarting.
         """
         patience = _WATCH_PATIENCE if isinstance(self._config.command, WatchClients) else SEAT_PATIENCE
-        despite = (errors.Full,) if self._is_interactive else NOT_NOW
+        despite = NO_SEAT if self._is_interactive else NOT_NOW
         wait = max(self._config.wait, patience)
         return await connected(
             self._config, self._reactor, self._view, wait=wait, in_line=self._in_line, despite=despite

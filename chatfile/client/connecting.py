@@ -53,8 +53,8 @@ async def connect(
     With `waiting`, a client that finds no seat waits for one in the line of the server, if that has one, for however
     long it takes (cancel it to give up); `waiting(n)` is told its position at once and again and again, 1 for the next.
 
-    Raises `BadAddress`, `TlsMissing`, `NoConnection`, `NoGreeting`, `Full`, `ProtocolViolation`; `ServerClosed`,
-    `ServerSilent` and `Shutdown` where the server had given a name, or a place in its line.
+    Raises `BadAddress`, `TlsMissing`, `NoConnection`, `NoGreeting`, `Full`, `Unavailable`, `ProtocolViolation`;
+    `ServerClosed`, `ServerSilent` and `Shutdown` where the server had given a name, or a place in its line.
     """
     from twisted.internet import reactor  # noqa: PLC0415 -- the caller may have chosen one
 

@@ -64,6 +64,7 @@ class Case:
 ALL = {"a": CONTENT, "b": CONTENT, "c": CONTENT}
 HALF_OF_B = {".b.part": CONTENT[:HALF], ".b.note": NOTE}
 FULL: list[Step] = [Send(b"ERROR full No seat.\n"), Do.CLOSE]
+ALONE: list[Step] = [Send(b"ERROR unavailable Nobody knows.\n"), Do.CLOSE]
 CASES = [
     Case(
         "one connection is enough", "get a b", [[*LISTED, *whole(b"a"), *whole(b"b"), *BYE]],
@@ -113,7 +114,7 @@ CASES = [
     ),
     Case(
         "a full server is waited for, and that is said once", "--json --wait 20 send hi",
-        [FULL, FULL, [*GREET, Hear(b"hi"), Send(b"hi ACK\n"), *BYE]],
+        [FULL, ALONE, [*GREET, Hear(b"hi"), Send(b"hi ACK\n"), *BYE]],
         0, said="The server is full; .*\n", shown=[("waiting", "full", None), (None, None, None)],
     ),
     Case(

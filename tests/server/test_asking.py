@@ -75,6 +75,13 @@ def test_who_has_gone_before_the_answer_keeps_no_seat(server: SlowServer) -> Non
     assert (server.slow.taken, server.connected()) == (0, [])
 
 
+def test_who_has_gone_before_the_answer_is_told_nothing_any_more(server: SlowServer) -> None:
+    peer = server.connect()
+    peer.vanishes()
+    server.slow.answer(errors.Unavailable.seats())
+    assert peer.transport.lines() == []
+
+
 def test_who_is_refused_by_the_answer_is_told_and_closed(server: SlowServer) -> None:
     for refusal in (errors.Full(limit=3), errors.Unavailable.seats()):
         peer = server.connect()
