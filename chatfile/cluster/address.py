@@ -50,8 +50,10 @@ def read_engine_address(text: str) -> EngineAddress:
 
 
 def _read_file(path: str) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
-    with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
+    def without_waiting(path: str, flags: int) -> int:
+        return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
+
+    with open(path, encoding="utf-8", errors="replace", opener=without_waiting) as file:
         return file.read(_LONGEST).strip()
 
 
