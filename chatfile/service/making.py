@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
     from chatfile.server.pacing import SharedRates
+    from chatfile.systemd import SystemdNotifier
 
 
 def makeService(options: Options) -> ChatFileService:
@@ -47,9 +49,10 @@ def makeService(options: Options) -> ChatFileService:
     digests = None if options["no-digest"] else Digests(disk.digests.queue, time.time, known=known)
     if any(OWN_TLS.match(endpoint) for endpoint in options["endpoints"]):
         sum_up_unknown_names(IReactorTime(reactor))
+    admission = _make_admission(options)
     factory = ChatFileFactory(
         repository,
-        _make_admission(options),
+        admission,
         listings=Listings(repository, disk.listings.queue(), disk.trees.queue()),
         digests=digests,
         clock=IReactorTime(reactor),
@@ -71,6 +74,7 @@ def makeService(options: Options) -> ChatFileService:
         prehash=_make_prehash(
             digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
         ),
+        notifier=_make_notifier(IReactorTime(reactor), admission),
     )
 
 
@@ -106,3 +110,11 @@ def _make_prehash(digests: Digests | None, repository: Repository, **callables: 
     from chatfile.prehash import Prehash  # noqa: PLC0415 -- only behind its option
 
     return Prehash(digests, repository, **callables)
+
+
+def _make_notifier(clock: IReactorTime, admission: Admission) -> SystemdNotifier | None:
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return None
+    from chatfile.systemd import SystemdNotifier  # noqa: PLC0415 -- only where there is a systemd to tell
+
+    return SystemdNotifier(clock, os.environ, lambda: f"{admission.taken} of {admission.limit} clients")

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from twisted.application import service, strports
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -26,7 +26,10 @@ from chatfile.wire import printable
 if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
+    from chatfile.systemd import SystemdNotifier
     from chatfile.tls.files import ServerTLS
+
+R = TypeVar("R")
 
 LAST_WRITE = 1.0
 """Seconds that the end of the process waits for the last digests to be written; without them it is a little slower."""
@@ -54,12 +57,13 @@ class ChatFileService(service.MultiService):
         encrypted: ServerTLS | None = None,
         keeper: DigestKeeper | None = None,
         prehash: Prehash | None = None,
+        notifier: SystemdNotifier | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
         for ever. With `encrypted`, the ports that the network can reach speak TLS. `keeper` and `prehash` are started
-        and ended with the service.
+        and ended with the service, and `notifier` hears of that.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
@@ -69,6 +73,7 @@ class ChatFileService(service.MultiService):
         self._encrypted = encrypted
         self._keeper = keeper
         self._prehash = prehash
+        self._notifier = notifier
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
             is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
@@ -102,6 +107,8 @@ class ChatFileService(service.MultiService):
         super().startService()  # type: ignore[no-untyped-call]
         if self._encrypted is not None and self._encrypted.warning:
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
+        if self._notifier is not None:
+            self._notifier.start()
         self.log.info(
             "Serving {folder} at {places}, to at most {clients} {what} at once",
             folder=self._folder, places=", ".join(self._addresses()), clients=self._clients,
@@ -134,11 +141,14 @@ class ChatFileService(service.MultiService):
             seconds=self._drain_timeout,
             event="draining",
         )
+        if self._notifier is not None:
+            self._notifier.stopping()
         if self._prehash is not None:
             self._prehash.stop()
         stopping = maybeDeferred(super().stopService)
         stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
-        return stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
+        stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
+        return stopping.addBoth(self._close_notifier)
 
     def _close_keeper(self, clock: IReactorTime) -> Deferred[None]:
         """Have the last digests written, unless the disk takes long: it must not keep the process."""
@@ -147,3 +157,8 @@ class ChatFileService(service.MultiService):
         closed = self._keeper.close()
         closed.addTimeout(LAST_WRITE, clock)
         return closed.addErrback(lambda failure: failure.trap(DeferredTimeout) and None)
+
+    def _close_notifier(self, result: R) -> R:
+        if self._notifier is not None:
+            self._notifier.close()
+        return result

@@ -68,6 +68,7 @@ HOUSE = {
     "options": {"completion", "errors", "server", "tls", "rates"},
     "listening": set(),
     "signals": set(),
+    "systemd": set(),
     "service": {
         "admission",
         "timeouts",
@@ -79,6 +80,7 @@ HOUSE = {
         "repository",
         "server",
         "signals",
+        "systemd",
         "tls",
         "transports",
         "wire",
@@ -246,6 +248,7 @@ OPTIONAL = [
     "chatfile.server.pacing",
     "chatfile.receiving.limit",
     "chatfile.server.waiting",
+    "chatfile.systemd",
 ]
 
 
