@@ -13,6 +13,7 @@ from twisted.python import usage
 from chatfile import program_and_version
 from chatfile.options.checks import (
     DEFAULT_FILES,
+    LOG_FORMATS,
     check_digest_options,
     check_endpoint,
     check_working_directory,
@@ -23,6 +24,7 @@ from chatfile.options.checks import (
     max_unseated,
     rate_value,
     seconds_value,
+    set_log_format,
     whole_number,
 )
 
@@ -64,14 +66,16 @@ _GROUPS = {
         "stall-timeout", "flush-timeout", "disk-timeout", "drain-timeout",
     ),
     "TLS": ("certificate", "key", "client-ca"),
-    "other": ("completion", "help", "version"),
+    "other": ("log-format", "completion", "help", "version"),
 }  # fmt: skip
 """The options as the help shows them."""
 _METAVARS = {
     "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "waiting": "N",
     "history": "N", "rate": "BYTES", "rate-per-client": "BYTES",
-    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
+    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "log-format": "FORMAT",
+    "completion": "SHELL",
 }  # fmt: skip
+_CHOICES = {"log-format": LOG_FORMATS}
 _EXAMPLES = """\
 examples:
   twistd -n chatfile                             serve server_files on port 5000 of this machine
@@ -106,6 +110,7 @@ class Options(usage.Options):
         ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
         ["key", None, None, "PEM file of the certificate's key, if that is not in the same file."],
         ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
+        ["log-format", None, "text", "How the log is written: text, or json, one object a line."],
     ]
     optFlags = [  # noqa: RUF012 -- likewise
         ["recursive", "r", "Serve its subfolders, too: tree shows them, and get takes paths."],
@@ -121,6 +126,7 @@ class Options(usage.Options):
             "certificate": usage.CompleteFiles(),
             "key": usage.CompleteFiles(),
             "client-ca": usage.CompleteFiles(),
+            "log-format": usage.CompleteList(LOG_FORMATS),
             "completion": _complete_shells,
         },
     )
@@ -186,6 +192,7 @@ class Options(usage.Options):
         self["tls"] = checked_tls(self)
         self["max-unseated"] = max_unseated(self["max-clients"], self["waiting"])
         check_digest_options(self)
+        set_log_format(self)
         self["folder"] = checked_folder(self["files"])  # these two last, for they may create it
         self["state-folder"] = None if self["state"] is None else checked_state(self["state"], self["folder"])
 
@@ -204,7 +211,7 @@ def as_argparse(options: Options) -> argparse.ArgumentParser:
             what: dict[str, Any] = {"action": "store_true"}
             if f"{name}=" in options.longOpt:
                 action = "append" if name in options.compData.multiUse else "store"
-                what = {"action": action, "metavar": _METAVARS.get(name, "SECONDS")}
+                what = {"action": action, "metavar": _METAVARS.get(name, "SECONDS"), "choices": _CHOICES.get(name)}
             meaning = " ".join((options.docs[name] or "").split())  # under `python -OO` there is none
             default = defaults.get(name)
             shown = f"{meaning} [{default}]" if default is not None else meaning

@@ -69,6 +69,7 @@ HOUSE = {
     "listening": set(),
     "signals": set(),
     "systemd": set(),
+    "logs": set(),
     "service": {
         "admission",
         "timeouts",
@@ -116,6 +117,7 @@ PURE = {
     "typed": {"twisted"},
     "completion": {"twisted"},
     "rates": {"twisted", "os", "time"},
+    "logs": {"os", "time"},
 }
 MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
 
@@ -249,6 +251,7 @@ OPTIONAL = [
     "chatfile.receiving.limit",
     "chatfile.server.waiting",
     "chatfile.systemd",
+    "chatfile.logs",
 ]
 
 
