@@ -17,7 +17,8 @@ LONGEST_TEXT = 8192
 """Characters of a field at most; what is longer is cut, and ends in `...`."""
 LONGEST_TRACEBACK = 8 * LONGEST_TEXT
 """Characters of a traceback at most; what is longer lacks its begin, for its end says what has happened."""
-_OF_EVERY_EVENT = ("time", "level", "event", "namespace", "message", "exception", "traceback")
+_OF_EVERY_EVENT = ("time", "level", "event", "namespace", "message")
+_OF_OURS = (*_OF_EVERY_EVENT, "exception", "traceback")
 _OF_OLD_EVENTS = ("time", "system", "message", "isError", "format", "failure", "why", "logLevel")
 """What each event of `twisted.python.log` has beside its own fields."""
 _ENCODE = json.JSONEncoder(allow_nan=False).encode
@@ -38,7 +39,7 @@ def json_line(event: LogEvent) -> str | None:
         return f"{_ENCODE(fields)}\n" if fields["message"] or "traceback" in fields else None
     except Exception as error:  # the log must go on, whatever an event has in it
         lost = f"An event can't be shown: {_cut(safe_repr(error))}; it is {_cut(safe_repr(event))}"
-        return f"{_ENCODE(dict.fromkeys(_OF_EVERY_EVENT[:4]) | {'level': 'error', 'message': lost})}\n"
+        return f"{_ENCODE(dict.fromkeys(_OF_EVERY_EVENT) | {'level': 'error', 'message': lost})}\n"
 
 
 def _fields(event: LogEvent) -> dict[str, Any]:
@@ -60,10 +61,10 @@ def _fields(event: LogEvent) -> dict[str, Any]:
 
 
 def _own(event: LogEvent, without: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield the event's own fields; one whose name every event has gets a `_` behind it."""
+    """Yield the event's own fields; one that is called as one of ours gets a `_` behind its name."""
     for name, value in event.items():
         if not name.startswith("log_") and name != "event" and name not in without:
-            yield f"{name}_" if name in _OF_EVERY_EVENT else name, _scalar(value)
+            yield f"{name}_" if name in _OF_OURS else name, _scalar(value)
 
 
 def _message(event: LogEvent, *, is_failure: bool) -> str:
