@@ -134,6 +134,16 @@ def test_what_can_not_be_shown_says_so_and_raises_nothing(fields: dict[str, Any]
     assert line["message"]
 
 
+def test_what_has_no_text_costs_the_line_nothing_else() -> None:
+    line = shown({"log_format": "x", "odd": Odd(), "other": 1})
+    assert (line["message"], line["other"], "Odd" in line["odd"]) == ("x", 1, True)
+
+
+def test_a_failure_without_a_message_is_not_lost() -> None:
+    assert "it broke" in shown({"log_failure": Failure(ValueError("it broke"))})["traceback"]
+    assert json_line({"log_level": LogLevel.info, "field": 1}) is None
+
+
 def test_values_of_other_kinds_are_text() -> None:
     line = shown({"log_format": "x", "nested": {"a": [1]}, "nan": float("nan"), "bytes": b"\xff", "kind": Kind.ONE})
     assert (line["nested"], line["nan"], line["bytes"], line["kind"]) == ("{'a': [1]}", "nan", "b'\\xff'", 1)
