@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LAST_PORT = 65535
 DEFAULT_FILES = "server_files"
+LOG_FORMATS = ("text", "json")
 RESERVED_DESCRIPTORS = 32
 """Descriptors that the process needs beside its clients' sockets; if they run out, files are `unavailable`."""
 LEAST_UNSEATED = 8
@@ -134,6 +135,23 @@ def checked_tls(options: MutableMapping[str, Any]) -> ServerTLS | None:
         return tls.server_tls(certificate, key=key, client_ca=client_ca)
     except errors.ChatFileError as error:
         raise usage.UsageError(str(error)) from error
+
+
+def set_log_format(options: usage.Options) -> None:
+    """Have twistd log as `--log-format` says, by its own option, which it reads after ours. Raises UsageError."""
+    log_format, twistd = options["log-format"], options.parent
+    if log_format not in LOG_FORMATS:
+        raise usage.UsageError(f"--log-format: {log_format!r} is no format (choose {' or '.join(LOG_FORMATS)})")
+    if log_format == "text" or twistd is None:
+        return
+    if not (twistd["nodaemon"] or twistd["debug"]):
+        raise usage.UsageError(
+            "--log-format: json goes to standard output, which a daemon has not; start twistd with -n"
+        )
+    for other in ("logger", "syslog", "logfile"):
+        if twistd[other] not in (None, 0, "", "-"):
+            raise usage.UsageError(f"--log-format: json goes to standard output; leave out --{other} of twistd")
+    twistd["logger"] = "chatfile.logs.json_lines"
 
 
 def check_working_directory(options: usage.Options) -> None:

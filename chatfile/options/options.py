@@ -13,6 +13,7 @@ from twisted.python import usage
 from chatfile import program_and_version
 from chatfile.options.checks import (
     DEFAULT_FILES,
+    LOG_FORMATS,
     check_digest_options,
     check_endpoint,
     check_working_directory,
@@ -23,6 +24,7 @@ from chatfile.options.checks import (
     max_unseated,
     rate_value,
     seconds_value,
+    set_log_format,
     whole_number,
 )
 from chatfile.options.nodes import checked_cluster, node_capacity
@@ -66,15 +68,16 @@ _GROUPS = {
     ),
     "TLS": ("certificate", "key", "client-ca"),
     "several nodes": ("cluster", "cluster-name", "lease"),
-    "other": ("completion", "help", "version"),
+    "other": ("log-format", "completion", "help", "version"),
 }  # fmt: skip
 """The options as the help shows them."""
 _METAVARS = {
     "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "waiting": "N",
     "history": "N", "rate": "BYTES", "rate-per-client": "BYTES",
-    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
-    "cluster": "URL", "cluster-name": "NAME",
+    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "cluster": "URL",
+    "cluster-name": "NAME", "log-format": "FORMAT", "completion": "SHELL",
 }  # fmt: skip
+_CHOICES = {"log-format": LOG_FORMATS}
 _EXAMPLES = """\
 examples:
   twistd -n chatfile                             serve server_files on port 5000 of this machine
@@ -117,6 +120,7 @@ class Options(usage.Options):
         ],
         ["cluster-name", None, "chatfile", "Which cluster, of those there."],
         ["lease", None, 10, "Seconds after which the seats of a node that is not heard of are free."],
+        ["log-format", None, "text", "How the log is written: text, or json, one object a line."],
     ]
     optFlags = [  # noqa: RUF012 -- likewise
         ["recursive", "r", "Serve its subfolders, too: tree shows them, and get takes paths."],
@@ -132,6 +136,7 @@ class Options(usage.Options):
             "certificate": usage.CompleteFiles(),
             "key": usage.CompleteFiles(),
             "client-ca": usage.CompleteFiles(),
+            "log-format": usage.CompleteList(LOG_FORMATS),
             "completion": _complete_shells,
         },
     )
@@ -199,6 +204,7 @@ class Options(usage.Options):
         self["capacity"] = self["max-clients"] if self["engine"] is None else node_capacity(self["max-clients"])
         self["max-unseated"] = max_unseated(self["capacity"], self["waiting"])
         check_digest_options(self)
+        set_log_format(self)
         self["folder"] = checked_folder(self["files"])  # these two last, for they may create it
         self["state-folder"] = None if self["state"] is None else checked_state(self["state"], self["folder"])
 
@@ -217,7 +223,7 @@ def as_argparse(options: Options) -> argparse.ArgumentParser:
             what: dict[str, Any] = {"action": "store_true"}
             if f"{name}=" in options.longOpt:
                 action = "append" if name in options.compData.multiUse else "store"
-                what = {"action": action, "metavar": _METAVARS.get(name, "SECONDS")}
+                what = {"action": action, "metavar": _METAVARS.get(name, "SECONDS"), "choices": _CHOICES.get(name)}
             meaning = " ".join((options.docs[name] or "").split())  # under `python -OO` there is none
             default = defaults.get(name)
             shown = f"{meaning} [{default}]" if default is not None else meaning

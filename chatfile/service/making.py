@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from secrets import token_hex
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
     from chatfile.server.pacing import SharedRates
+    from chatfile.systemd import SystemdNotifier
 
 
 def makeService(options: Options) -> ChatFileService:
@@ -77,6 +79,7 @@ def makeService(options: Options) -> ChatFileService:
             digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
         ),
         cluster=cluster,
+        notifier=_make_notifier(IReactorTime(reactor), admission),
     )
 
 
@@ -127,3 +130,11 @@ def _make_prehash(digests: Digests | None, repository: Repository, **callables: 
     from chatfile.prehash import Prehash  # noqa: PLC0415 -- only behind its option
 
     return Prehash(digests, repository, **callables)
+
+
+def _make_notifier(clock: IReactorTime, admission: Admission) -> SystemdNotifier | None:
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return None
+    from chatfile.systemd import SystemdNotifier  # noqa: PLC0415 -- only where there is a systemd to tell
+
+    return SystemdNotifier(clock, os.environ, lambda: f"{admission.taken} of {admission.limit} clients")

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from twisted.application import service, strports
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -26,7 +26,10 @@ from chatfile.wire import printable
 if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
+    from chatfile.systemd import SystemdNotifier
     from chatfile.tls.files import ServerTLS
+
+R = TypeVar("R")
 
 LAST_WRITE = 1.0
 """Seconds that the end of the process waits for the last digests to be written; without them it is a little slower."""
@@ -55,12 +58,14 @@ class ChatFileService(service.MultiService):
         keeper: DigestKeeper | None = None,
         prehash: Prehash | None = None,
         cluster: service.IService | None = None,
+        notifier: SystemdNotifier | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
         for ever. With `encrypted`, the ports that the network can reach speak TLS. `keeper` and `prehash` are started
-        and ended with the service. `cluster` is started with it too, and ends when the last client has left.
+        and ended with the service. `cluster` is started with it too, and ends when the last client has left. `notifier`
+        hears of all that.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
@@ -71,6 +76,7 @@ class ChatFileService(service.MultiService):
         self._keeper = keeper
         self._prehash = prehash
         self._cluster = cluster
+        self._notifier = notifier
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
             is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
@@ -106,6 +112,8 @@ class ChatFileService(service.MultiService):
         super().startService()  # type: ignore[no-untyped-call]
         if self._encrypted is not None and self._encrypted.warning:
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
+        if self._notifier is not None:
+            self._notifier.start()
         self.log.info(
             "Serving {folder} at {places}, to at most {clients} {what} at once",
             folder=self._folder, places=", ".join(self._addresses()), clients=self._clients,
@@ -138,13 +146,16 @@ class ChatFileService(service.MultiService):
             seconds=self._drain_timeout,
             event="draining",
         )
+        if self._notifier is not None:
+            self._notifier.stopping()
         if self._prehash is not None:
             self._prehash.stop()
         stopping = maybeDeferred(super().stopService)
         stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
         if (cluster := self._cluster) is not None:
             stopping.addCallback(lambda _: cluster.stopService())
-        return stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
+        stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
+        return stopping.addBoth(self._close_notifier)
 
     def _close_keeper(self, clock: IReactorTime) -> Deferred[None]:
         """Have the last digests written, unless the disk takes long: it must not keep the process."""
@@ -153,3 +164,8 @@ class ChatFileService(service.MultiService):
         closed = self._keeper.close()
         closed.addTimeout(LAST_WRITE, clock)
         return closed.addErrback(lambda failure: failure.trap(DeferredTimeout) and None)
+
+    def _close_notifier(self, result: R) -> R:
+        if self._notifier is not None:
+            self._notifier.close()
+        return result

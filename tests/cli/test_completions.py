@@ -120,6 +120,7 @@ def test_what_the_server_takes(tmp_path: Path) -> None:
         ("--key ", HERE),
         ("--client-ca=s", ["script"]),
         ("--completion f", ["fish"]),
+        ("--log-format ", ["json", "text"]),
         ("-p 1 -p 2 --po", ["--port"]),
         ("--no-digest --no", []),
         ("--history ", []),

@@ -69,6 +69,8 @@ HOUSE = {
     "options": {"cluster", "completion", "errors", "server", "tls", "rates"},
     "listening": set(),
     "signals": set(),
+    "systemd": set(),
+    "logs": set(),
     "service": {
         "admission",
         "cluster",
@@ -82,6 +84,7 @@ HOUSE = {
         "repository",
         "server",
         "signals",
+        "systemd",
         "tls",
         "transports",
         "wire",
@@ -117,6 +120,7 @@ PURE = {
     "typed": {"twisted"},
     "completion": {"twisted"},
     "rates": {"twisted", "os", "time"},
+    "logs": {"os", "time"},
 }
 MODULES = sorted((ROOT / "chatfile").rglob("*.py"))
 
@@ -249,6 +253,8 @@ OPTIONAL = [
     "chatfile.server.pacing",
     "chatfile.receiving.limit",
     "chatfile.server.waiting",
+    "chatfile.systemd",
+    "chatfile.logs",
 ]
 
 

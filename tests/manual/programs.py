@@ -31,6 +31,7 @@ _SERVER_VALUES = {
     "cluster": "URL",
     "cluster-name": "NAME",
     "lease": "SECONDS",
+    "log-format": "FORMAT",
     "completion": "SHELL",
 }
 """What the options take: Twisted's parser has no words for it."""

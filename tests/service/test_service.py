@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -181,6 +182,17 @@ class ServiceTests(TestCase):
             self.assertLessEqual(sys.getswitchinterval(), 0.001)
         finally:
             await made.stopService()
+
+    async def test_systemd_hears_of_the_start_and_the_end_and_of_nothing_behind_it(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind("manager")
+            manager.settimeout(0)
+            os.environ["NOTIFY_SOCKET"] = os.path.realpath("manager")
+            made = self.started("-p", "unix:one")
+            self.assertIn(b"READY=1", manager.recv(4096))
+            await made.stopService()  # trial sees whether anything goes on
+            self.assertIn(b"STOPPING=1", manager.recv(4096))
+            self.assertRaises(BlockingIOError, manager.recv, 4096)
 
     def test_a_socket_in_no_folder_is_one_line_and_an_exit(self) -> None:
         with self.assertRaises(CannotStart) as raised:
