@@ -15,7 +15,7 @@ from chatfile.tls.server import ServerTLS
 from chatfile.wire import printable
 
 
-class Reading(Enum):
+class Reload(Enum):
     """Whether the files are being read."""
 
     NONE = auto()
@@ -36,7 +36,7 @@ class Certificates:
         self.tls = tls
         self._in_thread = in_thread
         self._now = now
-        self._reading = Reading.NONE
+        self._reload = Reload.NONE
         self._daily = Timer(clock, self._warn_daily)
 
     def start(self) -> None:
@@ -53,15 +53,15 @@ class Certificates:
 
         However often this is called while they are being read, they are read once more behind that.
         """
-        if self._reading is not Reading.NONE:
-            self._reading = Reading.ONCE_MORE
+        if self._reload is not Reload.NONE:
+            self._reload = Reload.ONCE_MORE
             return
         try:
-            while self._reading is not Reading.UNDER_WAY:
-                self._reading = Reading.UNDER_WAY
+            while self._reload is not Reload.UNDER_WAY:
+                self._reload = Reload.UNDER_WAY
                 await self._read()
         finally:
-            self._reading = Reading.NONE
+            self._reload = Reload.NONE
 
     async def _read(self) -> None:
         try:
