@@ -21,6 +21,7 @@ pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
 from chatfile import errors
 from chatfile.tls.server import SOON, ServerTLS
 from tests.support.certificates import TODAY, Authority
+from tests.support.leftovers import at_end
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 HOSTS = ("localhost", "127.0.0.1")
@@ -209,6 +210,9 @@ def has_a_fifo_for_a_key(files: Files) -> Path:
     files.put(files.theirs)
     files.key.unlink()
     os.mkfifo(files.key)
+    descriptor = os.open(files.key, os.O_RDWR)  # as a program that has given the key, and may give more
+    at_end(lambda: os.close(descriptor))
+    os.write(descriptor, files.theirs.server.read_bytes())
     return files.key
 
 
