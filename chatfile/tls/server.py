@@ -84,6 +84,11 @@ class ServerTLS:
         self.current = self._read()
         """What new sessions are made with."""
 
+    @property
+    def expires(self) -> float:
+        """Tell when the certificates in use end, or the first of them does, in seconds since 1970."""
+        return self.current.expires
+
     def read_anew(self) -> Credentials:
         """Read the files again, with all the checks of the start; nothing is in use of it yet.
 

@@ -97,7 +97,7 @@ def test_what_is_right_is_used_and_told_once(renewal: Renewal, told: list[LogEve
     running = Running(renewal, at_once)
     renewal.put(renewal.new)
     assert running.reload() == [None]
-    assert running.tls.current.expires == pytest.approx(NOW + 50 * DAY, abs=2)
+    assert running.tls.expires == pytest.approx(NOW + 50 * DAY, abs=2)
     assert levels(told) == [LogLevel.info]
 
 
@@ -122,7 +122,7 @@ def test_whoever_asks_during_a_reading_gets_one_that_began_later(renewal: Renewa
     renewal.put(renewal.new)
     assert (threads.run(), threads.run()) == (1, 0)
     assert asked == [[None]] * 5
-    assert running.tls.current.expires == pytest.approx(NOW + 50 * DAY, abs=2)
+    assert running.tls.expires == pytest.approx(NOW + 50 * DAY, abs=2)
     assert len(told) == 2
     running.reload()
     assert threads.run() == 1

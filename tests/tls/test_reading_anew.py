@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import ssl
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,14 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateNumbers, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from chatfile import errors
 from chatfile.tls.server import SOON, ServerTLS
@@ -244,6 +253,34 @@ def test_where_one_file_is_bad_none_is_used(files: Files, spoil: Callable[[Files
     assert files.connection().greeting(trusting(files.ours, files.ours), "localhost") == b"WELCOME\n"
 
 
+def rsa_key(change: int = 0) -> bytes:
+    """A key, whose secret numbers are changed by so much."""
+    numbers = generate_private_key(65537, 2048).private_numbers()
+    changed = RSAPrivateNumbers(
+        numbers.p, numbers.q, numbers.d + change, numbers.dmp1 + change, numbers.dmq1, numbers.iqmp,
+        numbers.public_numbers,
+    )  # fmt: skip
+    made = changed.private_key(unsafe_skip_rsa_key_validation=True)
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def test_a_key_that_signs_what_nobody_can_verify_is_bad(files: Files) -> None:
+    files.key.write_bytes(rsa_key(2))
+    with pytest.raises(errors.BadCertificate, match="damaged"):
+        files.tls.read_anew()
+
+
+def test_a_key_is_read_without_holding_the_interpreter_for_long(files: Files) -> None:
+    key = rsa_key()
+    files.key.write_bytes(key)
+    began = time.thread_time()
+    load_pem_private_key(key, None)
+    usual = time.thread_time() - began
+    with pytest.raises(errors.BadCertificate, match="not that of the certificate"):
+        files.tls.read_anew()
+    assert time.thread_time() - began < 1.5 * usual
+
+
 def test_a_link_that_was_given_another_target_is_followed(tmp_path: Path) -> None:
     authority = Authority(tmp_path, "ca")
     link = tmp_path / "live"
@@ -251,7 +288,7 @@ def test_a_link_that_was_given_another_target_is_followed(tmp_path: Path) -> Non
     tls = ServerTLS(str(link), None, None)
     link.unlink()
     link.symlink_to(authority.issue("second", days=(-1, 40)))
-    assert tls.read_anew().expires == pytest.approx(tls.current.expires + 20 * DAY)
+    assert tls.read_anew().expires == pytest.approx(tls.expires + 20 * DAY)
 
 
 def with_chain(folder: Path, *, leaf: tuple[float, float], above: tuple[float, float]) -> ServerTLS:
@@ -266,7 +303,7 @@ def with_chain(folder: Path, *, leaf: tuple[float, float], above: tuple[float, f
 @pytest.mark.parametrize(("leaf", "above"), [(30, 60), (60, 30)])
 def test_the_end_is_that_of_what_ends_first_of_all_that_is_shown(tmp_path: Path, leaf: float, above: float) -> None:
     tls = with_chain(tmp_path, leaf=(-1, leaf), above=(-2, above))
-    assert tls.current.expires == pytest.approx(NOW + 30 * DAY, abs=2)
+    assert tls.expires == pytest.approx(NOW + 30 * DAY, abs=2)
 
 
 @pytest.mark.parametrize("above", [False, True])

@@ -73,7 +73,7 @@ def test_a_certificate_may_be_with_its_key_or_apart(here: Path, files: list[str]
 def test_the_files_are_found_from_another_working_directory_later_on(here: Path, tmp_path: Path) -> None:
     encrypted = parsed("--certificate=certificate", "--key=key", "--client-ca=ours.pem")["tls"]
     os.chdir(tmp_path)
-    assert encrypted.read_anew().expires == encrypted.current.expires
+    assert encrypted.read_anew().expires == encrypted.expires
 
 
 def test_a_file_in_a_working_directory_that_is_gone_is_one_line(here: Path, tmp_path: Path) -> None:
