@@ -8,6 +8,8 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +26,10 @@ from chatfile.disk import InThread, Lane
 from chatfile.service.certificates import Certificates
 from chatfile.signals import on_hangup
 from chatfile.tls.server import SOON, ServerTLS
+from tests.service.test_signals import has, ignored
 from tests.support.certificates import TODAY, Authority
 from tests.support.processes import PATIENCE, wait_until
+from tests.support.started import program
 from tests.support.transports import Threads, at_once
 from tests.tls.test_tls_programs import EncryptedProcess
 
@@ -291,6 +295,21 @@ def test_a_bad_file_is_told_and_all_goes_on(renewing: Renewing) -> None:
     renewing.renewal.put(renewing.renewal.new)
     renewing.hang_up()
     wait_until(lambda: renewing.shows(renewing.renewal.new))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process blocks")
+def test_a_hangup_while_the_server_is_loaded_waits_until_it_is_ready(tmp_path: Path, renewal: Renewal) -> None:
+    command = [program("chatfile-server"), "-p", "unix:socket", "--certificate", renewal.live.name]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        wait_until(lambda: has(ignored(process.pid, "Blk"), signal.SIGHUP))
+        process.send_signal(signal.SIGHUP)
+        told = [
+            next(line for line in process.stdout if word in line) for word in (b" Serving ", renewal.live.name.encode())
+        ]
+        process.terminate()
+        assert (process.wait(PATIENCE), b"#info" in told[1]) == (-signal.SIGTERM, True)
 
 
 def test_a_hangup_during_a_drain_does_no_harm(renewing: Renewing) -> None:
