@@ -1,4 +1,4 @@
-"""The signals of the server: those that are ignored, and a second one that ends the drain.
+"""The signals of the server: those that are ignored, or read files anew, and a second one that ends the drain.
 
 A file of its own that imports next to nothing: `__main__` needs it before all else is loaded.
 """
@@ -33,6 +33,18 @@ def ignore_signals(reactor: IReactorFromThreads) -> None:
     for number in IGNORED_SIGNALS:
         _set_handler(number, log, lambda previous: previous is signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED_SIGNALS)
+
+
+def on_hangup(reactor: IReactorFromThreads, callback: Callable[[], object]) -> None:
+    """Call `callback` in the reactor at each SIGHUP, except where another handler is set already (by nohup).
+
+    Call it before `ignore_signals`, which is for the signals that nothing else is done about.
+    """
+
+    def call(_: int, __: FrameType | None) -> None:
+        reactor.callFromThread(callback)
+
+    _set_handler(signal.SIGHUP, call, lambda previous: previous is signal.SIG_DFL)
 
 
 def on_next_termination(reactor: IReactorFromThreads, callback: Callable[[], object]) -> None:

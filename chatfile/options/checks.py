@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 
-    from chatfile.tls.files import ServerTLS
+    from chatfile.tls.server import ServerTLS
 
 LAST_PORT = 65535
 DEFAULT_FILES = "server_files"
@@ -132,7 +132,9 @@ def checked_tls(options: MutableMapping[str, Any]) -> ServerTLS | None:
                 f"--client-ca: it does not hold at {description!r}, which has TLS of its own; give a port without"
             )
     try:
-        return tls.server_tls(certificate, key=key, client_ca=client_ca)
+        return tls.server_tls(
+            _absolute(certificate), key=key and _absolute(key), client_ca=client_ca and _absolute(client_ca)
+        )
     except errors.ChatFileError as error:
         raise usage.UsageError(str(error)) from error
 
@@ -152,6 +154,17 @@ def set_log_format(options: usage.Options) -> None:
         if twistd[other] not in (None, 0, "", "-"):
             raise usage.UsageError(f"--log-format: json goes to standard output; leave out --{other} of twistd")
     twistd["logger"] = "chatfile.logs.json_lines"
+
+
+def _absolute(path: str) -> str:
+    """Return the absolute path of a file that is read anew later on: twistd may change its working directory first.
+
+    Links are left as they are: a certificate is often renewed by giving a link another target. Raises `BadCertificate`.
+    """
+    try:
+        return os.path.abspath(path)
+    except OSError as error:  # the working directory is gone
+        raise errors.BadCertificate(path=path, why=errors.reason(error)) from error
 
 
 def check_working_directory(options: usage.Options) -> None:

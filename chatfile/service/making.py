@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from chatfile import errors
 from chatfile.admission import Admission, MemoryAdmission
 from chatfile.digests import Digests, KnownDigests
-from chatfile.disk import Disk
+from chatfile.disk import Disk, Lane
 from chatfile.options import OWN_TLS, Options
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Listings, Timeouts
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
     from chatfile.server.pacing import SharedRates
+    from chatfile.service.certificates import Certificates
     from chatfile.systemd import SystemdNotifier
+    from chatfile.tls.server import ServerTLS
 
 
 def makeService(options: Options) -> ChatFileService:
@@ -73,7 +75,7 @@ def makeService(options: Options) -> ChatFileService:
         options["endpoints"],
         options["drain-timeout"],
         options["max-clients"],
-        options["tls"],
+        _make_certificates(options["tls"], IReactorTime(reactor), in_reactor, timeout=options["disk-timeout"]),
         keeper=_make_keeper(options["state-folder"], known, in_reactor),
         prehash=_make_prehash(
             digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
@@ -114,6 +116,18 @@ def _make_rates(clock: IReactorTime, total: int, per_address: int) -> SharedRate
     from chatfile.server.pacing import SharedRates  # noqa: PLC0415 -- only behind its options
 
     return SharedRates(clock, total=total, per_address=per_address)
+
+
+def _make_certificates(
+    tls: ServerTLS | None, clock: IReactorTime, in_reactor: Callable[..., object], *, timeout: float
+) -> Certificates | None:
+    if tls is None:
+        return None
+    from chatfile.service.certificates import Certificates  # noqa: PLC0415 -- only behind its option
+
+    # A lane of its own: that files hang which clients ask for is no reason to go on with an old certificate.
+    lane = Lane(clock, in_reactor, timeout=timeout, at_once=1, most=1, patience=1.0, spare=2)
+    return Certificates(tls, lane.queue(), clock, time.time)
 
 
 def _make_keeper(folder: str | None, known: KnownDigests, in_reactor: Callable[..., object]) -> DigestKeeper | None:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from twisted.application import service, strports
@@ -19,15 +20,15 @@ from chatfile.listening import TunedEndpoint, claim_socket_path, unix_path
 from chatfile.options import OWN_TLS
 from chatfile.server import ChatFileFactory
 from chatfile.service.failures import CannotStart, why_not_listening
-from chatfile.signals import ignore_signals, on_next_termination
+from chatfile.signals import ignore_signals, on_hangup, on_next_termination
 from chatfile.transports import describe_address
 from chatfile.wire import printable
 
 if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
+    from chatfile.service.certificates import Certificates
     from chatfile.systemd import SystemdNotifier
-    from chatfile.tls.files import ServerTLS
 
 R = TypeVar("R")
 
@@ -54,7 +55,7 @@ class ChatFileService(service.MultiService):
         endpoints: list[str],
         drain_timeout: float,
         clients: int,
-        encrypted: ServerTLS | None = None,
+        certificates: Certificates | None = None,
         keeper: DigestKeeper | None = None,
         prehash: Prehash | None = None,
         cluster: service.IService | None = None,
@@ -63,16 +64,16 @@ class ChatFileService(service.MultiService):
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
-        for ever. With `encrypted`, the ports that the network can reach speak TLS. `keeper` and `prehash` are started
-        and ended with the service. `cluster` is started with it too, and ends when the last client has left. `notifier`
-        hears of all that.
+        for ever. With `certificates`, the ports that the network can reach speak TLS. These, `keeper` and `prehash`
+        are started and ended with the service. `cluster` is started with it too, and ends when the last client has
+        left. `notifier` hears of all that.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
         self._folder = folder
         self._drain_timeout = drain_timeout
         self._clients = clients
-        self._encrypted = encrypted
+        self._certificates = certificates
         self._keeper = keeper
         self._prehash = prehash
         self._cluster = cluster
@@ -85,14 +86,16 @@ class ChatFileService(service.MultiService):
 
     def _factory_for(self, description: str) -> IProtocolFactory:
         """Return the factory for an endpoint: with a certificate, no port that the network can reach is left plain."""
-        if self._encrypted is None or OWN_TLS.match(description) or _UNIX.match(description):
+        if self._certificates is None or OWN_TLS.match(description) or _UNIX.match(description):
             return self._factory
-        return self._encrypted.wrap(self._factory)
+        return self._certificates.tls.wrap(self._factory)
 
     def privilegedStartService(self) -> None:
         """Bind all ports, while twistd may still have the privileges for it. Raises `CannotStart`."""
         from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
+        if self._certificates is not None:
+            on_hangup(IReactorFromThreads(reactor), partial(self._reload, self._certificates))
         ignore_signals(IReactorFromThreads(reactor))
         for description, listener in self._listeners:
             path = unix_path(description)
@@ -110,10 +113,10 @@ class ChatFileService(service.MultiService):
         if self._cluster is not None:
             self._cluster.startService()
         super().startService()  # type: ignore[no-untyped-call]
-        if self._encrypted is not None and self._encrypted.warning:
-            self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
         if self._notifier is not None:
             self._notifier.start()
+        if self._certificates is not None:
+            self._certificates.start()
         self.log.info(
             "Serving {folder} at {places}, to at most {clients} {what} at once",
             folder=self._folder, places=", ".join(self._addresses()), clients=self._clients,
@@ -126,6 +129,18 @@ class ChatFileService(service.MultiService):
             self._keeper.start()
         if self._prehash is not None:
             self._prehash.start(after=None if self._keeper is None else self._keeper.is_read)
+
+    def _reload(self, certificates: Certificates) -> Deferred[None]:
+        """Read the certificates anew, at a SIGHUP."""
+        if self._notifier is not None:
+            self._notifier.reloading()
+        reloading = Deferred.fromCoroutine(certificates.reload())
+        reloading.addErrback(lambda failure: self.log.failure("Reading the certificates anew", failure))
+        return reloading.addCallback(self._reloaded)
+
+    def _reloaded(self, _: object) -> None:
+        if self._notifier is not None:
+            self._notifier.ready()
 
     def _addresses(self) -> Iterator[str]:
         """Return where clients connect to, each place once."""
@@ -148,6 +163,8 @@ class ChatFileService(service.MultiService):
         )
         if self._notifier is not None:
             self._notifier.stopping()
+        if self._certificates is not None:
+            self._certificates.stop()
         if self._prehash is not None:
             self._prehash.stop()
         stopping = maybeDeferred(super().stopService)

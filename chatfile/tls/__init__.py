@@ -14,7 +14,7 @@ from chatfile.tls.failures import why_broken, why_none, why_refused
 if TYPE_CHECKING:  # the command line is read before Twisted is loaded
     from twisted.internet.interfaces import IStreamClientEndpoint
 
-    from chatfile.tls.files import ServerTLS
+    from chatfile.tls.server import ServerTLS
 
 __all__ = (
     "Address", "address_endpoint", "client_endpoint", "has_begun", "parse_address", "server_tls", "why_broken",
@@ -65,7 +65,7 @@ def server_tls(certificate: str, *, key: str | None = None, client_ca: str | Non
     Raises `TlsMissing`, `BadCertificate`.
     """
     _require()
-    from chatfile.tls.files import ServerTLS  # noqa: PLC0415 -- it needs pyOpenSSL
+    from chatfile.tls.server import ServerTLS  # noqa: PLC0415 -- it needs pyOpenSSL
 
     return ServerTLS(certificate, key, client_ca)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cryptography import x509
 from OpenSSL.crypto import X509
 from OpenSSL.SSL import VERIFY_FAIL_IF_NO_PEER_CERT, VERIFY_PEER, Connection
 from service_identity import VerificationError
@@ -26,7 +25,7 @@ from zope.interface import implementer
 
 from chatfile import errors
 from chatfile.tls.addresses import Address
-from chatfile.tls.files import LONGEST_NAME, read_identity, subject_names, trust
+from chatfile.tls.files import read_identity, shorten, subject_names, trust
 from chatfile.tls.sessions import ClientTLSEndpoint
 
 Verify = Callable[[Connection, X509, int, int, int], bool]
@@ -126,7 +125,7 @@ class PinnedHostVerifier:
 def _why_untrusted(certificate: X509, fault: int, depth: int) -> str:
     """Tell why OpenSSL does not trust a certificate: the server's (`depth` 0) or one above it in the chain."""
     shown = certificate.to_cryptography()
-    whose = "its certificate" if depth == 0 else f'the certificate of its authority "{_shorten(shown.subject)}"'
+    whose = "its certificate" if depth == 0 else f'the certificate of its authority "{shorten(shown.subject)}"'
     if fault == _EXPIRED:
         return f"{whose} expired on {shown.not_valid_after_utc:%Y-%m-%d}; whoever runs the server has to renew it"
     if fault == _NOT_YET_VALID:
@@ -134,7 +133,7 @@ def _why_untrusted(certificate: X509, fault: int, depth: int) -> str:
     if fault == _SELF_SIGNED:
         return "its certificate is signed by nobody but itself; to trust a copy that you have, name it with --cafile"
     if fault in _UNKNOWN_AUTHORITY:
-        issuer = _shorten(shown.issuer)
+        issuer = shorten(shown.issuer)
         return f'its certificate was issued by "{issuer}", which is not trusted here; use --cafile to trust it'
     if fault == _WRONG_PURPOSE:
         return f"{whose} is not meant for that: a server's was wanted"
@@ -148,7 +147,3 @@ def _names_others(certificate: X509, host: str) -> str:
         return f"its certificate names no host, and so not {host}; whoever runs the server has to renew it"
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return f"its certificate is for {', '.join(names[:_MOST_NAMES])}{more}, not for {host}"
-
-
-def _shorten(name: x509.Name) -> str:
-    return name.rfc4514_string()[:LONGEST_NAME]

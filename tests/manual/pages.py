@@ -71,7 +71,7 @@ CLIENT = Page(
     "chatfile-client",
     1,
     programs.client_purpose(),
-    (Part("client.md"), Part("tls.md", "TLS", without=frozenset({"A private authority", "The server"}))),
+    (Part("client.md"), Part("tls.md", "TLS", without=frozenset({"A private authority", "The server", "Renewal"}))),
     ("chatfile-server(1)", "chatfile(7)", "sha256sum(1)", "jq(1)"),
     _IN_CAPITALS,
     programs.client_synopsis,

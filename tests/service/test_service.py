@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker
@@ -17,7 +18,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.plugin import getPlugins
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from chatfile import service
 from chatfile.options import Options, endpoint_description
@@ -193,6 +194,16 @@ class ServiceTests(TestCase):
             await made.stopService()  # trial sees whether anything goes on
             self.assertIn(b"STOPPING=1", manager.recv(4096))
             self.assertRaises(BlockingIOError, manager.recv, 4096)
+
+    async def test_what_looks_after_a_certificate_ends_with_the_service(self) -> None:
+        """Trial fails it if a delayed call is left."""
+        if find_spec("OpenSSL") is None:
+            raise SkipTest("TLS needs chatfile[tls]")
+        from tests.support.certificates import Authority
+
+        certificate = Authority(Path.cwd(), "ca").issue("server")
+        made = self.started("-p", "unix:one", f"--certificate={certificate}")
+        await made.stopService()
 
     def test_a_socket_in_no_folder_is_one_line_and_an_exit(self) -> None:
         with self.assertRaises(CannotStart) as raised:

@@ -37,13 +37,15 @@ HERE = hosts("localhost", "127.0.0.1", "::1")
 class Authority:
     """One that signs; its own certificate is the file `NAME.pem` in `folder`."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, days: tuple[float, float] = (-2, 60)) -> None:
         self._folder = folder
         self._name = _name(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self.path = self._write(name, self._key, self._signed(name, self._key, (-2, 2), None, authority=True))
+        self.path = self._write(name, self._key, self._signed(name, self._key, days, None, authority=True))
 
-    def issue(self, name: str, whose: x509.ExtensionType | None = HERE, *, days: tuple[float, float] = (-1, 1)) -> Path:
+    def issue(
+        self, name: str, whose: x509.ExtensionType | None = HERE, *, days: tuple[float, float] = (-1, 30)
+    ) -> Path:
         """A certificate that is valid between so many days from now and so many; its file is `NAME.pem` too."""
         key = ec.generate_private_key(ec.SECP256R1())
         return self._write(name, key, self._signed(name, key, days, whose))

@@ -17,7 +17,8 @@ pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
 from OpenSSL.SSL import Connection
 from twisted.internet.ssl import optionsForClientTLS
 
-from chatfile.tls.files import ServerTLS, trust
+from chatfile.tls.files import trust
+from chatfile.tls.server import ServerTLS
 from chatfile.tls.sessions import ClientSessions
 from tests.support.certificates import Authority
 
@@ -62,13 +63,15 @@ class End:
 class Pair:
     """Both ends, and a network that carries bytes when it is told to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_read_anew: bool) -> None:
         authority = Authority(folder, "ca")
         key = authority.issue("server")
-        server = ServerTLS(str(folder / "server.pem"), str(key), None).wrap(Factory.forProtocol(Ear))
+        server = ServerTLS(str(folder / "server.pem"), str(key), None)
+        if is_read_anew:
+            server.use(server.read_anew())
         creator = optionsForClientTLS("localhost", trust(str(folder / "ca.pem")))
         self.client = End(ClientSessions(creator, True, Factory.forProtocol(Ear)))
-        self.server = End(server)
+        self.server = End(server.wrap(Factory.forProtocol(Ear)))
 
     def carry(self) -> None:
         while (to_server := self.client.sent()) + (to_client := self.server.sent()):
@@ -78,10 +81,10 @@ class Pair:
                 self.client.session.dataReceived(to_client)
 
 
-@pytest.fixture
-def early(tmp_path: Path) -> Pair:
+@pytest.fixture(params=[False, True], ids=["as at the start", "read anew"])
+def early(tmp_path: Path, request: pytest.FixtureRequest) -> Pair:
     """Before the handshake."""
-    return Pair(tmp_path)
+    return Pair(tmp_path, is_read_anew=request.param)
 
 
 @pytest.fixture

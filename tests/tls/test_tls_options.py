@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,7 +67,22 @@ def parsed(*arguments: str) -> Options:
     ],
 )
 def test_a_certificate_may_be_with_its_key_or_apart(here: Path, files: list[str]) -> None:
-    assert parsed(*files)["tls"].warning is None
+    assert list(parsed(*files)["tls"].current.warnings(time.time())) == []
+
+
+def test_the_files_are_found_from_another_working_directory_later_on(here: Path, tmp_path: Path) -> None:
+    encrypted = parsed("--certificate=certificate", "--key=key", "--client-ca=ours.pem")["tls"]
+    os.chdir(tmp_path)
+    assert encrypted.read_anew().expires == encrypted.expires
+
+
+def test_a_file_in_a_working_directory_that_is_gone_is_one_line(here: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(UsageError, match=r'^"key" '):
+        parsed(f"--certificate={here / 'certificate'}", "--key=key")
 
 
 def test_without_a_certificate_there_is_no_tls(here: Path) -> None:
@@ -76,7 +93,7 @@ def test_without_a_certificate_there_is_no_tls(here: Path) -> None:
     ("files", "names"),
     [
         (["--certificate=missing"], "missing"),
-        (["--certificate=."], '"."'),
+        (["--certificate=."], "is a directory"),
         (["--certificate=text"], "text"),
         (["--certificate=empty"], "empty"),
         (["--certificate=broken"], "broken"),
@@ -106,7 +123,8 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(here: Path, files: list[s
 
 @pytest.mark.parametrize("kind", ["expired", "future", "nameless", "garbled"])
 def test_a_certificate_that_no_client_will_trust_is_a_warning(here: Path, kind: str) -> None:
-    assert f"{kind}.pem" in parsed(f"--certificate={kind}.pem")["tls"].warning
+    (warning,) = parsed(f"--certificate={kind}.pem")["tls"].current.warnings(time.time())
+    assert f"{kind}.pem" in warning
 
 
 @pytest.mark.parametrize(
