@@ -25,6 +25,7 @@ from chatfile.options.checks import (
     seconds_value,
     whole_number,
 )
+from chatfile.options.nodes import trusted_proxies
 
 if TYPE_CHECKING:
     import argparse
@@ -64,13 +65,15 @@ _GROUPS = {
         "stall-timeout", "flush-timeout", "disk-timeout", "drain-timeout",
     ),
     "TLS": ("certificate", "key", "client-ca"),
+    "several nodes": ("proxy-protocol-from",),
     "other": ("completion", "help", "version"),
 }  # fmt: skip
 """The options as the help shows them."""
 _METAVARS = {
     "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "waiting": "N",
     "history": "N", "rate": "BYTES", "rate-per-client": "BYTES",
-    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
+    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "proxy-protocol-from": "ADDRESSES",
+    "completion": "SHELL",
 }  # fmt: skip
 _EXAMPLES = """\
 examples:
@@ -106,6 +109,7 @@ class Options(usage.Options):
         ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
         ["key", None, None, "PEM file of the certificate's key, if that is not in the same file."],
         ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
+        ["proxy-protocol-from", None, None, "Proxies (addresses, networks, unix) that tell who their clients are."],
     ]
     optFlags = [  # noqa: RUF012 -- likewise
         ["recursive", "r", "Serve its subfolders, too: tree shows them, and get takes paths."],
@@ -184,6 +188,7 @@ class Options(usage.Options):
         for description in self["endpoints"]:
             check_endpoint(description)
         self["tls"] = checked_tls(self)
+        self["proxies"] = trusted_proxies(self["proxy-protocol-from"], self["endpoints"])
         self["max-unseated"] = max_unseated(self["max-clients"], self["waiting"])
         check_digest_options(self)
         self["folder"] = checked_folder(self["files"])  # these two last, for they may create it

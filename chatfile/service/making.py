@@ -71,6 +71,7 @@ def makeService(options: Options) -> ChatFileService:
         prehash=_make_prehash(
             digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
         ),
+        proxies=options["proxies"],
     )
 
 

@@ -26,6 +26,7 @@ from chatfile.wire import printable
 if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
+    from chatfile.server.proxied import TrustedProxies
     from chatfile.tls.files import ServerTLS
 
 LAST_WRITE = 1.0
@@ -54,12 +55,13 @@ class ChatFileService(service.MultiService):
         encrypted: ServerTLS | None = None,
         keeper: DigestKeeper | None = None,
         prehash: Prehash | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
         for ever. With `encrypted`, the ports that the network can reach speak TLS. `keeper` and `prehash` are started
-        and ended with the service.
+        and ended with the service. With `proxies`, only these can connect, and tell who their clients are.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
@@ -69,17 +71,22 @@ class ChatFileService(service.MultiService):
         self._encrypted = encrypted
         self._keeper = keeper
         self._prehash = prehash
+        self._proxies = proxies
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
-            is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
-            listener.endpoint = TunedEndpoint(listener.endpoint, description, is_encrypted=is_encrypted)
+            peer_begins = bool(OWN_TLS.match(description)) or listener.factory is not factory
+            listener.endpoint = TunedEndpoint(listener.endpoint, description, peer_begins=peer_begins)
             listener.setServiceParent(self)
 
     def _factory_for(self, description: str) -> IProtocolFactory:
-        """Return the factory for an endpoint: with a certificate, no port that the network can reach is left plain."""
-        if self._encrypted is None or OWN_TLS.match(description) or _UNIX.match(description):
-            return self._factory
-        return self._encrypted.wrap(self._factory)
+        """Return the factory for an endpoint: with a certificate, no port that the network can reach is left plain.
+
+        A proxy's header comes before the TLS handshake of its client.
+        """
+        factory: IProtocolFactory = self._factory
+        if self._encrypted is not None and not (OWN_TLS.match(description) or _UNIX.match(description)):
+            factory = self._encrypted.wrap(factory)
+        return factory if self._proxies is None else self._factory.behind_proxies(factory, self._proxies)
 
     def privilegedStartService(self) -> None:
         """Bind all ports, while twistd may still have the privileges for it. Raises `CannotStart`."""
