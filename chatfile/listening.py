@@ -64,6 +64,9 @@ class TunedEndpoint:
         self.address = port.getHost()
         if isinstance(port, unix.Port):
             return UnixPort(self._tune(port), is_inherited=self._is_inherited)
+        if self._peer_begins and isinstance(port, tcp.Port) and hasattr(socket, "TCP_DEFER_ACCEPT"):
+            # The system keeps a client that sends nothing for a second or so, and it evicts no other (tcp(7)).
+            port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         return self._tune(port)
 
     def _tune(self, port: P) -> P:
@@ -71,9 +74,6 @@ class TunedEndpoint:
             port.numberAccepts = 1  # in the first turn of the reactor; `take_small_turns` keeps it there
             if port.backlog == _TWISTED_BACKLOG and not self._has_backlog:
                 port.socket.listen(BACKLOG)  # the system takes the latest number
-            if self._peer_begins and hasattr(socket, "TCP_DEFER_ACCEPT"):
-                # The system keeps a client that sends nothing for a second or so, and it evicts no other (tcp(7)).
-                port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         return port
 
 

@@ -246,6 +246,9 @@ OPTIONAL = [
     "chatfile.server.pacing",
     "chatfile.receiving.limit",
     "chatfile.server.waiting",
+    "chatfile.server.proxied",
+    "chatfile.server.proxy_header",
+    "proxyprotocol",
 ]
 
 

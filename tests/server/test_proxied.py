@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +20,7 @@ from twisted.logger import LogEvent
 from chatfile.server import MAX_UNSEATED, ChatFileProtocol, Timeouts
 from chatfile.server.events import SummedLog
 from chatfile.server.proxied import TrustedProxies
+from tests.support.joined import PATIENCE, Turned
 from tests.support.proxied import LOCAL, V1, V2, ProxiedServer, ends, v2
 from tests.support.serving import WELCOME
 from tests.support.transports import MemoryTransport, Threads
@@ -158,6 +163,46 @@ def test_nothing_is_left_between_the_transport_and_its_protocol(server: ProxiedS
     assert isinstance(peer.protocol, ChatFileProtocol)
     assert peer.protocol.transport is peer.transport
     assert peer.transport.producer is peer.protocol
+
+
+def test_files_go_from_the_disk_to_the_socket_within_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    sendfile = os.sendfile
+
+    def note(*arguments: Any) -> int:
+        sent.append(sendfile(*arguments))
+        return sent[-1]
+
+    monkeypatch.setattr(os, "sendfile", note)
+    threads = Threads()
+    server = ProxiedServer(tmp_path, in_thread=threads)
+    server.put("large", b"x" * 1_000_000)
+    reactor = Turned(server.clock, threads)
+    port = reactor.listenTCP(0, server.behind, interface="127.0.0.1")
+    with socket.create_connection(("127.0.0.1", port.getHost().port), PATIENCE) as client:
+        client.sendall(V2 + b"get large\n")
+        client.shutdown(socket.SHUT_WR)
+        heard = heard_until_the_end(client, reactor)
+    port.stopListening()
+    reactor.turn()
+    reactor.close()
+    assert heard.startswith(WELCOME % 1 + b"\nFILE 1000000 ")
+    assert b"xEND " in heard
+    assert sum(sent) == 1_000_000
+
+
+def heard_until_the_end(client: socket.socket, reactor: Turned) -> bytes:
+    heard = []
+    client.setblocking(False)
+    until = time.monotonic() + PATIENCE
+    while not heard or heard[-1]:
+        assert time.monotonic() < until
+        reactor.turn()
+        with suppress(BlockingIOError):
+            heard.append(client.recv(1 << 20))
+    return b"".join(heard)
 
 
 def test_strangers_are_turned_away_unheard(tmp_path: Path, told: list[LogEvent]) -> None:
