@@ -1,4 +1,4 @@
-"""Any bytes from a trusted proxy: a client, or none and not a word; the same however cut, and no header is shown raw."""
+"""Any bytes from a trusted proxy: a client, or none and not a word; the same however cut, and no header is shown."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ _SERVER_VALUES = {
     "certificate": "FILE",
     "key": "FILE",
     "client-ca": "FILE",
+    "proxy-protocol-from": "ADDRESSES",
     "completion": "SHELL",
 }
 """What the options take: Twisted's parser has no words for it."""
