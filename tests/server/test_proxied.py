@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.logger import LogEvent
 
 from chatfile.server import MAX_UNSEATED, ChatFileProtocol, Timeouts
 from chatfile.server.events import SummedLog
-from chatfile.server.proxied import TrustedProxies
+from chatfile.server.proxied import ProxyHeaderProtocol, TrustedProxies
 from tests.support.joined import PATIENCE, Turned
 from tests.support.proxied import LOCAL, V1, V2, ProxiedServer, ends, v2
 from tests.support.serving import WELCOME
@@ -165,8 +167,53 @@ def test_nothing_is_left_between_the_transport_and_its_protocol(server: ProxiedS
     assert peer.transport.producer is peer.protocol
 
 
+class Listening:
+    """A server at a port of its own, on a reactor that is turned by hand, and one connection."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = ProxiedServer(folder, in_thread=(threads := Threads()))
+        self.reactor = Turned(self.server.clock, threads)
+        self._port = self.reactor.listenTCP(0, self.server.behind, interface="127.0.0.1")
+        self.client = socket.create_connection(("127.0.0.1", self._port.getHost().port), PATIENCE)
+        self.client.setblocking(False)
+
+    def transports(self) -> list[tcp.Server]:
+        return [each for each in self.reactor.getReaders() if isinstance(each, tcp.Server)]
+
+    def turn_until(self, condition: Callable[[], object]) -> None:
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < until
+            self.reactor.turn()
+
+    def heard_until_the_end(self) -> bytes:
+        heard: list[bytes] = []
+
+        def is_at_the_end() -> bool:
+            with suppress(BlockingIOError):
+                heard.append(self.client.recv(1 << 20))
+            return bool(heard) and not heard[-1]
+
+        self.turn_until(is_at_the_end)
+        return b"".join(heard)
+
+    def end(self) -> None:
+        self.client.close()
+        stopped: list[object] = []
+        self._port.stopListening().addBoth(stopped.append)
+        self.turn_until(lambda: stopped and not (self.transports() or self.server.connected()))
+        self.reactor.close()
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Listening]:
+    listening = Listening(tmp_path)
+    yield listening
+    listening.end()
+
+
 def test_files_go_from_the_disk_to_the_socket_within_the_system(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[int] = []
     sendfile = os.sendfile
@@ -176,33 +223,23 @@ def test_files_go_from_the_disk_to_the_socket_within_the_system(
         return sent[-1]
 
     monkeypatch.setattr(os, "sendfile", note)
-    threads = Threads()
-    server = ProxiedServer(tmp_path, in_thread=threads)
-    server.put("large", b"x" * 1_000_000)
-    reactor = Turned(server.clock, threads)
-    port = reactor.listenTCP(0, server.behind, interface="127.0.0.1")
-    with socket.create_connection(("127.0.0.1", port.getHost().port), PATIENCE) as client:
-        client.sendall(V2 + b"get large\n")
-        client.shutdown(socket.SHUT_WR)
-        heard = heard_until_the_end(client, reactor)
-    port.stopListening()
-    reactor.turn()
-    reactor.close()
+    listening.server.put("large", b"x" * 1_000_000)
+    listening.client.sendall(V2 + b"get large\n")
+    listening.client.shutdown(socket.SHUT_WR)
+    heard = listening.heard_until_the_end()
     assert heard.startswith(WELCOME % 1 + b"\nFILE 1000000 ")
     assert b"xEND " in heard
     assert sum(sent) == 1_000_000
 
 
-def heard_until_the_end(client: socket.socket, reactor: Turned) -> bytes:
-    heard = []
-    client.setblocking(False)
-    until = time.monotonic() + PATIENCE
-    while not heard or heard[-1]:
-        assert time.monotonic() < until
-        reactor.turn()
-        with suppress(BlockingIOError):
-            heard.append(client.recv(1 << 20))
-    return b"".join(heard)
+def test_no_more_is_read_with_the_header_than_at_any_time(listening: Listening) -> None:
+    listening.turn_until(listening.transports)
+    (transport,) = listening.transports()
+    assert isinstance(transport.protocol, ProxyHeaderProtocol)
+    most = transport.bufferSize
+    listening.client.sendall(V2)
+    listening.turn_until(lambda: isinstance(transport.protocol, ChatFileProtocol))
+    assert transport.bufferSize == most
 
 
 def test_strangers_are_turned_away_unheard(tmp_path: Path, told: list[LogEvent]) -> None:
