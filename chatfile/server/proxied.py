@@ -179,6 +179,17 @@ class ProxyHeaderProtocol(Protocol):
         self._context.connections.discard(self)
 
 
+class TurnedAway(Protocol):
+    """Resets a stranger's connection; without a protocol for it, the port would accept ever more of them at once."""
+
+    transport: Connection
+
+    def connectionMade(self) -> None:
+        """Give other connections their turn, and hear nothing of this one."""
+        take_small_turns(self.transport)
+        self.transport.abortConnection()
+
+
 @implementer(IProtocolFactory)
 class ProxyHeaderFactory:
     """Makes a `ProxyHeaderProtocol` of the connection of a trusted proxy, and turns all others away."""
@@ -191,9 +202,9 @@ class ProxyHeaderFactory:
         self.doStart = behind.doStart
         self.doStop = behind.doStop
 
-    def buildProtocol(self, addr: IAddress) -> ProxyHeaderProtocol | None:
-        """Return None for a peer that is not trusted, whose connection is closed then."""
+    def buildProtocol(self, addr: IAddress) -> IProtocol:
+        """Return the protocol of a connection from `addr`, which must be that of a trusted proxy."""
         if addr in self._trusted:
             return ProxyHeaderProtocol(self._context, self._behind, addr)
         self._context.events.refused(*describe_client(addr), "it is none of --proxy-protocol-from")
-        return None
+        return TurnedAway()

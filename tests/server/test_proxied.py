@@ -170,11 +170,11 @@ def test_nothing_is_left_between_the_transport_and_its_protocol(server: ProxiedS
 class Listening:
     """A server at a port of its own, on a reactor that is turned by hand, and one connection."""
 
-    def __init__(self, folder: Path) -> None:
-        self.server = ProxiedServer(folder, in_thread=(threads := Threads()))
+    def __init__(self, folder: Path, trusted: str = "127.0.0.1") -> None:
+        self.server = ProxiedServer(folder, trusted, in_thread=(threads := Threads()))
         self.reactor = Turned(self.server.clock, threads)
-        self._port = self.reactor.listenTCP(0, self.server.behind, interface="127.0.0.1")
-        self.client = socket.create_connection(("127.0.0.1", self._port.getHost().port), PATIENCE)
+        self.port = self.reactor.listenTCP(0, self.server.behind, interface="127.0.0.1")
+        self.client = socket.create_connection(("127.0.0.1", self.port.getHost().port), PATIENCE)
         self.client.setblocking(False)
 
     def transports(self) -> list[tcp.Server]:
@@ -200,7 +200,7 @@ class Listening:
     def end(self) -> None:
         self.client.close()
         stopped: list[object] = []
-        self._port.stopListening().addBoth(stopped.append)
+        self.port.stopListening().addBoth(stopped.append)
         self.turn_until(lambda: stopped and not (self.transports() or self.server.connected()))
         self.reactor.close()
 
@@ -244,10 +244,26 @@ def test_no_more_is_read_with_the_header_than_at_any_time(listening: Listening) 
 
 def test_strangers_are_turned_away_unheard(tmp_path: Path, told: list[LogEvent]) -> None:
     server = ProxiedServer(tmp_path, "10.0.0.7")
-    for port in range(1000):
-        assert server.behind.buildProtocol(IPv4Address("TCP", "10.0.0.8", port)) is None
+    for _ in range(100):
+        peer = server.connect()
+        assert peer.transport.aborted
+        peer.sends(V1)
+        assert peer.transport.value() == b""
     assert len(refused(told)) == SummedLog.OF_A_CLIENT
     assert addresses(server) == []
+
+
+def test_a_turn_of_the_reactor_turns_one_stranger_away(tmp_path: Path, told: list[LogEvent]) -> None:
+    listening = Listening(tmp_path, "10.0.0.7")
+    listening.port.numberAccepts = 1
+    others = [socket.create_connection(("127.0.0.1", listening.port.getHost().port)) for _ in range(4)]
+    for count in range(1, 6):
+        listening.reactor.turn()
+        assert len(refused(told)) == count
+    for other in others:
+        with pytest.raises(ConnectionResetError), other:
+            other.recv(100)
+    listening.end()
 
 
 @pytest.mark.parametrize(
