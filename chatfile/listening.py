@@ -42,14 +42,15 @@ _log = Logger()
 class TunedEndpoint:
     """Wraps an endpoint: many clients can wait to be accepted there, unless its description gives another backlog."""
 
-    def __init__(self, endpoint: IStreamServerEndpoint, description: str, *, is_encrypted: bool) -> None:
+    def __init__(self, endpoint: IStreamServerEndpoint, description: str, *, peer_begins: bool) -> None:
         """Wrap `endpoint`, which `description` describes.
 
-        `is_encrypted` tells whether each connection begins with a TLS handshake there.
+        `peer_begins` tells whether each connection begins with what the peer sends: a TLS handshake, or the header of
+        the PROXY protocol.
         """
         self._endpoint = endpoint
         self._has_backlog = "backlog=" in description
-        self._is_encrypted = is_encrypted
+        self._peer_begins = peer_begins
         self._is_inherited = _UNIX.fullmatch(description) is None
         self.address: IAddress | None = None
         """Where it listens, once it does."""
@@ -63,6 +64,9 @@ class TunedEndpoint:
         self.address = port.getHost()
         if isinstance(port, unix.Port):
             return UnixPort(self._tune(port), is_inherited=self._is_inherited)
+        if self._peer_begins and isinstance(port, tcp.Port) and hasattr(socket, "TCP_DEFER_ACCEPT"):
+            # The system keeps a client that sends nothing for a second or so, and it evicts no other (tcp(7)).
+            port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         return self._tune(port)
 
     def _tune(self, port: P) -> P:
@@ -70,9 +74,6 @@ class TunedEndpoint:
             port.numberAccepts = 1  # in the first turn of the reactor; `take_small_turns` keeps it there
             if port.backlog == _TWISTED_BACKLOG and not self._has_backlog:
                 port.socket.listen(BACKLOG)  # the system takes the latest number
-            if self._is_encrypted and hasattr(socket, "TCP_DEFER_ACCEPT"):
-                # The system keeps a client that sends nothing for a second or so, and it evicts no other (tcp(7)).
-                port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         return port
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.python import usage
@@ -14,6 +14,7 @@ from chatfile.options.checks import RESERVED_DESCRIPTORS
 
 if TYPE_CHECKING:
     from chatfile.cluster import EngineAddress
+    from chatfile.server.proxied import TrustedProxies
 
 LEAST_LEASE = 1.0
 """Seconds; a node calls each third of a lease, and a call may take some time."""
@@ -55,3 +56,32 @@ def checked_cluster(options: MutableMapping[str, Any]) -> EngineAddress | None:
         raise usage.UsageError(f"--cluster: can't read {path!r}: {os.strerror(error.errno or 0)}") from error
     except ValueError as error:
         raise usage.UsageError(f"--cluster: {error}") from error
+
+
+_BARE = re.compile(r"(tcp6?|unix|systemd):")
+"""Matches an endpoint description whose connections begin with the peer's own first byte."""
+
+
+def trusted_proxies(text: str | None, endpoints: Sequence[str]) -> TrustedProxies | None:
+    """Return the proxies that `text` names, or None without it. Raises UsageError.
+
+    An empty text is an error: a script with an unset variable must not open a port to everyone.
+    """
+    if text is None:
+        return None
+    for description in endpoints:
+        if not _BARE.match(description):
+            raise usage.UsageError(
+                f"--proxy-protocol-from: at {description!r} something else would read what a proxy sends first; give a "
+                "port of tcp:, unix: or systemd:, and a --certificate for TLS"
+            )
+    try:
+        from chatfile.server.proxied import TrustedProxies  # noqa: PLC0415 -- only behind its option
+
+        return TrustedProxies.parse(text)
+    except ImportError as error:
+        raise usage.UsageError(
+            "--proxy-protocol-from: it needs what is not installed: pip install proxy-protocol"
+        ) from error
+    except ValueError as error:
+        raise usage.UsageError(f"--proxy-protocol-from: {error}") from error

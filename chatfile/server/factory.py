@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 
 from chatfile.admission import Admission, MemoryAdmission
@@ -25,6 +25,7 @@ from chatfile.timeouts import Timer
 
 if TYPE_CHECKING:
     from chatfile.server.pacing import SharedRates
+    from chatfile.server.proxied import ProxyHeaderProtocol, TrustedProxies
     from chatfile.server.waiting import WaitingLine
 
 
@@ -55,7 +56,7 @@ class ChatFileFactory(Factory):
         """
         self._clock = clock
         self._events = EventLog(clock)
-        self._connections: Connections[ChatFileProtocol] = Connections()
+        self._connections: Connections[ChatFileProtocol | ProxyHeaderProtocol] = Connections()
         self._context = ServerContext(
             repository=repository,
             reader=FileReader(repository, digests),
@@ -81,6 +82,15 @@ class ChatFileFactory(Factory):
         protocol.factory = self
         self._connections.add(protocol)
         return protocol
+
+    def behind_proxies(self, factory: IProtocolFactory, trusted: TrustedProxies) -> IProtocolFactory:
+        """Return a factory for ports at which only `trusted` proxies connect, and tell who their clients are.
+
+        `factory` is this one, or what wraps it, such as one that speaks TLS.
+        """
+        from chatfile.server.proxied import ProxyHeaderFactory  # noqa: PLC0415 -- only behind its option
+
+        return ProxyHeaderFactory(self._context, factory, trusted)
 
     def is_responding(self) -> bool:
         """Tell, in any thread, whether any client is sent a response, or waits for one."""

@@ -18,9 +18,9 @@ class EvictionRank(enum.IntEnum):
     NOTHING = 0
     """It was refused or served, and its peer has all that was sent to it."""
     SILENT = 1
-    """Its TLS handshake has not begun: nothing has come."""
+    """Neither its TLS handshake nor its proxy's header has begun: nothing has come."""
     BEGINNING = 2
-    """Some bytes have come, but no whole ClientHello, or they were not read yet."""
+    """Some bytes have come, but no whole ClientHello or header, or they were not read yet."""
     REFUSED = 3
     """It was refused, and the ERROR line may not have arrived yet, or it may still ask for a place in the line."""
     HANDSHAKING = 4

@@ -82,6 +82,7 @@ def makeService(options: Options) -> ChatFileService:
         ),
         cluster=cluster,
         notifier=_make_notifier(IReactorTime(reactor), admission),
+        proxies=options["proxies"],
     )
 
 

@@ -27,6 +27,7 @@ from chatfile.wire import printable
 if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
     from chatfile.prehash import Prehash
+    from chatfile.server.proxied import TrustedProxies
     from chatfile.service.certificates import Certificates
     from chatfile.systemd import SystemdNotifier
 
@@ -60,13 +61,14 @@ class ChatFileService(service.MultiService):
         prehash: Prehash | None = None,
         cluster: service.IService | None = None,
         notifier: SystemdNotifier | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
         for ever. With `certificates`, the ports that the network can reach speak TLS. These, `keeper` and `prehash`
         are started and ended with the service. `cluster` is started with it too, and ends when the last client has
-        left. `notifier` hears of all that.
+        left. `notifier` hears of all that. With `proxies`, only these can connect, and tell who their clients are.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
@@ -78,17 +80,22 @@ class ChatFileService(service.MultiService):
         self._prehash = prehash
         self._cluster = cluster
         self._notifier = notifier
+        self._proxies = proxies
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
-            is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
-            listener.endpoint = TunedEndpoint(listener.endpoint, description, is_encrypted=is_encrypted)
+            peer_begins = bool(OWN_TLS.match(description)) or listener.factory is not factory
+            listener.endpoint = TunedEndpoint(listener.endpoint, description, peer_begins=peer_begins)
             listener.setServiceParent(self)
 
     def _factory_for(self, description: str) -> IProtocolFactory:
-        """Return the factory for an endpoint: with a certificate, no port that the network can reach is left plain."""
-        if self._certificates is None or OWN_TLS.match(description) or _UNIX.match(description):
-            return self._factory
-        return self._certificates.tls.wrap(self._factory)
+        """Return the factory for an endpoint: with a certificate, no port that the network can reach is left plain.
+
+        A proxy's header comes before the TLS handshake of its client.
+        """
+        factory: IProtocolFactory = self._factory
+        if self._certificates is not None and not (OWN_TLS.match(description) or _UNIX.match(description)):
+            factory = self._certificates.tls.wrap(factory)
+        return factory if self._proxies is None else self._factory.behind_proxies(factory, self._proxies)
 
     def privilegedStartService(self) -> None:
         """Bind all ports, while twistd may still have the privileges for it. Raises `CannotStart`."""

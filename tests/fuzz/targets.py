@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import client, names, replies, server, waiting
+from tests.fuzz import client, names, proxied, replies, server, waiting
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "server": server.check,
     "waiting": waiting.check,
+    "proxied": proxied.check,
     "client": client.check,
     "replies": replies.check,
     "names": names.check,

@@ -255,6 +255,9 @@ OPTIONAL = [
     "chatfile.systemd",
     "chatfile.logs",
     "chatfile.service.certificates",
+    "chatfile.server.proxied",
+    "chatfile.server.proxy_header",
+    "proxyprotocol",
 ]
 
 

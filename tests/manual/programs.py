@@ -32,6 +32,7 @@ _SERVER_VALUES = {
     "cluster-name": "NAME",
     "lease": "SECONDS",
     "log-format": "FORMAT",
+    "proxy-protocol-from": "ADDRESSES",
     "completion": "SHELL",
 }
 """What the options take: Twisted's parser has no words for it."""

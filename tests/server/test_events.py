@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import LogEvent
 from twisted.python.failure import Failure
 
 from chatfile.admission import MemoryAdmission, Seat
@@ -19,20 +19,6 @@ from tests.support.serving import Peer, Server
 
 FEW = SummedLog.OF_A_CLIENT
 MANY = 10_000
-
-
-@pytest.fixture
-def told() -> Iterator[list[LogEvent]]:
-    """What the log tells of clients."""
-    events: list[LogEvent] = []
-
-    def observe(event: LogEvent) -> None:
-        if "event" in event:
-            events.append(event)
-
-    globalLogPublisher.addObserver(observe)
-    yield events
-    globalLogPublisher.removeObserver(observe)
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ class Listening:
 def test_a_turn_of_the_reactor_accepts_one_of_a_burst(server: Server) -> None:
     port = tcp.Port(0, server.factory, interface="127.0.0.1", reactor=MemoryReactor())
     port.startListening()
-    TunedEndpoint(Listening(port), "tcp:0", is_encrypted=False).listen(server.factory)
+    TunedEndpoint(Listening(port), "tcp:0", peer_begins=False).listen(server.factory)
     clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(5)]
     for accepted in range(1, 6):
         port.doRead()

@@ -65,11 +65,13 @@ class ServerProcess:
         reactor: str = "default",
         environment: Mapping[str, str] | None = None,
         ready: str = "#info\\] Serving ",
+        header: bytes = b"",
     ) -> None:
-        """`ready` matches the log when it has opened all that it keeps open."""
+        """`ready` matches the log when it has opened all that it keeps open; `header` comes first, as from a proxy."""
         twistd = [_BIN / "twistd", "-n", "--pidfile=", f"--reactor={reactor}"]
         command = [*twistd, "chatfile", "-p", port, "-f", folder, *options]
         self.log = ""
+        self._header = header
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder.parent,
             env={**os.environ, **(environment or {})},
@@ -146,7 +148,7 @@ class ServerProcess:
     def _connected(self) -> int:
         """How many are connected, the one who asks included; everyone who can be, where it is not let in."""
         with RawClient(self.port) as client:
-            client.send(b"status\nexit\n")
+            client.send(self._header + b"status\nexit\n")
             return sum(row.split()[3:4] == [b"-"] for row in client.rest().splitlines()) or sys.maxsize
 
 

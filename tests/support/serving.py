@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -16,7 +17,7 @@ from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.lines import ConnectionState
 from chatfile.repository import Repository
-from chatfile.server import ChatFileFactory, ChatFileProtocol, Listings, Timeouts
+from chatfile.server import ChatFileFactory, Listings, Timeouts
 from chatfile.server.pacing import SharedRates
 from tests.support.leftovers import at_end
 from tests.support.transports import MemoryTransport, Threads, at_once, turn_over
@@ -29,12 +30,17 @@ WELCOME = b"WELCOME Client%02d chatfile/1"
 class Peer:
     """One client's end: what it sends, and what it is told."""
 
-    def __init__(self, server: Server, transport: MemoryTransport) -> None:
+    def __init__(self, server: Server, transport: MemoryTransport, factory: Any = None) -> None:
         self.transport = transport
-        self.protocol: ChatFileProtocol = server.factory.buildProtocol(transport.getPeer())
+        transport.protocol = (factory or server.factory).buildProtocol(transport.getPeer())
         server.peers.append(self)
         self._clock = server.clock
         self.protocol.makeConnection(transport)
+
+    @property
+    def protocol(self) -> Any:
+        """The `ChatFileProtocol`; behind a proxy, once the header is read."""
+        return self.transport.protocol
 
     def says(self, *lines: bytes) -> list[bytes]:
         """Send lines in one piece; what comes back, as lines."""
@@ -135,7 +141,7 @@ class Server:
     def end(self) -> None:
         """Every connection is lost, at whatever point it is; nothing of it must be left."""
         for peer in self.peers:
-            if peer.protocol.state is not ConnectionState.CLOSED:
+            if getattr(peer.protocol, "state", None) is not ConnectionState.CLOSED:
                 peer.vanishes()
         if isinstance(self._in_thread, Threads):
             self._in_thread.run_all()

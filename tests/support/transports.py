@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IHalfCloseableDescriptor, IPullProducer
+from twisted.internet.interfaces import IAddress, IHalfCloseableDescriptor, IPullProducer
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -19,8 +19,11 @@ from zope.interface import implementer
 class MemoryTransport(StringTransport):
     """Remembers what is written and what becomes of it; like a TCP transport it can half-close."""
 
-    def __init__(self, port: int = 40000) -> None:
-        super().__init__(peerAddress=IPv4Address("TCP", "127.0.0.1", port))
+    protocol: Any
+    """Whom it tells what happens; it may be replaced, as that of a real one may."""
+
+    def __init__(self, port: int = 40000, peer: IAddress | None = None) -> None:
+        super().__init__(peerAddress=peer or IPv4Address("TCP", "127.0.0.1", port))
         self.half_closed = False
         self.aborted = False
 
