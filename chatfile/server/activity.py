@@ -1,0 +1,106 @@
+"""What a server does at a moment, and what has happened to its clients since its start, in numbers."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+
+from chatfile.admission import Seat
+
+OTHER = "other"
+REFUSALS_COUNTED = ("full", "shutdown", "unavailable", "tls", OTHER)
+"""What a refusal is counted as: the code of an error on the wire, `tls` for a handshake that failed, or `other`."""
+
+
+class LeaveReason(enum.Enum):
+    """Why a client that had a seat left; the value is how the log tells it."""
+
+    EXIT = "exit"
+    CLOSED = "closed"
+    LOST = "connection lost"
+    RESET = "reset"
+    IDLE = "idle"
+    LINE = "unfinished line"
+    STALLED = "stalled"
+    SHUTDOWN = "shutdown"
+    DESCRIPTORS = "it passed descriptors"
+
+
+@dataclass(slots=True)
+class ClientTotals:
+    """What has happened to clients since the start. A file that is sent costs nothing here: its client counts it."""
+
+    seats: set[Seat] = field(default_factory=set)
+    """Those that clients of this server have now."""
+    admitted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """By the words of `REFUSALS_COUNTED`."""
+    left: Counter[LeaveReason] = field(default_factory=Counter)
+    cut: int = 0
+    """Transfers that were reset for a reason of the server's, such as a file that got shorter."""
+    faults: int = 0
+    """Faults of the server's own."""
+    files_of_those_who_left: int = 0
+    bytes_of_those_who_left: int = 0
+
+    def admit(self, seat: Seat) -> None:
+        """Count a client that has `seat` from now on."""
+        self.seats.add(seat)
+        self.admitted += 1
+
+    def refuse(self, code: str) -> None:
+        """Count a client that was refused."""
+        self.refused[code if code in REFUSALS_COUNTED else OTHER] += 1
+
+    def leave(self, seat: Seat, reason: LeaveReason, files: int, sent: int) -> None:
+        """Count a client that gave `seat` back, and the `files` and bytes that it was `sent`."""
+        self.seats.discard(seat)
+        self.left[reason] += 1
+        self.files_of_those_who_left += files
+        self.bytes_of_those_who_left += sent
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a server does at a moment, and has done since its start; of this server alone, if there are several."""
+
+    seated: int
+    """Clients that have a seat."""
+    unseated: int
+    """Open connections that have neither a seat nor a place in the waiting line."""
+    waiting: int
+    """Clients that have a place in the waiting line."""
+    transfers: int
+    """Files that are being sent."""
+    admitted: int
+    refused: dict[str, int]
+    """By the words of `REFUSALS_COUNTED`, all of them."""
+    left: dict[LeaveReason, int]
+    """By all reasons."""
+    sent_files: int
+    """Files that were sent to their end."""
+    sent_bytes: int
+    """Bytes of files, with those of transfers under way."""
+    cut: int
+    """Transfers that were reset for a reason of the server's."""
+    faults: int
+    """Faults of the server's own."""
+
+
+def sum_up_activity(totals: ClientTotals, *, connections: int, waiting: int, transfers: int) -> Activity:
+    """Return what `totals` say at this moment; `connections` counts all that are open, whoever has them."""
+    records = [seat.record() for seat in totals.seats]
+    return Activity(
+        seated=len(records),
+        unseated=connections - waiting - len(records),
+        waiting=waiting,
+        transfers=transfers,
+        admitted=totals.admitted,
+        refused={code: totals.refused[code] for code in REFUSALS_COUNTED},
+        left={reason: totals.left[reason] for reason in LeaveReason},
+        sent_files=totals.files_of_those_who_left + sum(record.files for record in records),
+        sent_bytes=totals.bytes_of_those_who_left + sum(record.bytes for record in records),
+        cut=totals.cut,
+        faults=totals.faults,
+    )
