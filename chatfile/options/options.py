@@ -25,6 +25,7 @@ from chatfile.options.checks import (
     seconds_value,
     whole_number,
 )
+from chatfile.options.nodes import METRICS_CONNECTIONS, checked_metrics
 
 if TYPE_CHECKING:
     import argparse
@@ -64,13 +65,15 @@ _GROUPS = {
         "stall-timeout", "flush-timeout", "disk-timeout", "drain-timeout",
     ),
     "TLS": ("certificate", "key", "client-ca"),
+    "several nodes": ("metrics",),
     "other": ("completion", "help", "version"),
 }  # fmt: skip
 """The options as the help shows them."""
 _METAVARS = {
     "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "waiting": "N",
     "history": "N", "rate": "BYTES", "rate-per-client": "BYTES",
-    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
+    "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "metrics": "ADDRESS",
+    "completion": "SHELL",
 }  # fmt: skip
 _EXAMPLES = """\
 examples:
@@ -106,6 +109,7 @@ class Options(usage.Options):
         ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
         ["key", None, None, "PEM file of the certificate's key, if that is not in the same file."],
         ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
+        ["metrics", None, None, "Port on 127.0.0.1, or endpoint, of a page that shows how the server is."],
     ]
     optFlags = [  # noqa: RUF012 -- likewise
         ["recursive", "r", "Serve its subfolders, too: tree shows them, and get takes paths."],
@@ -184,7 +188,9 @@ class Options(usage.Options):
         for description in self["endpoints"]:
             check_endpoint(description)
         self["tls"] = checked_tls(self)
-        self["max-unseated"] = max_unseated(self["max-clients"], self["waiting"])
+        self["metrics-endpoint"] = checked_metrics(self["metrics"])
+        beside = METRICS_CONNECTIONS if self["metrics-endpoint"] else 0
+        self["max-unseated"] = max_unseated(self["max-clients"], self["waiting"], beside)
         check_digest_options(self)
         self["folder"] = checked_folder(self["files"])  # these two last, for they may create it
         self["state-folder"] = None if self["state"] is None else checked_state(self["state"], self["folder"])

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 
+from chatfile import program_and_version
 from chatfile.admission import Admission
 from chatfile.digests import Digests, KnownDigests
 from chatfile.disk import Disk
-from chatfile.options import OWN_TLS, Options
+from chatfile.options import METRICS_CONNECTIONS, OWN_TLS, Options
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Listings, Timeouts
 from chatfile.server.events import sum_up_unknown_names
@@ -21,6 +22,7 @@ from chatfile.timeouts import use_monotonic_clock
 
 if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
+    from chatfile.metrics import MetricsService
     from chatfile.prehash import Prehash
     from chatfile.server.pacing import SharedRates
 
@@ -71,6 +73,7 @@ def makeService(options: Options) -> ChatFileService:
         prehash=_make_prehash(
             digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
         ),
+        metrics=_make_metrics(options, factory, disk, IReactorTime(reactor)),
     )
 
 
@@ -98,6 +101,24 @@ def _make_keeper(folder: str | None, known: KnownDigests, in_reactor: Callable[.
     from chatfile.digests.keeper import DigestKeeper  # noqa: PLC0415 -- only where there is something to keep
 
     return DigestKeeper(folder, known, in_reactor)
+
+
+def _make_metrics(options: Options, factory: ChatFileFactory, disk: Disk, clock: IReactorTime) -> MetricsService | None:
+    if options["metrics-endpoint"] is None:
+        return None
+    from chatfile.metrics import MetricsService  # noqa: PLC0415 -- only behind its option
+
+    return MetricsService(
+        options["metrics-endpoint"],
+        factory,
+        disk,
+        clock,
+        time.time,
+        seats=options["max-clients"],
+        places=options["waiting"],
+        version=program_and_version().rpartition(" ")[2],
+        most=METRICS_CONNECTIONS,
+    )
 
 
 def _make_prehash(digests: Digests | None, repository: Repository, **callables: Callable[..., Any]) -> Prehash | None:

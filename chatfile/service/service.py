@@ -25,6 +25,7 @@ from chatfile.wire import printable
 
 if TYPE_CHECKING:
     from chatfile.digests.keeper import DigestKeeper
+    from chatfile.metrics import MetricsService
     from chatfile.prehash import Prehash
     from chatfile.tls.files import ServerTLS
 
@@ -54,12 +55,13 @@ class ChatFileService(service.MultiService):
         encrypted: ServerTLS | None = None,
         keeper: DigestKeeper | None = None,
         prehash: Prehash | None = None,
+        metrics: MetricsService | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
         for ever. With `encrypted`, the ports that the network can reach speak TLS. `keeper` and `prehash` are started
-        and ended with the service.
+        and ended with the service; `metrics` ends when the last client has left.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
@@ -69,6 +71,7 @@ class ChatFileService(service.MultiService):
         self._encrypted = encrypted
         self._keeper = keeper
         self._prehash = prehash
+        self._metrics = metrics
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
             is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
@@ -87,12 +90,17 @@ class ChatFileService(service.MultiService):
 
         ignore_signals(IReactorFromThreads(reactor))
         for description, listener in self._listeners:
-            path = unix_path(description)
-            try:
-                with nullcontext() if path is None else claim_socket_path(path):
-                    listener.privilegedStartService()
-            except Exception as error:  # each kind of endpoint has errors of its own
-                raise CannotStart(why_not_listening(description, error)) from None
+            self._bind(description, listener, "port")
+        if self._metrics is not None:
+            self._bind(self._metrics.description, self._metrics, "metrics")
+
+    def _bind(self, description: str, listener: service.IService, option: str) -> None:
+        path = unix_path(description)
+        try:
+            with nullcontext() if path is None else claim_socket_path(path):
+                listener.privilegedStartService()
+        except Exception as error:  # each kind of endpoint has errors of its own
+            raise CannotStart(why_not_listening(description, error, option)) from None
 
     def startService(self) -> None:
         """Begin to serve, when twistd has given up its privileges."""
@@ -100,6 +108,8 @@ class ChatFileService(service.MultiService):
         gc.freeze()  # the objects that there are now stay: to collect among them again would take 10 ms each time
         self._start_threads()
         super().startService()  # type: ignore[no-untyped-call]
+        if self._metrics is not None:
+            self._metrics.startService()
         if self._encrypted is not None and self._encrypted.warning:
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
         self.log.info(
@@ -136,9 +146,12 @@ class ChatFileService(service.MultiService):
         )
         if self._prehash is not None:
             self._prehash.stop()
+        if self._metrics is not None:
+            self._metrics.is_draining = True
         stopping = maybeDeferred(super().stopService)
         stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
-        return stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
+        stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
+        return stopping.addCallback(lambda _: None if self._metrics is None else self._metrics.stopService())
 
     def _close_keeper(self, clock: IReactorTime) -> Deferred[None]:
         """Have the last digests written, unless the disk takes long: it must not keep the process."""
