@@ -69,4 +69,4 @@ class ReactorLag:
 
     def facts(self) -> Iterator[Fact]:
         """See `Source`."""
-        yield "Worst lag of a minute", f"{self.worst * 1000:,.1f} ms"
+        yield "Worst lag lately", f"{self.worst * 1000:,.1f} ms"

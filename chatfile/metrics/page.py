@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -14,7 +14,7 @@ from twisted.web.template import Tag, flattenString, tags
 from chatfile import wire
 from chatfile.admission import ClientRecord
 from chatfile.metrics.sources import Fact
-from chatfile.server import Activity
+from chatfile.server import REFUSALS_COUNTED, Activity
 
 CLIENTS_SHOWN = 100
 """Those that came last; a page of more would keep the reactor for longer than a few milliseconds."""
@@ -66,8 +66,8 @@ def _head() -> Tag:
 
 def _body(content: PageContent) -> Tag:
     activity = content.activity
-    refusals = [(code, f"{count:,}") for code, count in activity.refused.items()]
-    departures = [(reason.value, f"{count:,}") for reason, count in activity.left.items() if count]
+    refusals = {REFUSALS_COUNTED[code]: count for code, count in activity.refused.items()}
+    departures = {reason.value: count for reason, count in activity.left.items()}
     return tags.body(
         _header(content),
         Tag("main")(
@@ -75,8 +75,8 @@ def _body(content: PageContent) -> Tag:
             _section("rate", "Bytes of files sent a second", _plot(content.rates)),
             _section("clients", "Who is here", *_clients(content.clients)),
             tags.div(class_="columns")(
-                _section("refused", "Refused, by reason", _counts(refusals, "Reason")),
-                _section("left", "Left, by reason", _counts(departures, "Reason")),
+                _section("refused", "Refused, by reason", _counts(refusals)),
+                _section("left", "Left, by reason", _counts(departures)),
             ),
         ),
     )
@@ -84,10 +84,10 @@ def _body(content: PageContent) -> Tag:
 
 def _header(content: PageContent) -> Tag:
     state = tags.strong(class_="draining")("going down") if content.is_draining else "serving"
-    again = tags.a(href="/")("stop") if content.is_live else tags.a(href="/?live")("every 5 seconds")
+    again = tags.a(href="/")("stop reloading") if content.is_live else tags.a(href="/?live=on")("reload by itself")
     return tags.header(
         tags.h1("chatfile"),
-        tags.p(class_="quiet")(state, " at ", _time(content.now), "; load again: ", again),
+        tags.p(class_="quiet")(state, " at ", _time(content.now), " \N{MIDDLE DOT} ", again),
     )
 
 
@@ -111,13 +111,14 @@ def _plot(rates: Sequence[tuple[float, float]]) -> Tag:
     words = f"{format_bytes(values[-1])}/s now, {format_bytes(average)}/s on average, {format_bytes(most)}/s at most"
     points = [f"{_SPAN - ago:.1f},{_HEIGHT - _HEIGHT * rate / (most or 1):.1f}" for ago, rate in rates]
     ground = [f"{_SPAN - ago:.1f},{_HEIGHT}" for ago in (rates[-1][0], rates[0][0])]
-    shape: Attributes = {"viewBox": f"0 -3 {_SPAN} {_HEIGHT + 3}", "preserveAspectRatio": "none", "role": "img"}
+    shape: Attributes = {"viewBox": f"0 0 {_SPAN} {_HEIGHT}", "preserveAspectRatio": "none", "role": "img"}
     return tags.figure(
+        tags.div(class_="axis", **{"aria-hidden": "true"})(f"{format_bytes(most)}/s"),
         Tag("svg", attributes={**shape, "aria-label": f"The last ten minutes: {words}."})(
             Tag("polygon", attributes={"points": " ".join(points + ground)}),
             Tag("polyline", attributes={"points": " ".join(points)}),
         ),
-        tags.div(class_="axis quiet", **{"aria-hidden": "true"})(tags.span("10 minutes ago"), tags.span("now")),
+        tags.div(class_="axis", **{"aria-hidden": "true"})(tags.span("10 minutes ago"), tags.span("now")),
         tags.figcaption(words, "."),
     )
 
@@ -147,12 +148,13 @@ def _client(client: ClientRecord) -> Tag:
     )
 
 
-def _counts(counts: Sequence[tuple[str, str]], what: str) -> Tag:
-    if not counts:
+def _counts(counts: Mapping[str, int]) -> Tag:
+    if not any(counts.values()):
         return tags.p(class_="quiet")("Nobody.")
-    head = tags.tr(tags.th(scope="col")(what), tags.th(scope="col", class_="number")("Clients"))
-    rows = (tags.tr(tags.th(scope="row")(name), tags.td(class_="number")(count)) for name, count in counts)
-    return tags.table(tags.thead(head), tags.tbody(rows))
+    head = tags.tr(tags.th(scope="col")("Reason"), tags.th(scope="col", class_="number")("Clients"))
+    rows = [(name, f"{count:,}") for name, count in counts.items() if count]
+    cells = (tags.tr(tags.th(scope="row")(name), tags.td(class_="number")(count)) for name, count in rows)
+    return tags.table(tags.thead(head), tags.tbody(cells))
 
 
 def _time(seconds: float) -> Tag:

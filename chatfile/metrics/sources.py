@@ -158,8 +158,8 @@ class DiskSource:
     def facts(self) -> Iterator[Fact]:
         """See `Source`."""
         loads = self._loads().values()
-        yield "Disk calls", f"{sum(each.under_way for each in loads):,}"
-        yield "Disk calls waiting", f"{sum(each.waiting for each in loads):,}"
+        waiting = sum(each.waiting for each in loads)
+        yield "Disk calls", f"{sum(each.under_way for each in loads):,} ({waiting:,} waiting)"
         if hung := sum(each.hung for each in loads):
             oldest = max(each.oldest_call for each in loads)
             yield "Hung disk calls", f"{hung:,}, the oldest for {oldest:,.0f} s"

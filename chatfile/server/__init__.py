@@ -1,6 +1,6 @@
 """The service's side of the conversation."""
 
-from chatfile.server.activity import Activity
+from chatfile.server.activity import REFUSALS_COUNTED, Activity
 from chatfile.server.context import Timeouts
 from chatfile.server.factory import ChatFileFactory
 from chatfile.server.listings import Listings
@@ -9,6 +9,7 @@ from chatfile.server.unseated import MAX_UNSEATED, EvictionRank, UnseatedConnect
 
 __all__ = [
     "MAX_UNSEATED",
+    "REFUSALS_COUNTED",
     "Activity",
     "ChatFileFactory",
     "ChatFileProtocol",

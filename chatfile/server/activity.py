@@ -9,8 +9,14 @@ from dataclasses import dataclass, field
 from chatfile.admission import Seat
 
 OTHER = "other"
-REFUSALS_COUNTED = ("full", "shutdown", "unavailable", "tls", OTHER)
-"""What a refusal is counted as: the code of an error on the wire, `tls` for a handshake that failed, or `other`."""
+REFUSALS_COUNTED = {
+    "full": "no seat was free",
+    "shutdown": "the server was going down",
+    "unavailable": "the seats could not be counted",
+    "tls": "no TLS handshake",
+    OTHER: "other",
+}
+"""What a refusal is counted as (the code of an error on the wire, or another word), and how people are told of it."""
 
 
 class LeaveReason(enum.Enum):
