@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker
@@ -196,3 +198,13 @@ class ServiceTests(TestCase):
         self.assertIn(str(port), str(raised.exception))
         self.assertIn("--port", str(raised.exception))
         return made.stopService()
+
+    async def test_so_is_a_taken_port_of_the_metrics(self) -> None:
+        with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+            port = str(taken.getsockname()[1])
+            made = makeService(parsed("-p", "unix:one", "--metrics", port))
+            with self.assertRaises(CannotStart) as raised:
+                made.privilegedStartService()
+        self.assertIn(port, str(raised.exception))
+        self.assertIn("--metrics", str(raised.exception))
+        await made.stopService()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import PATIENCE
+from tests.support.processes import PATIENCE, wait_until
 
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -83,6 +83,15 @@ class Chromium:
         self.call("Page.navigate", url=url)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
+
+    def open_until(self, url: str, condition: str) -> None:
+        """Load a page again and again until an expression is true there."""
+
+        def is_so() -> bool:
+            self.open(url)
+            return bool(self.value(condition))
+
+        wait_until(is_so)
 
     def value(self, expression: str) -> Any:
         """What an expression of JavaScript is on the page, whatever scripts of its own it may have."""
