@@ -17,7 +17,7 @@ from chatfile.metrics.sources import Fact
 from chatfile.server import REFUSALS_COUNTED, Activity
 
 CLIENTS_SHOWN = 100
-"""Those that came last; a page of more would keep the reactor for longer than a few milliseconds."""
+"""A page of more would keep the reactor for longer than a few milliseconds."""
 STYLE = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
 SECURITY_POLICY = (
     b"default-src 'none'; style-src 'sha256-%b'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -43,7 +43,10 @@ class PageContent:
     """Whether the page loads itself again every few seconds."""
     seats: int
     activity: Activity
+    connected: int
+    """Clients; in a cluster, of all its nodes."""
     clients: Sequence[ClientRecord]
+    """The latest `CLIENTS_SHOWN` of those, the last one last."""
     rates: Sequence[tuple[float, float]]
     """See `RecentRates.rates`."""
     facts: Iterable[Fact]
@@ -73,7 +76,7 @@ def _body(content: PageContent) -> Tag:
         Tag("main")(
             _section("now", "Now", _numbers(content)),
             _section("rate", "Bytes of files sent a second", _plot(content.rates)),
-            _section("clients", "Who is here", *_clients(content.clients)),
+            _section("clients", "Who is here", *_clients(content)),
             tags.div(class_="columns")(
                 _section("refused", "Refused, by reason", _counts(refusals)),
                 _section("left", "Left, by reason", _counts(departures)),
@@ -123,19 +126,18 @@ def _plot(rates: Sequence[tuple[float, float]]) -> Tag:
     )
 
 
-def _clients(clients: Sequence[ClientRecord]) -> Iterable[Tag]:
-    here = [each for each in clients if each.disconnected is None]
-    if not here:
+def _clients(content: PageContent) -> Iterable[Tag]:
+    if not content.clients:
         yield tags.p(class_="quiet")("Nobody.")
         return
     names = (("Name", ""), ("Address", ""), ("Since", ""), ("Files", "number"), ("Bytes", "number"))
     table = tags.table(class_="people")(
         tags.thead(tags.tr(tags.th(scope="col", class_=kind)(name) for name, kind in names)),
-        tags.tbody(_client(each) for each in reversed(here[-CLIENTS_SHOWN:])),
+        tags.tbody(_client(each) for each in reversed(content.clients)),
     )
     yield tags.div(class_="wide", tabindex="0", role="region", **{"aria-labelledby": "clients"})(table)
-    if len(here) > CLIENTS_SHOWN:
-        yield tags.p(class_="quiet")(f"And {len(here) - CLIENTS_SHOWN:,} who came before.")
+    if others := content.connected - len(content.clients):
+        yield tags.p(class_="quiet")(f"And {others:,} who came before.")
 
 
 def _client(client: ClientRecord) -> Tag:

@@ -15,7 +15,7 @@ from twisted.web import http, server
 from chatfile.disk import Disk
 from chatfile.listening import TunedEndpoint
 from chatfile.metrics.lag import ReactorLag
-from chatfile.metrics.page import CONTENT_TYPE, SECURITY_POLICY, PageContent, page
+from chatfile.metrics.page import CLIENTS_SHOWN, CONTENT_TYPE, SECURITY_POLICY, PageContent, page
 from chatfile.metrics.recent import RecentRates
 from chatfile.metrics.sources import DiskSource, ServerSource, Source, make_registry
 from chatfile.metrics.web import Answer, MetricsSite
@@ -108,13 +108,15 @@ class MetricsService(service.Service):
 
     async def _page(self, request: server.Request) -> Answer:
         is_live = b"live" in request.args
+        connected, clients = await self._factory.clients(CLIENTS_SHOWN)
         content = PageContent(
             now=self._now(),
             is_draining=self.is_draining,
             is_live=is_live,
             seats=self._seats,
             activity=self._factory.activity(),
-            clients=await self._factory.clients(),
+            connected=connected,
+            clients=clients,
             rates=self._recent.rates(),
             facts=chain.from_iterable(source.facts() for source in self._sources),
         )

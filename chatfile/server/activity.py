@@ -59,12 +59,12 @@ class ClientTotals:
         """Count a client that was refused."""
         self.refused[code if code in REFUSALS_COUNTED else OTHER] += 1
 
-    def leave(self, seat: Seat, reason: LeaveReason, files: int, sent: int) -> None:
-        """Count a client that gave `seat` back, and the `files` and bytes that it was `sent`."""
+    def leave(self, seat: Seat, reason: LeaveReason) -> None:
+        """Count a client that gave `seat` back, and what it was sent."""
         self.seats.discard(seat)
         self.left[reason] += 1
-        self.files_of_those_who_left += files
-        self.bytes_of_those_who_left += sent
+        self.files_of_those_who_left += seat.files
+        self.bytes_of_those_who_left += seat.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +96,17 @@ class Activity:
 
 def sum_up_activity(totals: ClientTotals, *, connections: int, waiting: int, transfers: int) -> Activity:
     """Return what `totals` say at this moment; `connections` counts all that are open, whoever has them."""
-    records = [seat.record() for seat in totals.seats]
+    seats = totals.seats
     return Activity(
-        seated=len(records),
-        unseated=connections - waiting - len(records),
+        seated=len(seats),
+        unseated=connections - waiting - len(seats),
         waiting=waiting,
         transfers=transfers,
         admitted=totals.admitted,
         refused={code: totals.refused[code] for code in REFUSALS_COUNTED},
         left={reason: totals.left[reason] for reason in LeaveReason},
-        sent_files=totals.files_of_those_who_left + sum(record.files for record in records),
-        sent_bytes=totals.bytes_of_those_who_left + sum(record.bytes for record in records),
+        sent_files=totals.files_of_those_who_left + sum(seat.files for seat in seats),
+        sent_bytes=totals.bytes_of_those_who_left + sum(seat.bytes for seat in seats),
         cut=totals.cut,
         faults=totals.faults,
     )

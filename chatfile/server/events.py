@@ -127,17 +127,16 @@ class EventLog:
 
     def left(self, seat: Seat, reason: LeaveReason) -> None:
         """Log that a client has left, and what it was sent."""
-        record = seat.record()
-        self.totals.leave(seat, reason, record.files, record.bytes)
+        self.totals.leave(seat, reason)
         self._left.tell(
             seat.host,
             seat.host,
             self.log.info,
             "{client} left: {why}; files sent: {files}, bytes: {bytes}",
-            client=record.name,
+            client=seat.name,
             why=reason.value,
-            files=record.files,
-            bytes=record.bytes,
+            files=seat.files,
+            bytes=seat.bytes,
         )
 
     def sent(self, seat: Seat, name: str, sent: int, count: int, seconds: float) -> None:

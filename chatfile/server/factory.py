@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
-from chatfile.admission import Admission, ClientRecord
+from chatfile.admission import Admission, ClientRecord, Seat
 from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.repository import Repository
@@ -95,9 +95,10 @@ class ChatFileFactory(Factory):
             transfers=sum(each.is_transferring for each in context.under_way),
         )
 
-    async def clients(self) -> list[ClientRecord]:
-        """Return the clients that are and were connected, as `status` shows them, in the order of admission."""
-        return self._context.admission.records()
+    async def clients(self, most: int) -> tuple[int, list[ClientRecord]]:
+        """Return how many clients are connected, and the latest `most` of them, in the order of admission."""
+        here = [each for each in self._context.admission.present() if isinstance(each, Seat)]
+        return len(here), [seat.record() for seat in here[-most:]]
 
     def drain(self, seconds: float) -> Deferred[None]:
         """Close idle connections, and cancel or reset responses that have not finished in `seconds` (0: for ever).

@@ -229,7 +229,7 @@ class ChatFileProtocol(LineProtocol):
     def bytes_written(self) -> int:
         """See `MonitoredOutput`."""
         is_served = self.is_receiving and self._admission is AdmissionState.ADMITTED
-        return self.responder.seat.record().bytes if is_served else 0
+        return self.responder.seat.bytes if is_served else 0
 
     def has_pending_output(self) -> bool:
         """See `MonitoredOutput`."""

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -40,7 +41,7 @@ def shown(server: Server, **changes: object) -> Outline:
     """The page with some of its content changed."""
     content = {
         "now": NOON, "is_draining": False, "is_live": False, "seats": 2, "activity": server.factory.activity(),
-        "clients": [], "rates": [], "facts": [],
+        "connected": 1, "clients": [], "rates": [], "facts": [],
     } | changes  # fmt: skip
     made: list[bytes] = []
     Deferred.fromCoroutine(page(PageContent(**content))).addCallback(made.append)  # type: ignore[arg-type]
@@ -112,11 +113,15 @@ def test_what_strangers_say_is_text(server: Server, text: str) -> None:
     assert outline.text.count(text.replace("\u202e", "\\u202e")) >= 2
 
 
-def test_a_crowd_is_cut_short_and_counted(server: Server) -> None:
-    outline = shown(server, clients=[record(f"Client{number}") for number in range(CLIENTS_SHOWN + 1234)])
+def test_a_crowd_is_cut_short_and_counted(tmp_path: Path) -> None:
+    server = Server(tmp_path, limit=CLIENTS_SHOWN + 7)
+    for _ in range(CLIENTS_SHOWN + 7):
+        server.greeted()
+    outline = Outline(MetricsPort(server).get("/"))
     assert len(outline.all("tr")) == CLIENTS_SHOWN + 1
-    assert "Client1333" in outline.text
-    assert "And 1,234 who came before." in outline.text
+    assert "Client107" in outline.text
+    assert "Client07" not in outline.text
+    assert "And 7 who came before." in outline.text
 
 
 def test_it_needs_nothing_but_itself(server: Server, port: MetricsPort) -> None:
