@@ -63,10 +63,10 @@ class ReactorLag:
             self._worst.popleft()
 
     def families(self) -> Iterator[Metric]:
-        """See `Source`."""
+        """See `MetricSource`."""
         yield gauge("chatfile_reactor_lag_seconds", "How late the reactor's latest timer fired.", self.latest)
         yield gauge("chatfile_reactor_lag_max_seconds", "The worst such lag of the last minute.", self.worst)
 
     def facts(self) -> Iterator[Fact]:
-        """See `Source`."""
+        """See `MetricSource`."""
         yield "Worst lag lately", f"{self.worst * 1000:,.1f} ms"

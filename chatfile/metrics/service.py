@@ -17,7 +17,7 @@ from chatfile.listening import TunedEndpoint
 from chatfile.metrics.lag import ReactorLag
 from chatfile.metrics.page import CLIENTS_SHOWN, CONTENT_TYPE, SECURITY_POLICY, PageContent, page
 from chatfile.metrics.recent import RecentRates
-from chatfile.metrics.sources import DiskSource, ServerSource, Source, make_registry
+from chatfile.metrics.sources import DiskSource, MetricSource, ServerSource, make_registry
 from chatfile.metrics.web import Answer, MetricsSite
 from chatfile.server import ChatFileFactory
 from chatfile.transports import describe_address
@@ -49,12 +49,12 @@ class MetricsService(service.Service):
         places: int,
         version: str,
         most: int,
-        sources: Sequence[Source] = (),
+        sources: Sequence[MetricSource] = (),
     ) -> None:
         """Listen at the endpoint `description`, at most to so many connections; nothing is bound yet.
 
-        What is shown is that of `factory` and `disk`, and what further `sources` know. There are so many `seats`, and
-        `places` to wait at. `now` tells the wall-clock time, in seconds since 1970.
+        What is shown is that of `factory` and `disk`, and what further `sources` know (see `MetricSource`). There are
+        so many `seats`, and `places` to wait at. `now` tells the wall-clock time, in seconds since 1970.
         """
         self.description = description
         self.is_draining = False
@@ -66,7 +66,7 @@ class MetricsService(service.Service):
         own = ServerSource(
             factory.activity, seats=seats, places=places, version=version, is_draining=lambda: self.is_draining
         )
-        self._sources: list[Source] = [own, DiskSource(disk.loads), self._lag, *sources]
+        self._sources: list[MetricSource] = [own, DiskSource(disk.loads), self._lag, *sources]
         self._registry = make_registry(self._sources)
         answers = {b"/metrics": self._metrics, b"/health": self._health, b"/": self._page}
         self.site = MetricsSite(answers, clock, most)

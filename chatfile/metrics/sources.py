@@ -20,7 +20,7 @@ Fact = tuple[str, str]
 """The name of something that people want to see, and its value, in words."""
 
 
-class Source(Protocol):
+class MetricSource(Protocol):
     """Knows something of the server that can be shown."""
 
     def families(self) -> Iterator[Metric]:
@@ -33,7 +33,7 @@ class Source(Protocol):
 class SourceCollector:
     """Gives `prometheus_client` what the sources know, without keeping any of it."""
 
-    def __init__(self, sources: list[Source]) -> None:
+    def __init__(self, sources: list[MetricSource]) -> None:
         """Collect from `sources`, in this order."""
         self._sources = sources
 
@@ -43,7 +43,7 @@ class SourceCollector:
             yield from source.families()
 
 
-def make_registry(sources: list[Source]) -> CollectorRegistry:
+def make_registry(sources: list[MetricSource]) -> CollectorRegistry:
     """Return a registry of what `sources` know and what the library knows of this process."""
     registry = CollectorRegistry()
     registry.register(SourceCollector(sources))
@@ -88,7 +88,7 @@ class ServerSource:
         self._is_draining = is_draining
 
     def families(self) -> Iterator[Metric]:
-        """See `Source`."""
+        """See `MetricSource`."""
         yield InfoMetricFamily("chatfile_build", "The version that runs.", {"version": self._version})
         yield gauge("chatfile_draining", "Whether the server is going down: 1 from SIGTERM on.", self._is_draining())
         activity = self._activity()
@@ -110,7 +110,7 @@ class ServerSource:
         yield gauge("chatfile_transfers_in_progress", "Files that are being sent.", activity.transfers)
 
     def facts(self) -> Iterator[Fact]:
-        """See `Source`: the page shows the rest in its own way."""
+        """See `MetricSource`: the page shows the rest in its own way."""
         activity = self._activity()
         yield "Admitted", f"{activity.admitted:,}"
         yield "Files sent", f"{activity.sent_files:,}"
@@ -149,14 +149,14 @@ class DiskSource:
         self._loads = loads
 
     def families(self) -> Iterator[Metric]:
-        """See `Source`."""
+        """See `MetricSource`."""
         loads = self._loads()
         for name, meaning, value in _OF_A_LANE:
             family = GaugeMetricFamily(f"chatfile_disk_{name}", meaning, labels=["lane"])
             yield labelled(family, {lane: value(load) for lane, load in loads.items()})
 
     def facts(self) -> Iterator[Fact]:
-        """See `Source`."""
+        """See `MetricSource`."""
         loads = self._loads().values()
         waiting = sum(each.waiting for each in loads)
         yield "Disk calls", f"{sum(each.under_way for each in loads):,} ({waiting:,} waiting)"

@@ -29,6 +29,7 @@ _SERVER_VALUES = {
     "key": "FILE",
     "client-ca": "FILE",
     "completion": "SHELL",
+    "metrics": "ADDRESS",
 }
 """What the options take: Twisted's parser has no words for it."""
 

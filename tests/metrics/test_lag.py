@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from chatfile.metrics import ReactorLag
+from chatfile.metrics.lag import ReactorLag
 from chatfile.metrics.recent import RecentRates
 
 INTERVAL = ReactorLag.INTERVAL

@@ -10,10 +10,13 @@ from prometheus_client.samples import Sample
 
 from chatfile.server.activity import REFUSALS_COUNTED, LeaveReason
 from tests.metrics.browsing import MetricsPort
+from tests.support.documents import DOCUMENTS
 from tests.support.serving import Server
 from tests.support.transports import FullTransport
 
 UNITS = ("seconds", "bytes")
+SERVER = DOCUMENTS["docs/server.md"]
+LANES = "lanes are `listings`, `trees`, `files` and `digests`"
 ABBREVIATED = re.compile(r"_(s|ms|sec|secs|msec|milliseconds|minutes|kb|mb|b|kib|percent)(_|$)")
 
 
@@ -144,3 +147,12 @@ def test_no_label_is_what_a_stranger_has_said(server: Server, port: MetricsPort)
         assert said not in text
     labels = {label for *_, samples in families(port) for sample in samples for label in sample.labels}
     assert labels == {"code", "reason", "lane", "version"}
+
+
+def test_the_documentation_tells_of_every_metric_and_of_each_value_of_its_label(port: MetricsPort) -> None:
+    for name in values(port):
+        metric, _, label = name.partition(" ")
+        if metric.startswith("process_"):
+            continue
+        (row,) = (row for row in SERVER.splitlines() if re.match(rf"\|.*`chatfile_{metric}(\{{\w+\}})?`.* \|", row))
+        assert not label or metric.endswith("_info") or f"`{label}`" in row or f"`{label}`" in LANES, name
