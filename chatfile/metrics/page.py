@@ -16,8 +16,8 @@ from chatfile.admission import ClientRecord
 from chatfile.metrics.sources import Fact
 from chatfile.server import REFUSALS_COUNTED, Activity
 
-CLIENTS_SHOWN = 100
-"""A page of more would keep the reactor for longer than a few milliseconds."""
+CLIENTS_SHOWN = 50
+"""A page of more would keep the reactor for longer than some milliseconds."""
 STYLE = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
 SECURITY_POLICY = (
     b"default-src 'none'; style-src 'sha256-%b'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

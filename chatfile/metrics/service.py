@@ -7,7 +7,7 @@ from itertools import chain
 
 from prometheus_client import generate_latest
 from twisted.application import service, strports
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web import http, server
@@ -25,6 +25,8 @@ from chatfile.wire import printable
 
 EXPOSITION = b"text/plain; version=0.0.4; charset=utf-8"
 """The format that everybody can read (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+PAGE_INTERVAL = 1.0
+"""Seconds for which everybody is given the same page."""
 REFRESH = 5
 """Seconds after which a page that is wanted so loads itself again."""
 
@@ -59,6 +61,7 @@ class MetricsService(service.Service):
         self.description = description
         self.is_draining = False
         self._factory = factory
+        self._clock = clock
         self._now = now
         self._seats = seats
         self._lag = ReactorLag(clock)
@@ -68,6 +71,8 @@ class MetricsService(service.Service):
         )
         self._sources: list[MetricSource] = [own, DiskSource(disk.loads), self._lag, *sources]
         self._registry = make_registry(self._sources)
+        self._making = DeferredLock()
+        self._pages: dict[bool, tuple[float, Answer]] = {}  # by whether they load themselves again, and when made
         answers = {b"/metrics": self._metrics, b"/health": self._health, b"/": self._page}
         self.site = MetricsSite(answers, clock, most)
         self.listener = strports.service(description, self.site)
@@ -108,6 +113,21 @@ class MetricsService(service.Service):
 
     async def _page(self, request: server.Request) -> Answer:
         is_live = b"live" in request.args
+        answer: Answer = await self._making.run(lambda: Deferred.fromCoroutine(self._page_of_this_second(is_live)))
+        return answer
+
+    async def _page_of_this_second(self, is_live: bool) -> Answer:
+        """Return the page that was made within the last second, or else a new one.
+
+        To make one takes the reactor as long as many other answers do, and a stranger can ask at any rate.
+        """
+        made, answer = self._pages.get(is_live, (0.0, None))
+        if answer is None or self._clock.seconds() - made >= PAGE_INTERVAL:
+            answer = await self._make_page(is_live)
+            self._pages[is_live] = self._clock.seconds(), answer
+        return answer
+
+    async def _make_page(self, is_live: bool) -> Answer:
         connected, clients = await self._factory.clients(CLIENTS_SHOWN)
         content = PageContent(
             now=self._now(),

@@ -17,8 +17,8 @@ from twisted.web import http, resource, server
 from chatfile.server import EvictionRank, UnseatedConnections
 from chatfile.transports import describe_client, take_small_turns
 
-IDLE_TIMEOUT = 60.0
-"""Seconds in which a client may say nothing; a scrape each half minute can use one connection."""
+IDLE_TIMEOUT = 15.0
+"""Seconds in which a client may say nothing."""
 _TEXT = b"text/plain; charset=utf-8"
 _HEADERS = {
     b"Cache-Control": b"no-store",
@@ -121,6 +121,11 @@ class MetricsChannel(http.HTTPChannel):
         """Make room for another."""
         self.factory.discard(self)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def checkPersistence(self, request: http.Request, version: bytes) -> bool:  # noqa: ARG002 -- for all versions
+        """Answer one request: all those that are sent at once would be answered at once, before anybody else's turn."""
+        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return False
 
     def eviction_rank(self) -> EvictionRank:
         """See `UnseatedConnection`: none has more to lose than another."""

@@ -119,7 +119,7 @@ def test_a_crowd_is_cut_short_and_counted(tmp_path: Path) -> None:
         server.greeted()
     outline = Outline(MetricsPort(server).get("/"))
     assert len(outline.all("tr")) == CLIENTS_SHOWN + 1
-    assert "Client107" in outline.text
+    assert f"Client{CLIENTS_SHOWN + 7}" in outline.text
     assert "Client07" not in outline.text
     assert "And 7 who came before." in outline.text
 
