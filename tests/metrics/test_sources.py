@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+from twisted.python.failure import Failure
 
 from chatfile.server.activity import REFUSALS_COUNTED, LeaveReason
 from tests.metrics.browsing import MetricsPort
@@ -102,6 +103,24 @@ def test_the_silent_are_counted_by_why_they_left(server: Server, port: MetricsPo
         peer.vanishes()
     told = values(port)
     assert (told["left_total idle"], told["left_total line"]) == (1, 1)
+
+
+def test_what_has_no_word_of_its_own_is_counted_as_something_else(server: Server, port: MetricsPort) -> None:
+    events = server.factory._events
+    events.refused("127.0.0.1:1", "127.0.0.1", "for a reason", "of a stranger")
+    events.refused("127.0.0.1:1", "127.0.0.1", "for another")
+    assert values(port)["refused_total other"] == 2
+
+
+def test_what_is_the_fault_of_the_server_is_told(server: Server, port: MetricsPort, logged_errors: list[str]) -> None:
+    server.greeted()
+    (seat,) = server.factory._events.totals.seats
+    server.factory._events.cut(seat, "it got shorter")
+    server.factory._events.failed(seat, Failure(ValueError()))
+    told = values(port)
+    assert (told["transfers_cut_total"], told["faults_total"]) == (1, 1)
+    assert "see the log" in port.get("/")
+    logged_errors.clear()
 
 
 def test_a_drain_is_told(port: MetricsPort) -> None:

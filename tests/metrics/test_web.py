@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+import pytest_twisted
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.web.server import Request
 
 from chatfile.admission import ClientRecord
@@ -147,6 +150,38 @@ def test_a_short_body_is_dropped(port: MetricsPort) -> None:
     connection = port.connect()
     connection.send(b"POST /metrics HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello")
     assert connection.response().code == 405
+
+
+def test_http_2_is_not_spoken(port: MetricsPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twisted.web.http.H2_ENABLED", True)
+    assert port.service.site.acceptableProtocols() == [b"http/1.1"]
+
+
+def test_requests_are_not_logged_and_no_timer_runs_for_that(port: MetricsPort) -> None:
+    before = list(port.clock.getDelayedCalls())
+    port.service.site.doStart()
+    assert port.clock.getDelayedCalls() == before
+    port.service.site.doStop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_flood_of_connections_takes_turns_with_the_clients_of_the_server(port: MetricsPort) -> None:
+    from twisted.internet import reactor
+
+    listener = port.service.listener
+    listener.startService()
+    listening = await listener._waitingForPort
+    with ExitStack() as strangers:
+        for _ in range(3):
+            for _ in range(30):
+                address = ("127.0.0.1", listening.getHost().port)
+                strangers.enter_context(closing(socket.create_connection(address)))
+            await deferLater(reactor, 0.02)
+            assert listening.numberAccepts <= 1, "connections in one turn"
+    await listening.stopListening()
+    port.service.site.close()
+    port.clock.advance(60)
+    await deferLater(reactor, 0)
 
 
 def test_all_connections_end_with_the_port(port: MetricsPort) -> None:

@@ -118,6 +118,7 @@ def test_a_full_server_is_seen_and_its_downloads_as_they_go(folder: Path) -> Non
             assert "Client01" in ask(port, "/")[1]
         wait_until(lambda: value(port, "chatfile_seats_taken") == 0)
         assert ask(port, "/", "POST")[0] == 405
+        assert "/health" not in server.log
 
 
 def test_health_says_so_until_the_last_client_of_a_drain_has_gone(folder: Path) -> None:
