@@ -31,7 +31,7 @@ class SeatOwner(Protocol):
 class Seat:
     """One of the limited number of places on the server: a client has it from its admission until `release`."""
 
-    __slots__ = ("_admission", "_connected", "_disconnected", "_files", "_sent", "address", "host", "name")
+    __slots__ = ("_admission", "_connected", "_disconnected", "address", "bytes", "files", "host", "name")
 
     def __init__(self, admission: SeatOwner, name: str, address: str, host: str, connected: float) -> None:
         """Begin with nothing sent; `connected` is in seconds since 1970."""
@@ -41,20 +41,18 @@ class Seat:
         self._admission = admission
         self._connected = connected
         self._disconnected: float | None = None
-        self._files = 0
-        self._sent = 0
+        self.files = 0
+        """Files that were sent to their end."""
+        self.bytes = 0
+        """Bytes of files that were sent."""
 
     def count_bytes(self, count: int) -> None:
         """Count `count` more bytes of a file that were sent."""
-        self._sent += count
+        self.bytes += count
 
     def count_file(self) -> None:
         """Count one more file that was sent to its end."""
-        self._files += 1
-
-    def counts(self) -> tuple[int, int]:
-        """Return the complete files, and the bytes of files, that were sent so far."""
-        return self._files, self._sent
+        self.files += 1
 
     def release(self) -> None:
         """Free the seat, when the client is gone; only the first call counts."""
@@ -64,7 +62,7 @@ class Seat:
 
     def record(self) -> ClientRecord:
         """Return the client's entry in the cache as it is now."""
-        return ClientRecord(self.name, self.address, self._connected, self._disconnected, self._files, self._sent)
+        return ClientRecord(self.name, self.address, self._connected, self._disconnected, self.files, self.bytes)
 
 
 class Admission(Protocol):

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from chatfile import errors
 from chatfile.admission import ClientRecord, Seat
 from chatfile.cluster import scripts
+from chatfile.cluster.answers import AnswerHistogram
 from chatfile.cluster.engine import Ask, Engine, EngineAway
 from chatfile.cluster.pages import Pages, name_of
 from chatfile.timeouts import Timer
@@ -54,6 +55,9 @@ class SharedAdmission:
         A `limit_per_address` of 0 means no such limit. `capacity` is how many clients this node can have.
         """
         self.engine = engine
+        self.answers = AnswerHistogram()
+        """The times of its answers to admissions."""
+        self._clock = clock
         self.now = now
         self.limit = limit
         self._limit_per_address = limit_per_address
@@ -79,12 +83,14 @@ class SharedAdmission:
         if len(self._seats) + self._asking >= self._capacity:
             raise errors.Full.here(limit=self._capacity)
         self._asking += 1
+        began = self._clock.seconds()
         try:
             answer = await self.engine.ask(scripts.ADMIT, self.limit, self._limit_per_address, host, address)
         except EngineAway:
             raise errors.Unavailable.seats() from None
         finally:
             self._asking -= 1
+            self.answers.count(self._clock.seconds() - began)
         if answer == "full":
             raise errors.Full(limit=self.limit)
         if answer == "address":
@@ -113,7 +119,7 @@ class SharedAdmission:
         """Tell the engine who has left."""
         while self._released:
             some, self._released = self._released, {}
-            await ask(scripts.RELEASE, *(each for number, seat in some.items() for each in (number, *seat.counts())))
+            await ask(scripts.RELEASE, *(each for number, seat in some.items() for each in (number, *_counts(seat))))
 
     async def present(self) -> list[Seat | ClientRecord]:
         """Return the client cache of all nodes, in the order of admission; of this node's clients, as it is now.
@@ -163,9 +169,9 @@ class SharedAdmission:
 
     async def _send_beat(self) -> None:
         """Renew the lease, and tell what was sent since the last time."""
-        changed = [number for number, seat in self._seats.items() if self._told.get(number) != seat.counts()]
+        changed = [number for number, seat in self._seats.items() if self._told.get(number) != _counts(seat)]
         for numbers in _chunks(changed, COUNTED) or [[]]:
-            some = {number: self._seats[number].counts() for number in numbers if number in self._seats}
+            some = {number: _counts(self._seats[number]) for number in numbers if number in self._seats}
             self._told.update(some)
             counts = (each for number, sent in some.items() for each in (number, *sent))
             self._heard(await self.engine.ask(scripts.BEAT, self._highest, len(self._seats), self._asking, *counts))
@@ -186,26 +192,30 @@ class ClusterService(Service):
 
     def __init__(self, admission: SharedAdmission) -> None:
         """Join, once started, with the clients of `admission`."""
-        self._admission = admission
+        self.admission = admission
 
     def startService(self) -> None:
         """Connect to the engine, and stay connected."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._admission.start()
+        self.admission.start()
 
     def stopService(self) -> Deferred[None]:
         """Leave the cluster; fires when that is done, or the engine does not answer."""
         super().stopService()  # type: ignore[no-untyped-call]
-        return Deferred.fromCoroutine(self._admission.stop())
+        return Deferred.fromCoroutine(self.admission.stop())
 
 
 def _number(seat: Seat) -> int:
     return int(seat.name.removeprefix("Client"))
 
 
+def _counts(seat: Seat) -> tuple[int, int]:
+    return seat.files, seat.bytes
+
+
 def _whole(seat: Seat) -> tuple[object, ...]:
     """Return what `scripts.RESTORE` takes of a client."""
-    return _number(seat), seat.host, seat.address, round(seat.record().connected), *seat.counts()
+    return _number(seat), seat.host, seat.address, round(seat.record().connected), *_counts(seat)
 
 
 def _chunks(numbers: list[int], most: int) -> list[list[int]]:

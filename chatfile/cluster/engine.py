@@ -119,6 +119,11 @@ class Engine:
         self._join: Callable[[Ask], Awaitable[None]]
         self._stopped: Deferred[None] | None = None
 
+    @property
+    def reason(self) -> str:
+        """Return why it is away; empty as long as it is there, or was not tried yet."""
+        return self._reason
+
     # --- connecting ---
 
     def start(self, join: Callable[[Ask], Awaitable[None]]) -> None:

@@ -5,7 +5,7 @@ The threads are daemonic and never joined: one that hangs in a call delays neith
 
 from chatfile.disk.calls import DiskUnavailable, InThread, acquire, run_unawaited
 from chatfile.disk.disk import Disk, in_thread
-from chatfile.disk.lanes import Lane
+from chatfile.disk.lanes import Lane, LaneLoad
 from chatfile.disk.workers import ThreadWorker, Worker
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "DiskUnavailable",
     "InThread",
     "Lane",
+    "LaneLoad",
     "ThreadWorker",
     "Worker",
     "acquire",

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 
-from chatfile.disk.lanes import Lane
+from chatfile.disk.lanes import Lane, LaneLoad
 from chatfile.disk.workers import ThreadWorker, Worker
 
 LEAST, MOST = 16, 256
@@ -44,10 +44,17 @@ class Disk:
         # Hashing does not, and can use two processors.
         self.digests = lane(at_once=2, most=most, patience=0.05)
 
+    def loads(self) -> dict[str, LaneLoad]:
+        """Return how busy each lane is at this moment, by their names."""
+        return {name: lane.load() for name, lane in self._lanes().items()}
+
     def close(self) -> None:
         """End the threads that are in no call, and begin no more calls."""
-        for lane in (self.listings, self.trees, self.files, self.digests):
+        for lane in self._lanes().values():
             lane.close()
+
+    def _lanes(self) -> dict[str, Lane]:
+        return {"listings": self.listings, "trees": self.trees, "files": self.files, "digests": self.digests}
 
 
 def in_thread(call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Deferred[Any]:

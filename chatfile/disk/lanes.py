@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,22 @@ _LOST_ABOUT_ONE = 3
 """Lost calls about one file or folder from which on further ones are refused at once: they would take more threads."""
 _AT_ONCE = 1e-6
 """Seconds: for a time that is over already, where 0 would mean no time limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLoad:
+    """How busy a lane is."""
+
+    waiting: int
+    """Calls that have not begun."""
+    under_way: int
+    """Calls that somebody waits for."""
+    hung: int
+    """Threads in calls that have not returned in time, or that nobody waits for any more."""
+    oldest_wait: float
+    """Seconds for which the oldest of the waiting calls has waited; 0 if there is none."""
+    oldest_call: float
+    """Seconds that the oldest of the calls in threads, hung ones among them, has taken so far; 0 if there is none."""
 
 
 class Lane:
@@ -79,6 +96,18 @@ class Lane:
         self._waiting.clear()
         self._workers.close()
 
+    def load(self) -> LaneLoad:
+        """Return how busy the lane is at this moment."""
+        now, first = self._clock.seconds(), self._waiting.oldest()
+        begun = (call.since for calls in (self._fresh, self._slow, self._lost) for call in calls)
+        return LaneLoad(
+            waiting=len(self._waiting),
+            under_way=len(self._fresh) + len(self._slow),
+            hung=len(self._lost),
+            oldest_wait=0.0 if first is None else now - first.since,
+            oldest_call=now - min(begun, default=now),
+        )
+
     # --- for the queues ---
 
     def add(self, call: Call) -> None:
@@ -87,6 +116,7 @@ class Lane:
         if hangs and not call.insists:
             self._refuse(call, DiskUnavailable())
             return
+        call.since = self._clock.seconds()
         self._waiting.add(call)
         self._begin_some()
 
@@ -143,7 +173,7 @@ class Lane:
         return worker
 
     def _begin(self, call: Call, worker: Worker) -> None:
-        call.worker, call.began = worker, self._clock.seconds()
+        call.worker, call.since = worker, self._clock.seconds()
         begins_slow = call.queue.is_slow and not call.insists  # a call that insists is lost as soon as it is slow
         (self._slow if begins_slow else self._fresh)[call] = None
         worker.do(partial(self._make, call))
@@ -168,7 +198,7 @@ class Lane:
 
     def _returned(self, call: Call, result: Any) -> None:
         self._forget(call)
-        call.queue.is_slow = self._clock.seconds() - call.began > self._patience
+        call.queue.is_slow = self._clock.seconds() - call.since > self._patience
         if self._workers.count - len(self._lost) > self._most:
             self._workers.end(call.worker)  # it was replaced
         else:
@@ -194,10 +224,10 @@ class Lane:
     def _watch(self) -> None:
         """Set the timer to when the next call under way becomes slow or reaches its timeout."""
         dues = [
-            next(iter(calls)).began + self._timeout for calls in (self._slow, self._fresh) if calls and self._timeout
+            next(iter(calls)).since + self._timeout for calls in (self._slow, self._fresh) if calls and self._timeout
         ]
         if self._waiting and self._fresh:
-            dues.append(next(iter(self._fresh)).began + self._patience)
+            dues.append(next(iter(self._fresh)).since + self._patience)
         if dues:
             self._timer.restart(max(min(dues) - self._clock.seconds(), _AT_ONCE))
 
@@ -212,7 +242,7 @@ class Lane:
         """Move the fresh calls that have taken longer than `patience` to the slow ones, or to the lost ones."""
         before = self._clock.seconds() - self._patience
         for call in list(self._fresh):
-            if call.began > before:
+            if call.since > before:
                 break
             del self._fresh[call]
             self._slow[call] = None
@@ -228,7 +258,7 @@ class Lane:
     def _give_up_the_late(self) -> None:
         before = self._clock.seconds() - self._timeout
         for call in list(self._slow):
-            if call.began > before:
+            if call.since > before:
                 break
             self._lose(call)
             call.is_unwanted = True

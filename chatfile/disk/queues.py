@@ -15,7 +15,7 @@ class Call:
     """One call, from when it is asked for until it has returned."""
 
     __slots__ = (
-        "about", "answer", "arguments", "began", "function", "insists", "is_unwanted", "queue", "unwanted", "worker",
+        "about", "answer", "arguments", "function", "insists", "is_unwanted", "queue", "since", "unwanted", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -35,7 +35,8 @@ class Call:
         self.insists = insists
         self.answer: Deferred[Any]
         self.is_unwanted = False
-        self.began = 0.0
+        self.since = 0.0
+        """When it began, or, while it waits, when it was asked for; by the clock of its lane."""
         self.worker: Worker
 
 
@@ -85,6 +86,14 @@ class RoundRobin:
     def __bool__(self) -> bool:
         """Tell whether any call waits."""
         return bool(self._queues)
+
+    def __len__(self) -> int:
+        """Count the calls that wait."""
+        return sum(len(queue.waiting) for queue in self._queues)
+
+    def oldest(self) -> Call | None:
+        """Return the call that has waited for longest, if any waits."""
+        return min((queue.waiting[0] for queue in self._queues), key=lambda call: call.since, default=None)
 
     def first(self) -> Queue:
         """Return the queue whose turn it is. Raises IndexError if no call waits."""

@@ -60,7 +60,7 @@ def seconds_value(option: str, text: object) -> float:
     return float(str(text))
 
 
-def endpoint_description(port: str) -> str:
+def endpoint_description(port: str, option: str = "port") -> str:
     """Return the endpoint description of `port`: for a number, that port of 127.0.0.1; else it is one already.
 
     Raises UsageError for a number that no port has.
@@ -68,11 +68,11 @@ def endpoint_description(port: str) -> str:
     if not (port.isascii() and port.isdigit()):
         return port
     if not _NUMBER.fullmatch(port) or int(port) > LAST_PORT:
-        raise usage.UsageError(f"--port: there is no port {port}; ports go from 0 (any free one) to 65535")
+        raise usage.UsageError(f"--{option}: there is no port {port}; ports go from 0 (any free one) to 65535")
     return f"tcp:{int(port)}:interface=127.0.0.1"
 
 
-def check_endpoint(description: str) -> None:
+def check_endpoint(description: str, option: str = "port") -> None:
     """Raise UsageError where no endpoint can be made of `description`."""
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
     from twisted.internet.endpoints import (  # noqa: PLC0415 -- nor does --help need what takes so long to load
@@ -83,9 +83,9 @@ def check_endpoint(description: str) -> None:
     try:
         endpoint = serverFromString(reactor, description)
     except Exception as error:  # each kind of endpoint has errors of its own
-        raise usage.UsageError(f"--port: {description!r} {_why_no_endpoint(description, error)}") from error
+        raise usage.UsageError(f"--{option}: {description!r} {_why_no_endpoint(description, error)}") from error
     if isinstance(endpoint, AdoptedStreamServerEndpoint):
-        _check_inherited(description, endpoint)
+        _check_inherited(description, endpoint, option)
 
 
 def _why_no_endpoint(description: str, error: Exception) -> str:
@@ -99,16 +99,16 @@ def _why_no_endpoint(description: str, error: Exception) -> str:
     return f"is not a port number or endpoint description: {error}"
 
 
-def _check_inherited(description: str, endpoint: AdoptedStreamServerEndpoint) -> None:
+def _check_inherited(description: str, endpoint: AdoptedStreamServerEndpoint, option: str) -> None:
     """Raise UsageError if `endpoint` is no socket, or of another family: Twisted would make up clients' addresses."""
     try:
         inherited = socket.socket(fileno=endpoint.fileno)  # without a family, it finds out which one that is
     except OSError as error:
-        raise usage.UsageError(f"--port: {description!r} is no socket: {os.strerror(error.errno or 0)}") from error
+        raise usage.UsageError(f"--{option}: {description!r} is no socket: {os.strerror(error.errno or 0)}") from error
     inherited.detach()  # or its descriptor would be closed with it
     if inherited.family != endpoint.addressFamily:
         name = inherited.family.name.removeprefix("AF_")
-        raise usage.UsageError(f"--port: {description!r} is a socket of another family; say domain={name}")
+        raise usage.UsageError(f"--{option}: {description!r} is a socket of another family; say domain={name}")
 
 
 def checked_tls(options: MutableMapping[str, Any]) -> ServerTLS | None:
@@ -234,21 +234,22 @@ def _is_within(path: str, folder: str) -> bool:
         path = above
 
 
-def max_unseated(max_clients: int, waiting: int) -> int:
+def max_unseated(max_clients: int, waiting: int, others: int = 0) -> int:
     """Return how many connections are kept without a seat or a place in the line, so that descriptors never run out.
 
-    Raises UsageError if the limit of descriptors is too low for `max_clients` and those that are `waiting` alone.
+    There can be so many `others`, which are no clients. Raises UsageError if the limit of descriptors is too low for
+    these, `max_clients` and those that are `waiting` alone.
     """
     from chatfile.server import MAX_UNSEATED  # noqa: PLC0415 -- --help does not need it
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return MAX_UNSEATED
-    needed = max_clients + waiting + RESERVED_DESCRIPTORS
+    needed = max_clients + waiting + others + RESERVED_DESCRIPTORS
     if needed > limit:
-        others, or_that = (f" and {waiting} that wait", " or --waiting") if waiting else ("", "")
+        waiters, or_that = (f" and {waiting} that wait", " or --waiting") if waiting else ("", "")
         raise usage.UsageError(
             f"--max-clients: this process may open {limit} descriptors, which is too few for {max_clients} clients"
-            f"{others}; raise the limit (ulimit -n {needed + 2 * max_clients}) or lower --max-clients{or_that}"
+            f"{waiters}; raise the limit (ulimit -n {needed + 2 * max_clients}) or lower --max-clients{or_that}"
         )
     return max(LEAST_UNSEATED, min(MAX_UNSEATED, (limit - needed) // 2))

@@ -1,4 +1,4 @@
-"""The checks of the options for several nodes."""
+"""The checks of the options for several nodes and their operators, which say in one line what is wrong."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 import re
 import resource
 from collections.abc import MutableMapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from twisted.python import usage
 
-from chatfile.options.checks import RESERVED_DESCRIPTORS
+from chatfile.options.checks import RESERVED_DESCRIPTORS, check_endpoint, endpoint_description
 
 if TYPE_CHECKING:
     from chatfile.cluster import EngineAddress
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 LEAST_LEASE = 1.0
 """Seconds; a node calls each third of a lease, and a call may take some time."""
 LONGEST_LEASE = 3600.0
+METRICS_CONNECTIONS = 16
+"""Connections that the port of `--metrics` has at once; each needs a descriptor."""
 
 
 def node_capacity(max_clients: int) -> int:
@@ -28,7 +31,7 @@ def node_capacity(max_clients: int) -> int:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return max_clients
-    return max(1, min(max_clients, limit - RESERVED_DESCRIPTORS - 2 * MAX_UNSEATED))
+    return max(1, min(max_clients, limit - RESERVED_DESCRIPTORS - METRICS_CONNECTIONS - 2 * MAX_UNSEATED))
 
 
 def checked_cluster(options: MutableMapping[str, Any]) -> EngineAddress | None:
@@ -85,3 +88,14 @@ def trusted_proxies(text: str | None, endpoints: Sequence[str]) -> TrustedProxie
         ) from error
     except ValueError as error:
         raise usage.UsageError(f"--proxy-protocol-from: {error}") from error
+
+
+def checked_metrics(port: str | None) -> str | None:
+    """Return the endpoint description of `--metrics`, or None without it. Raises UsageError."""
+    if port is None:
+        return None
+    description = endpoint_description(port, option="metrics")
+    check_endpoint(description, option="metrics")
+    if find_spec("prometheus_client") is None:
+        raise usage.UsageError("--metrics: needs what is not installed: pip install prometheus-client")
+    return description

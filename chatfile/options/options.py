@@ -27,7 +27,13 @@ from chatfile.options.checks import (
     set_log_format,
     whole_number,
 )
-from chatfile.options.nodes import checked_cluster, node_capacity, trusted_proxies
+from chatfile.options.nodes import (
+    METRICS_CONNECTIONS,
+    checked_cluster,
+    checked_metrics,
+    node_capacity,
+    trusted_proxies,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +73,7 @@ _GROUPS = {
         "stall-timeout", "flush-timeout", "disk-timeout", "drain-timeout",
     ),
     "TLS": ("certificate", "key", "client-ca"),
-    "several nodes": ("cluster", "cluster-name", "lease", "proxy-protocol-from"),
+    "several nodes": ("cluster", "cluster-name", "lease", "proxy-protocol-from", "metrics"),
     "other": ("log-format", "completion", "help", "version"),
 }  # fmt: skip
 """The options as the help shows them."""
@@ -75,7 +81,8 @@ _METAVARS = {
     "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "waiting": "N",
     "history": "N", "rate": "BYTES", "rate-per-client": "BYTES",
     "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "cluster": "URL",
-    "cluster-name": "NAME", "proxy-protocol-from": "ADDRESSES", "log-format": "FORMAT", "completion": "SHELL",
+    "cluster-name": "NAME", "proxy-protocol-from": "ADDRESSES", "metrics": "ADDRESS", "log-format": "FORMAT",
+    "completion": "SHELL",
 }  # fmt: skip
 _CHOICES = {"log-format": LOG_FORMATS}
 _EXAMPLES = """\
@@ -121,6 +128,7 @@ class Options(usage.Options):
         ["cluster-name", None, "chatfile", "Which cluster, of those there."],
         ["lease", None, 10, "Seconds after which the seats of a node that is not heard of are free."],
         ["proxy-protocol-from", None, None, "Proxies (addresses, networks, unix) that tell who their clients are."],
+        ["metrics", None, None, "Port on 127.0.0.1, or endpoint, of a page that shows how the server is."],
         ["log-format", None, "text", "How the log is written: text, or json, one object a line."],
     ]
     optFlags = [  # noqa: RUF012 -- likewise
@@ -204,7 +212,9 @@ class Options(usage.Options):
         self["engine"] = checked_cluster(self)
         self["capacity"] = self["max-clients"] if self["engine"] is None else node_capacity(self["max-clients"])
         self["proxies"] = trusted_proxies(self["proxy-protocol-from"], self["endpoints"])
-        self["max-unseated"] = max_unseated(self["capacity"], self["waiting"])
+        self["metrics-endpoint"] = checked_metrics(self["metrics"])
+        beside = METRICS_CONNECTIONS if self["metrics-endpoint"] else 0
+        self["max-unseated"] = max_unseated(self["capacity"], self["waiting"], beside)
         check_digest_options(self)
         set_log_format(self)
         self["folder"] = checked_folder(self["files"])  # these two last, for they may create it

@@ -5,9 +5,9 @@ A file of its own, for both the factory, which makes the context, and the protoc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -37,6 +37,14 @@ class Timeouts:
     flush: float = 5.0
 
 
+class UnderWay(Protocol):
+    """Answers a request at present."""
+
+    @property
+    def is_transferring(self) -> bool:
+        """Tell whether a file is being sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerContext:
     """The files, the seats and the connections of one server, given to each of its protocols."""
@@ -54,7 +62,7 @@ class ServerContext:
     """Returns a new `InThread` for the calls of one client that open and read files."""
     close_passed: InThread
     """Closes descriptors that clients have passed along: those of all clients take one turn."""
-    under_way: set[Hashable]
+    under_way: set[UnderWay]
     """Whatever answers a request at present, with its help of the disk or of the peer."""
     events: EventLog
     connections: Connections[Any]

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from chatfile import wire
 from chatfile.admission import Seat
+from chatfile.server.activity import OTHER, ClientTotals, LeaveReason
 from chatfile.timeouts import Timer
 
 
@@ -85,12 +86,13 @@ class SummedLog:
 
 
 class EventLog:
-    """Logs every event that a client can cause."""
+    """Logs every event that a client can cause, and counts those that are told of in numbers."""
 
     log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         """Begin without events; `clock` measures the seconds in which they are counted."""
+        self.totals = ClientTotals()
         self._admitted = SummedLog(clock, "admitted", "{count} more were admitted")
         self._refused = SummedLog(clock, "refused", "{count} more were refused")
         self._left = SummedLog(
@@ -108,6 +110,7 @@ class EventLog:
 
     def admitted(self, seat: Seat) -> None:
         """Log that a client was admitted to `seat`."""
+        self.totals.admit(seat)
         self._admitted.tell(
             seat.host,
             seat.host,
@@ -117,22 +120,23 @@ class EventLog:
             address=seat.address,
         )
 
-    def refused(self, address: str, host: str, why: str) -> None:
-        """Log that the client at `address` was refused."""
+    def refused(self, address: str, host: str, why: str, code: str = OTHER) -> None:
+        """Log that the client at `address` was refused; `code` is what it is counted as (`REFUSALS_COUNTED`)."""
+        self.totals.refuse(code)
         self._refused.tell(host, host, self.log.info, "{address} is refused: {why}", address=address, why=why)
 
-    def left(self, seat: Seat, why: str) -> None:
+    def left(self, seat: Seat, reason: LeaveReason) -> None:
         """Log that a client has left, and what it was sent."""
-        record = seat.record()
+        self.totals.leave(seat, reason)
         self._left.tell(
             seat.host,
             seat.host,
             self.log.info,
             "{client} left: {why}; files sent: {files}, bytes: {bytes}",
-            client=record.name,
-            why=why,
-            files=record.files,
-            bytes=record.bytes,
+            client=seat.name,
+            why=reason.value,
+            files=seat.files,
+            bytes=seat.bytes,
         )
 
     def sent(self, seat: Seat, name: str, sent: int, count: int, seconds: float) -> None:
@@ -152,10 +156,12 @@ class EventLog:
 
     def cut(self, seat: Seat, why: str) -> None:
         """Log that a client's connection is reset amid a promised size, for a reason of the server's."""
+        self.totals.cut += 1
         self._cut.tell(seat.host, seat.name, self.log.error, "{client} is cut off: {why}", client=seat.name, why=why)
 
     def failed(self, seat: Seat, failure: Failure) -> None:
         """Log a fault of the server's own, with its traceback, that came up while it answered a client."""
+        self.totals.faults += 1
         self._failed.tell(seat.host, seat.name, self.log.failure, "Answering {client}", failure, client=seat.name)
 
     def failed_to_admit(self, address: str, host: str, failure: Failure) -> None:

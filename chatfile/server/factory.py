@@ -9,10 +9,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 
-from chatfile.admission import Admission, MemoryAdmission
+from chatfile.admission import Admission, ClientRecord, MemoryAdmission
 from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.repository import Repository
+from chatfile.server.activity import Activity, sum_up_activity
 from chatfile.server.connections import Connections
 from chatfile.server.context import ServerContext, Timeouts
 from chatfile.server.events import EventLog
@@ -95,6 +96,21 @@ class ChatFileFactory(Factory):
     def is_responding(self) -> bool:
         """Tell, in any thread, whether any client is sent a response, or waits for one."""
         return bool(self._context.under_way)
+
+    def activity(self) -> Activity:
+        """Return what the server does at this moment, and what it has done since its start, in numbers."""
+        context = self._context
+        return sum_up_activity(
+            self._events.totals,
+            connections=len(self._connections),
+            waiting=0 if context.waiting is None else context.waiting.count,
+            transfers=sum(each.is_transferring for each in context.under_way),
+        )
+
+    async def clients(self, most: int) -> tuple[int, list[ClientRecord]]:
+        """Return how many clients are connected to this server, and the latest `most`, in the order of admission."""
+        seats = [*self._events.totals.seats]
+        return len(seats), [seat.record() for seat in seats[-most:]]
 
     def drain(self, seconds: float) -> Deferred[None]:
         """Close idle connections, and cancel or reset responses that have not finished in `seconds` (0: for ever).

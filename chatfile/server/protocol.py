@@ -16,6 +16,7 @@ from chatfile.admission import Seat
 from chatfile.disk import run_unawaited
 from chatfile.fdio import close_quietly
 from chatfile.lines import ConnectionState, LineProtocol, PauseReason
+from chatfile.server.activity import LeaveReason
 from chatfile.server.context import ServerContext
 from chatfile.server.responder import Responder, ResponseState
 from chatfile.server.unseated import EvictionRank
@@ -73,7 +74,7 @@ class ChatFileProtocol(LineProtocol):
         """Wait for the connection of a client whose address is `client`; that of the transport may be a proxy's."""
         super().__init__(context.clock)
         self.flush_timeout = context.timeouts.flush
-        self.close_reason = ""
+        self.close_reason: LeaveReason | None = None
         self.address, self.host = describe_client(client)
         self._context = context
         self._timeouts = context.timeouts
@@ -117,7 +118,7 @@ class ChatFileProtocol(LineProtocol):
             seat = await self._admit()
         except errors.Refusal as refusal:
             if self.is_receiving:
-                self._context.events.refused(self.address, self.host, str(refusal))
+                self._context.events.refused(self.address, self.host, str(refusal), refusal.code)
                 self._refuse(refusal)
         else:
             if self.is_receiving:
@@ -248,7 +249,7 @@ class ChatFileProtocol(LineProtocol):
     def bytes_written(self) -> int:
         """See `MonitoredOutput`."""
         is_served = self.is_receiving and self._admission is AdmissionState.ADMITTED
-        return self.responder.seat.record().bytes if is_served else 0
+        return self.responder.seat.bytes if is_served else 0
 
     def has_pending_output(self) -> bool:
         """See `MonitoredOutput`."""
@@ -276,16 +277,16 @@ class ChatFileProtocol(LineProtocol):
         self._stall.start(self.transport)
 
     def _idle_for_too_long(self) -> None:
-        self._disconnect_with(errors.IdleTimeout(seconds=self._timeouts.idle), "idle")
+        self._disconnect_with(errors.IdleTimeout(seconds=self._timeouts.idle), LeaveReason.IDLE)
 
     def _line_took_too_long(self) -> None:
         if self._admission is AdmissionState.HANDSHAKING:
             self.abort()  # a peer that has no TLS session would not understand an ERROR line
             return
-        self._disconnect_with(errors.IdleTimeout.amid_line(seconds=self._timeouts.line), "unfinished line")
+        self._disconnect_with(errors.IdleTimeout.amid_line(seconds=self._timeouts.line), LeaveReason.LINE)
 
     def _stalled(self) -> None:
-        self.close_reason = "reset" if is_reset(self.transport) else "stalled"
+        self.close_reason = LeaveReason.RESET if is_reset(self.transport) else LeaveReason.STALLED
         self.abort()
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
@@ -295,12 +296,12 @@ class ChatFileProtocol(LineProtocol):
         socket that lingers). Without this method, Twisted would close it in the reactor and log a line for each.
         """
         run_unawaited(self._context.close_passed, close_quietly, descriptor)
-        self.close_reason = "it passed descriptors"
+        self.close_reason = LeaveReason.DESCRIPTORS
         self.abort()
 
     # --- going ---
 
-    def _disconnect_with(self, refusal: errors.Refusal, reason: str) -> None:
+    def _disconnect_with(self, refusal: errors.Refusal, reason: LeaveReason) -> None:
         self.close_reason = reason
         self._send_error(refusal)
         self.close()
@@ -323,21 +324,21 @@ class ChatFileProtocol(LineProtocol):
     def responseFinished(self) -> None:
         """Close the connection with `ERROR shutdown` if the server is draining, now that nothing is under way."""
         if self._context.connections.is_draining and self.is_receiving:
-            self._disconnect_with(errors.Shutdown(), "shutdown")
+            self._disconnect_with(errors.Shutdown(), LeaveReason.SHUTDOWN)
 
     def shut_down(self) -> None:
         """Close the connection with `ERROR shutdown`, now or as soon as the response under way is complete."""
         if self._admission is AdmissionState.HANDSHAKING:
             self.abort()
         elif self.is_receiving and not self._is_responding():
-            self._disconnect_with(errors.Shutdown(), "shutdown")
+            self._disconnect_with(errors.Shutdown(), LeaveReason.SHUTDOWN)
 
     def abort_or_cancel(self) -> None:
         """End the connection at the end of the drain: with an ERROR line where that is possible, else with a reset."""
         if self.is_receiving and self._is_working():
             self.responder.cancel()
         else:
-            self.close_reason = "shutdown"
+            self.close_reason = LeaveReason.SHUTDOWN
             self.abort()
 
     def _is_responding(self) -> bool:
@@ -355,7 +356,7 @@ class ChatFileProtocol(LineProtocol):
         if self._admission is not AdmissionState.ADMITTED or self.state is not ConnectionState.LINGERING:
             return
         if (outstanding_bytes(self.transport) or 0) <= UNACKNOWLEDGED and self._context.unseated.add_released(self):
-            self._leave("closed")
+            self._leave(LeaveReason.CLOSED)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """Free the seat, however the connection has ended."""
@@ -366,9 +367,10 @@ class ChatFileProtocol(LineProtocol):
         if self._admission is AdmissionState.WAITING:
             self._stop_waiting()
         clean = reason is None or reason.check(error.ConnectionDone)
-        self._leave("closed" if clean else "connection lost")
+        self._leave(LeaveReason.CLOSED if clean else LeaveReason.LOST)
         if self._admission is AdmissionState.HANDSHAKING:
-            self._context.events.refused(self.address, self.host, tls.why_refused(reason and reason.value))
+            why = tls.why_refused(reason and reason.value)
+            self._context.events.refused(self.address, self.host, why, "tls")
         self._context.unseated.discard(self)
         self._context.connections.discard(self)
 
@@ -376,7 +378,7 @@ class ChatFileProtocol(LineProtocol):
         self._admission = AdmissionState.REFUSED
         self._waiter.leave()
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, reason: LeaveReason) -> None:
         if self._admission is not AdmissionState.ADMITTED:
             return
         self._admission = AdmissionState.RELEASED

@@ -21,6 +21,7 @@ from chatfile.digests import FileChanged
 from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.lines import PauseReason
 from chatfile.repository import OpenFile
+from chatfile.server.activity import LeaveReason
 from chatfile.server.context import ServerContext
 from chatfile.server.small_files import ReadAhead, SmallFile, close_opened
 from chatfile.server.transfer import ClientConnection, FileTransfer, PromisedSize
@@ -161,6 +162,11 @@ class Responder:
     # --- backpressure ---
 
     @property
+    def is_transferring(self) -> bool:
+        """Tell whether a file is being sent that is not sent in one write."""
+        return self._transfer is not None
+
+    @property
     def is_blocked(self) -> bool:
         """Tell whether a file is being sent, and it is the peer that is waited for."""
         return self._transfer is not None and self._transfer.is_blocked
@@ -214,7 +220,7 @@ class Responder:
 
     async def _exit(self, _: wire.Exit) -> None:
         self.send_reply(wire.Bye(self.seat.name))
-        self._connection.close_reason = "exit"
+        self._connection.close_reason = LeaveReason.EXIT
         self._connection.close()
 
     async def _hash(self, request: wire.Hash) -> None:

@@ -13,6 +13,7 @@ from chatfile.disk import InThread
 from chatfile.lines import PauseReason
 from chatfile.repository import OpenFile
 from chatfile.sending import FileSender, file_sender
+from chatfile.server.activity import LeaveReason
 from chatfile.timeouts import Timer
 from chatfile.transports import ILineTransport, has_unwritten, reset_on_close
 
@@ -24,7 +25,7 @@ class ClientConnection(Protocol):
     """A connection, as a response uses it; `ChatFileProtocol` is one."""
 
     transport: ILineTransport
-    close_reason: str
+    close_reason: LeaveReason | None
     """Why the connection ends, for the log, where that is known before it does."""
 
     @property

@@ -142,6 +142,11 @@ class WaitingLine:
         self._round: Iterator[tuple[int, Place]] = iter(())
         self._turn: IDelayedCall | None = None
 
+    @property
+    def count(self) -> int:
+        """Count the clients that have a place."""
+        return len(self._waiters)
+
     def invite(self, connection: WaitingConnection) -> Waiter | None:
         """Let a client that found no seat ask for a place; None where there is none for its host."""
         try:

@@ -29,12 +29,12 @@ class CannotStart(SystemExit, Exception):
             sys.__stderr__.write(f"{sentence}\n")
 
 
-def why_not_listening(description: str, error: Exception) -> str:
-    """Return, as a sentence, why nothing can listen at the endpoint `description`, and what to do."""
+def why_not_listening(description: str, error: Exception, option: str) -> str:
+    """Return, as a sentence, why nothing can listen at the endpoint `description`, and what to do: another `option`."""
     cause = error.socketError if isinstance(error, CannotListenError) else error
     reason = getattr(cause, "strerror", None) or str(cause).rstrip(".") or type(cause).__name__
     advice = "Another program has it; choose" if getattr(cause, "errno", 0) == errno.EADDRINUSE else "Choose"
-    return f"chatfile: can't listen on {printable(description)}: {printable(reason)}. {advice} another with --port."
+    return f"chatfile: can't listen on {printable(description)}: {printable(reason)}. {advice} another with --{option}."
 
 
 def check_twistd(options: Options) -> None:

@@ -8,28 +8,29 @@ from collections.abc import Callable
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import IService
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 
-from chatfile import errors
+from chatfile import errors, program_and_version
 from chatfile.admission import Admission, MemoryAdmission
 from chatfile.digests import Digests, KnownDigests
 from chatfile.disk import Disk, Lane
-from chatfile.options import OWN_TLS, Options
+from chatfile.options import METRICS_CONNECTIONS, OWN_TLS, Options
 from chatfile.repository import Repository
 from chatfile.server import ChatFileFactory, Listings, Timeouts
 from chatfile.server.events import sum_up_unknown_names
+from chatfile.service.companions import Companions
 from chatfile.service.failures import CannotStart, check_twistd
 from chatfile.service.service import ChatFileService
 from chatfile.timeouts import use_monotonic_clock
 
 if TYPE_CHECKING:
+    from chatfile.cluster import ClusterService
     from chatfile.digests.keeper import DigestKeeper
+    from chatfile.metrics import MetricSource, MetricsService
     from chatfile.prehash import Prehash
     from chatfile.server.pacing import SharedRates
     from chatfile.service.certificates import Certificates
     from chatfile.systemd import SystemdNotifier
-    from chatfile.tls.server import ServerTLS
 
 
 def makeService(options: Options) -> ChatFileService:
@@ -41,33 +42,28 @@ def makeService(options: Options) -> ChatFileService:
 
     check_twistd(options)
     use_monotonic_clock(reactor)
-    in_reactor = IReactorFromThreads(reactor).callFromThread
-    disk = Disk(
-        IReactorTime(reactor),
-        in_reactor,
-        timeout=options["disk-timeout"],
-        clients=options["capacity"],
-    )
+    clock, in_reactor = IReactorTime(reactor), IReactorFromThreads(reactor).callFromThread
+    disk = Disk(clock, in_reactor, timeout=options["disk-timeout"], clients=options["capacity"])
     repository = Repository(options["folder"], is_recursive=bool(options["recursive"]))
     is_ahead = options["state-folder"] is not None or options["prehash"]
     known = KnownDigests(KnownDigests.MOST_AHEAD if is_ahead else KnownDigests.MOST)
     digests = None if options["no-digest"] else Digests(disk.digests.queue, time.time, known=known)
     if any(OWN_TLS.match(endpoint) for endpoint in options["endpoints"]):
-        sum_up_unknown_names(IReactorTime(reactor))
+        sum_up_unknown_names(clock)
     admission, cluster = _make_admission(options, reactor)
     factory = ChatFileFactory(
         repository,
         admission,
         listings=Listings(repository, disk.listings.queue(), disk.trees.queue()),
         digests=digests,
-        clock=IReactorTime(reactor),
+        clock=clock,
         queue=disk.files.queue,
         timeouts=Timeouts(
             options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
         ),
         max_unseated=options["max-unseated"],
         line=admission if options["waiting"] and isinstance(admission, MemoryAdmission) else None,
-        rates=_make_rates(IReactorTime(reactor), options["rate"], options["rate-per-client"]),
+        rates=_make_rates(clock, options["rate"], options["rate-per-client"]),
     )
     return ChatFileService(
         factory,
@@ -75,18 +71,22 @@ def makeService(options: Options) -> ChatFileService:
         options["endpoints"],
         options["drain-timeout"],
         options["max-clients"],
-        _make_certificates(options["tls"], IReactorTime(reactor), in_reactor, timeout=options["disk-timeout"]),
-        keeper=_make_keeper(options["state-folder"], known, in_reactor),
-        prehash=_make_prehash(
-            digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
+        Companions(
+            certificates=_make_certificates(options, clock, in_reactor),
+            keeper=_make_keeper(options["state-folder"], known, in_reactor),
+            prehash=_make_prehash(
+                digests if options["prehash"] else None, repository,
+                is_busy=factory.is_responding, in_reactor=in_reactor,
+            ),
+            cluster=cluster,
+            metrics=_make_metrics(options, factory, disk, cluster, clock),
+            notifier=_make_notifier(clock, admission),
         ),
-        cluster=cluster,
-        notifier=_make_notifier(IReactorTime(reactor), admission),
         proxies=options["proxies"],
-    )
+    )  # fmt: skip
 
 
-def _make_admission(options: Options, reactor: Any) -> tuple[Admission, IService | None]:
+def _make_admission(options: Options, reactor: Any) -> tuple[Admission, ClusterService | None]:
     """Return what admits clients, and the service of it that there is in a cluster. Raises `CannotStart`."""
     limits = {"limit": options["max-clients"], "limit_per_address": options["max-per-address"]}
     if options["engine"] is None:
@@ -119,16 +119,14 @@ def _make_rates(clock: IReactorTime, total: int, per_address: int) -> SharedRate
     return SharedRates(clock, total=total, per_address=per_address)
 
 
-def _make_certificates(
-    tls: ServerTLS | None, clock: IReactorTime, in_reactor: Callable[..., object], *, timeout: float
-) -> Certificates | None:
-    if tls is None:
+def _make_certificates(options: Options, clock: IReactorTime, in_reactor: Callable[..., object]) -> Certificates | None:
+    if options["tls"] is None:
         return None
     from chatfile.service.certificates import Certificates  # noqa: PLC0415 -- only behind its option
 
     # A lane of its own: that files hang which clients ask for is no reason to go on with an old certificate.
-    lane = Lane(clock, in_reactor, timeout=timeout, at_once=1, most=1, patience=1.0, spare=2)
-    return Certificates(tls, lane.queue(), clock, time.time)
+    lane = Lane(clock, in_reactor, timeout=options["disk-timeout"], at_once=1, most=1, patience=1.0, spare=2)
+    return Certificates(options["tls"], lane.queue(), clock, time.time)
 
 
 def _make_keeper(folder: str | None, known: KnownDigests, in_reactor: Callable[..., object]) -> DigestKeeper | None:
@@ -137,6 +135,32 @@ def _make_keeper(folder: str | None, known: KnownDigests, in_reactor: Callable[.
     from chatfile.digests.keeper import DigestKeeper  # noqa: PLC0415 -- only where there is something to keep
 
     return DigestKeeper(folder, known, in_reactor)
+
+
+def _make_metrics(
+    options: Options, factory: ChatFileFactory, disk: Disk, cluster: ClusterService | None, clock: IReactorTime
+) -> MetricsService | None:
+    if options["metrics-endpoint"] is None:
+        return None
+    from chatfile.metrics import CertificateSource, EngineSource, MetricsService  # noqa: PLC0415 -- likewise
+
+    sources: list[MetricSource] = []
+    if cluster is not None:
+        sources.append(EngineSource(cluster.admission.engine, cluster.admission.answers))
+    if options["tls"] is not None:
+        sources.append(CertificateSource(lambda: options["tls"].expires))
+    return MetricsService(
+        options["metrics-endpoint"],
+        factory,
+        disk,
+        clock,
+        time.time,
+        seats=options["max-clients"],
+        places=options["waiting"],
+        version=program_and_version().rpartition(" ")[2],
+        most=METRICS_CONNECTIONS,
+        sources=sources,
+    )
 
 
 def _make_prehash(digests: Digests | None, repository: Repository, **callables: Callable[..., Any]) -> Prehash | None:

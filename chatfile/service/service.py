@@ -7,34 +7,25 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from twisted.application import service, strports
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
 from chatfile.listening import TunedEndpoint, claim_socket_path, unix_path
 from chatfile.options import OWN_TLS
 from chatfile.server import ChatFileFactory
+from chatfile.service.companions import Companions
 from chatfile.service.failures import CannotStart, why_not_listening
 from chatfile.signals import ignore_signals, on_hangup, on_next_termination
 from chatfile.transports import describe_address
 from chatfile.wire import printable
 
 if TYPE_CHECKING:
-    from chatfile.digests.keeper import DigestKeeper
-    from chatfile.prehash import Prehash
     from chatfile.server.proxied import TrustedProxies
-    from chatfile.service.certificates import Certificates
-    from chatfile.systemd import SystemdNotifier
 
-R = TypeVar("R")
-
-LAST_WRITE = 1.0
-"""Seconds that the end of the process waits for the last digests to be written; without them it is a little slower."""
 SWITCH_INTERVAL = 0.001
 """Seconds for which a thread that computes, such as a long listing, may keep the interpreter from the reactor.
 
@@ -56,30 +47,22 @@ class ChatFileService(service.MultiService):
         endpoints: list[str],
         drain_timeout: float,
         clients: int,
-        certificates: Certificates | None = None,
-        keeper: DigestKeeper | None = None,
-        prehash: Prehash | None = None,
-        cluster: service.IService | None = None,
-        notifier: SystemdNotifier | None = None,
+        companions: Companions,
         proxies: TrustedProxies | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
-        for ever. With `certificates`, the ports that the network can reach speak TLS. These, `keeper` and `prehash`
-        are started and ended with the service. `cluster` is started with it too, and ends when the last client has
-        left. `notifier` hears of all that. With `proxies`, only these can connect, and tell who their clients are.
+        for ever. `companions` are started and ended with the service. Where there are certificates among them, the
+        ports that the network can reach speak TLS. With `proxies`, only these can connect, and tell who their clients
+        are.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
         self._folder = folder
         self._drain_timeout = drain_timeout
         self._clients = clients
-        self._certificates = certificates
-        self._keeper = keeper
-        self._prehash = prehash
-        self._cluster = cluster
-        self._notifier = notifier
+        self._companions = companions
         self._proxies = proxies
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
@@ -93,61 +76,42 @@ class ChatFileService(service.MultiService):
         A proxy's header comes before the TLS handshake of its client.
         """
         factory: IProtocolFactory = self._factory
-        if self._certificates is not None and not (OWN_TLS.match(description) or _UNIX.match(description)):
-            factory = self._certificates.tls.wrap(factory)
+        certificates = self._companions.certificates
+        if certificates is not None and not (OWN_TLS.match(description) or _UNIX.match(description)):
+            factory = certificates.tls.wrap(factory)
         return factory if self._proxies is None else self._factory.behind_proxies(factory, self._proxies)
 
     def privilegedStartService(self) -> None:
         """Bind all ports, while twistd may still have the privileges for it. Raises `CannotStart`."""
         from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
-        if self._certificates is not None:
-            on_hangup(IReactorFromThreads(reactor), partial(self._reload, self._certificates))
+        if self._companions.certificates is not None:
+            on_hangup(IReactorFromThreads(reactor), lambda: Deferred.fromCoroutine(self._companions.reload()))
         ignore_signals(IReactorFromThreads(reactor))
         for description, listener in self._listeners:
-            path = unix_path(description)
-            try:
-                with nullcontext() if path is None else claim_socket_path(path):
-                    listener.privilegedStartService()
-            except Exception as error:  # each kind of endpoint has errors of its own
-                raise CannotStart(why_not_listening(description, error)) from None
+            self._bind(description, listener, "port")
+        if (metrics := self._companions.metrics) is not None:
+            self._bind(metrics.description, metrics, "metrics")
+
+    def _bind(self, description: str, listener: service.IService, option: str) -> None:
+        path = unix_path(description)
+        try:
+            with nullcontext() if path is None else claim_socket_path(path):
+                listener.privilegedStartService()
+        except Exception as error:  # each kind of endpoint has errors of its own
+            raise CannotStart(why_not_listening(description, error, option)) from None
 
     def startService(self) -> None:
         """Begin to serve, when twistd has given up its privileges."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         gc.freeze()  # the objects that there are now stay: to collect among them again would take 10 ms each time
-        self._start_threads()
-        if self._cluster is not None:
-            self._cluster.startService()
         super().startService()  # type: ignore[no-untyped-call]
-        if self._notifier is not None:
-            self._notifier.start()
-        if self._certificates is not None:
-            self._certificates.start()
+        self._companions.start()
         self.log.info(
             "Serving {folder} at {places}, to at most {clients} {what} at once",
             folder=self._folder, places=", ".join(self._addresses()), clients=self._clients,
             what="client" if self._clients == 1 else "clients", event="serving",
         )  # fmt: skip
-
-    def _start_threads(self) -> None:
-        """Start them only now: a daemon has none of the threads that there were before it became one."""
-        if self._keeper is not None:
-            self._keeper.start()
-        if self._prehash is not None:
-            self._prehash.start(after=None if self._keeper is None else self._keeper.is_read)
-
-    def _reload(self, certificates: Certificates) -> Deferred[None]:
-        """Read the certificates anew, at a SIGHUP."""
-        if self._notifier is not None:
-            self._notifier.reloading()
-        reloading = Deferred.fromCoroutine(certificates.reload())
-        reloading.addErrback(lambda failure: self.log.failure("Reading the certificates anew", failure))
-        return reloading.addCallback(self._reloaded)
-
-    def _reloaded(self, _: object) -> None:
-        if self._notifier is not None:
-            self._notifier.ready()
 
     def _addresses(self) -> Iterator[str]:
         """Return where clients connect to, each place once."""
@@ -168,28 +132,10 @@ class ChatFileService(service.MultiService):
             seconds=self._drain_timeout,
             event="draining",
         )
-        if self._notifier is not None:
-            self._notifier.stopping()
-        if self._certificates is not None:
-            self._certificates.stop()
-        if self._prehash is not None:
-            self._prehash.stop()
-        stopping = maybeDeferred(super().stopService)
-        stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
-        if (cluster := self._cluster) is not None:
-            stopping.addCallback(lambda _: cluster.stopService())
-        stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
-        return stopping.addBoth(self._close_notifier)
+        self._companions.begin_drain()
+        return Deferred.fromCoroutine(self._stop(IReactorTime(reactor)))
 
-    def _close_keeper(self, clock: IReactorTime) -> Deferred[None]:
-        """Have the last digests written, unless the disk takes long: it must not keep the process."""
-        if self._keeper is None:
-            return succeed(None)
-        closed = self._keeper.close()
-        closed.addTimeout(LAST_WRITE, clock)
-        return closed.addErrback(lambda failure: failure.trap(DeferredTimeout) and None)
-
-    def _close_notifier(self, result: R) -> R:
-        if self._notifier is not None:
-            self._notifier.close()
-        return result
+    async def _stop(self, clock: IReactorTime) -> None:
+        await maybeDeferred(super().stopService)
+        await self._factory.drain(self._drain_timeout)
+        await self._companions.end(clock)

@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from chatfile.disk import DiskUnavailable, Lane, acquire, run_unawaited
+from chatfile.disk import DiskUnavailable, Lane, LaneLoad, acquire, run_unawaited
 from tests.support.leftovers import at_end
 
 TIMEOUT, PATIENCE = 30, 1
@@ -323,6 +323,28 @@ def test_a_close_that_fails_is_told(threads: Threads, logged_errors: list[str]) 
     threads.end_all()
     assert len(logged_errors) == 1
     logged_errors.clear()
+
+
+def test_how_busy_a_lane_is_can_be_asked(threads: Threads) -> None:
+    assert threads.lane.load() == LaneLoad(waiting=0, under_way=0, hung=0, oldest_wait=0, oldest_call=0)
+    hang(threads, AT_ONCE)
+    threads.clock.advance(PATIENCE / 2)
+    queue = threads.lane.queue()
+    asked = [queue(lambda: "done") for _ in range(3)]
+    threads.clock.advance(PATIENCE / 4)
+    assert threads.lane.load() == LaneLoad(
+        waiting=3, under_way=AT_ONCE, hung=0, oldest_wait=PATIENCE / 4, oldest_call=PATIENCE * 3 / 4
+    )
+    asked[0].addErrback(lambda _: None).cancel()
+    threads.clock.advance(PATIENCE / 4)
+    assert threads.lane.load() == LaneLoad(
+        waiting=0, under_way=AT_ONCE + 2, hung=0, oldest_wait=0, oldest_call=PATIENCE
+    ), "those that wait for their disk keep nobody from beginning"
+    threads.clock.advance(TIMEOUT - PATIENCE)
+    load = threads.lane.load()
+    assert (load.under_way, load.hung, load.oldest_call) == (2, AT_ONCE, TIMEOUT)
+    threads.end_all()
+    assert threads.lane.load() == LaneLoad(waiting=0, under_way=0, hung=0, oldest_wait=0, oldest_call=0)
 
 
 def test_its_end_waits_for_nobody_and_leaves_no_timer(threads: Threads) -> None:

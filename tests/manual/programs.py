@@ -34,6 +34,7 @@ _SERVER_VALUES = {
     "log-format": "FORMAT",
     "proxy-protocol-from": "ADDRESSES",
     "completion": "SHELL",
+    "metrics": "ADDRESS",
 }
 """What the options take: Twisted's parser has no words for it."""
 

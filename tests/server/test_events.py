@@ -13,6 +13,7 @@ from twisted.logger import LogEvent
 from twisted.python.failure import Failure
 
 from chatfile.admission import MemoryAdmission, Seat
+from chatfile.server.activity import LeaveReason
 from chatfile.server.events import EventLog, SummedLog
 from tests.support.processes import ServerProcess
 from tests.support.serving import Peer, Server
@@ -93,7 +94,7 @@ def fault() -> Failure:
 ACTS: dict[str, Callable[[EventLog, int, str], None]] = {
     "admitted": lambda events, number, host: events.admitted(seat(number, host)),
     "refused": lambda events, number, host: events.refused(f"{host}:{number}", host, "full"),
-    "left": lambda events, number, host: events.left(seat(number, host), "exit"),
+    "left": lambda events, number, host: events.left(seat(number, host), LeaveReason.EXIT),
     "sent": lambda events, number, host: events.sent(seat(number, host), "a", 1, 2, 0.1),
     "cut": lambda events, number, host: events.cut(seat(number, host), "it shrank"),
     "failed": lambda events, number, host: events.failed(seat(number, host), fault()),

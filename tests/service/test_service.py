@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -219,3 +220,13 @@ class ServiceTests(TestCase):
         self.assertIn(str(port), str(raised.exception))
         self.assertIn("--port", str(raised.exception))
         return made.stopService()
+
+    async def test_so_is_a_taken_port_of_the_metrics(self) -> None:
+        with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+            port = str(taken.getsockname()[1])
+            made = makeService(parsed("-p", "unix:one", "--metrics", port))
+            with self.assertRaises(CannotStart) as raised:
+                made.privilegedStartService()
+        self.assertIn(port, str(raised.exception))
+        self.assertIn("--metrics", str(raised.exception))
+        await made.stopService()

@@ -13,7 +13,7 @@ from chatfile.admission import ClientRecord, MemoryAdmission
 from chatfile.digests import Digests
 from chatfile.disk import Disk
 from chatfile.repository import Repository
-from chatfile.server import ChatFileFactory, Listings
+from chatfile.server import Activity, ChatFileFactory, Listings
 
 
 class EncryptedServer:
@@ -43,6 +43,10 @@ class EncryptedServer:
     def records(self) -> list[ClientRecord]:
         """Who came in so far."""
         return self._admission.records()
+
+    def activity(self) -> Activity:
+        """What has happened so far, in numbers."""
+        return self._factory.activity()
 
     async def end(self) -> None:
         """Nobody new, and everybody gone."""

@@ -196,6 +196,7 @@ async def test_who_speaks_no_tls_or_an_old_one_is_hung_up_on_and_is_one_line_in_
     await talker.gone
     await server.end()
     assert [event["event"] for event in logged if "event" in event or "log_failure" in event] == ["refused"]
+    assert {code for code, count in server.activity().refused.items() if count} == {"tls"}
 
 
 # --- a session that is cut, damaged, or ended as it should be ---
