@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from chatfile.metrics.sources import Fact, gauge
+from chatfile.metrics.sources import Fact
 
 
 class ReactorLag:
@@ -64,8 +64,12 @@ class ReactorLag:
 
     def families(self) -> Iterator[Metric]:
         """See `MetricSource`."""
-        yield gauge("chatfile_reactor_lag_seconds", "How late the reactor's latest timer fired.", self.latest)
-        yield gauge("chatfile_reactor_lag_max_seconds", "The worst such lag of the last minute.", self.worst)
+        yield GaugeMetricFamily(
+            "chatfile_reactor_lag_seconds", "How late the reactor's latest timer fired.", self.latest
+        )
+        yield GaugeMetricFamily(
+            "chatfile_reactor_lag_max_seconds", "The worst such lag of the last minute.", self.worst
+        )
 
     def facts(self) -> Iterator[Fact]:
         """See `MetricSource`."""

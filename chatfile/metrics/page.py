@@ -131,11 +131,10 @@ def _clients(content: PageContent) -> Iterable[Tag]:
         yield tags.p(class_="quiet")("Nobody.")
         return
     names = (("Name", ""), ("Address", ""), ("Since", ""), ("Files", "number"), ("Bytes", "number"))
-    table = tags.table(class_="people")(
+    yield tags.table(class_="people")(
         tags.thead(tags.tr(tags.th(scope="col", class_=kind)(name) for name, kind in names)),
         tags.tbody(_client(each) for each in reversed(content.clients)),
     )
-    yield tags.div(class_="wide", tabindex="0", role="region", **{"aria-labelledby": "clients"})(table)
     if others := content.connected - len(content.clients):
         yield tags.p(class_="quiet")(f"And {others:,} who came before.")
 

@@ -51,16 +51,6 @@ def make_registry(sources: list[MetricSource]) -> CollectorRegistry:
     return registry
 
 
-def gauge(name: str, meaning: str, value: float) -> Metric:
-    """Return a value that goes up and down."""
-    return GaugeMetricFamily(name, meaning, value)
-
-
-def counter(name: str, meaning: str, value: float) -> Metric:
-    """Return a count since the start of the process; `name` ends in `_total`."""
-    return CounterMetricFamily(name, meaning, value)
-
-
 def labelled(family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]) -> Metric:
     """Return `family`, which has one label, with the value for each value of the label."""
     for label, value in values.items():
@@ -90,24 +80,26 @@ class ServerSource:
     def families(self) -> Iterator[Metric]:
         """See `MetricSource`."""
         yield InfoMetricFamily("chatfile_build", "The version that runs.", {"version": self._version})
-        yield gauge("chatfile_draining", "Whether the server is going down: 1 from SIGTERM on.", self._is_draining())
+        yield GaugeMetricFamily(
+            "chatfile_draining", "Whether the server is going down: 1 from SIGTERM on.", self._is_draining()
+        )
         activity = self._activity()
         yield from self._now(activity)
         yield from _clients_so_far(activity)
         yield from _files_so_far(activity)
 
     def _now(self, activity: Activity) -> Iterator[Metric]:
-        yield gauge("chatfile_seats_limit", "Clients that may have a seat at once.", self._seats)
-        yield gauge("chatfile_seats_taken", "Clients of this server that have a seat.", activity.seated)
+        yield GaugeMetricFamily("chatfile_seats_limit", "Clients that may have a seat at once.", self._seats)
+        yield GaugeMetricFamily("chatfile_seats_taken", "Clients of this server that have a seat.", activity.seated)
         if self._places:
-            yield gauge("chatfile_places_limit", "Clients that may wait in the line at once.", self._places)
-            yield gauge("chatfile_places_taken", "Clients that wait in the line.", activity.waiting)
-        yield gauge(
+            yield GaugeMetricFamily("chatfile_places_limit", "Clients that may wait in the line at once.", self._places)
+            yield GaugeMetricFamily("chatfile_places_taken", "Clients that wait in the line.", activity.waiting)
+        yield GaugeMetricFamily(
             "chatfile_connections_unseated",
             "Open connections with neither a seat nor a place in the line.",
             activity.unseated,
         )
-        yield gauge("chatfile_transfers_in_progress", "Files that are being sent.", activity.transfers)
+        yield GaugeMetricFamily("chatfile_transfers_in_progress", "Files that are being sent.", activity.transfers)
 
     def facts(self) -> Iterator[Fact]:
         """See `MetricSource`: the page shows the rest in its own way."""
@@ -123,7 +115,7 @@ class ServerSource:
 
 
 def _clients_so_far(activity: Activity) -> Iterator[Metric]:
-    yield counter("chatfile_admitted_total", "Clients that were given a seat.", activity.admitted)
+    yield CounterMetricFamily("chatfile_admitted_total", "Clients that were given a seat.", activity.admitted)
     refused = CounterMetricFamily("chatfile_refused_total", "Connections that were refused, and why.", labels=["code"])
     yield labelled(refused, activity.refused)
     left = CounterMetricFamily("chatfile_left_total", "Clients that left, and why.", labels=["reason"])
@@ -131,14 +123,18 @@ def _clients_so_far(activity: Activity) -> Iterator[Metric]:
 
 
 def _files_so_far(activity: Activity) -> Iterator[Metric]:
-    yield counter("chatfile_sent_bytes_total", "Bytes of files that were sent to clients.", activity.sent_bytes)
-    yield counter("chatfile_sent_files_total", "Files that were sent to their end.", activity.sent_files)
-    yield counter(
+    yield CounterMetricFamily(
+        "chatfile_sent_bytes_total", "Bytes of files that were sent to clients.", activity.sent_bytes
+    )
+    yield CounterMetricFamily("chatfile_sent_files_total", "Files that were sent to their end.", activity.sent_files)
+    yield CounterMetricFamily(
         "chatfile_transfers_cut_total",
         "Transfers that were reset for a reason of the server's, such as a file that got shorter.",
         activity.cut,
     )
-    yield counter("chatfile_faults_total", "Faults of the server's own; the log has a traceback.", activity.faults)
+    yield CounterMetricFamily(
+        "chatfile_faults_total", "Faults of the server's own; the log has a traceback.", activity.faults
+    )
 
 
 class DiskSource:

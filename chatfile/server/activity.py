@@ -27,7 +27,7 @@ class LeaveReason(enum.Enum):
     LOST = "connection lost"
     RESET = "reset"
     IDLE = "idle"
-    LINE = "unfinished line"
+    UNFINISHED_LINE = "unfinished line"
     STALLED = "stalled"
     SHUTDOWN = "shutdown"
     DESCRIPTORS = "it passed descriptors"

@@ -283,7 +283,7 @@ class ChatFileProtocol(LineProtocol):
         if self._admission is AdmissionState.HANDSHAKING:
             self.abort()  # a peer that has no TLS session would not understand an ERROR line
             return
-        self._disconnect_with(errors.IdleTimeout.amid_line(seconds=self._timeouts.line), LeaveReason.LINE)
+        self._disconnect_with(errors.IdleTimeout.amid_line(seconds=self._timeouts.line), LeaveReason.UNFINISHED_LINE)
 
     def _stalled(self) -> None:
         self.close_reason = LeaveReason.RESET if is_reset(self.transport) else LeaveReason.STALLED

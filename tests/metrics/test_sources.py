@@ -98,11 +98,11 @@ def test_the_silent_are_counted_by_why_they_left(server: Server, port: MetricsPo
     server.greeted().sends(b"half a line")
     server.pass_time(301)
     told = values(port)
-    assert (told["left_total idle"], told["left_total line"]) == (0, 0), "they linger in their close"
+    assert (told["left_total idle"], told["left_total unfinished_line"]) == (0, 0), "they linger in their close"
     for peer in server.peers:
         peer.vanishes()
     told = values(port)
-    assert (told["left_total idle"], told["left_total line"]) == (1, 1)
+    assert (told["left_total idle"], told["left_total unfinished_line"]) == (1, 1)
 
 
 def test_what_has_no_word_of_its_own_is_counted_as_something_else(server: Server, port: MetricsPort) -> None:

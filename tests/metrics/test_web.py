@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.web.server import Request
@@ -144,6 +146,29 @@ def test_a_body_is_not_kept_and_a_long_one_is_cut(
         connection.send(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
         sent += 0x1000
     assert sent <= 2 * MetricsRequest.LONGEST_BODY
+
+
+PIECES = (
+    b"GET", b"HEAD", b"POST", b" ", b"/", b"/metrics", b"/?live=on", b"*", b"%", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/9",
+    b"\r\n", b"\r\n\r\n", b"\n", b"Host: x", b"Content-Length: ", b"1", b"-1", b"9" * 30, b"0", b"ffffffffff",
+    b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"Connection: close", b"Cookie: ", b"a=b;=;", b"Accept: ",
+    b"Upgrade: h2c", b"Content-Type: ", b"multipart/form-data; boundary=", b"\0", b"\xff", b":", b"\t",
+)  # fmt: skip
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=30).map(b"".join), max_size=4))
+def test_whatever_is_said_is_no_fault_of_the_server(said: list[bytes]) -> None:
+    """What Twisted raises for it would be a traceback in the log for each stranger that says it."""
+
+    async def answer(_: Request) -> Answer:
+        return Answer(b"ok")
+
+    connection = Connection(MetricsSite({b"/": answer}, Clock(), MOST))
+    for piece in said:
+        if connection.is_open:
+            connection.send(piece)
+    assert connection.transport.value()[:9] in (b"", b"HTTP/1.1 ", b"HTTP/1.0 ", b"HTTP/9 40")
+    connection.vanish()
 
 
 def test_a_short_body_is_dropped(port: MetricsPort) -> None:

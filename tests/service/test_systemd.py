@@ -117,7 +117,7 @@ def test_the_variables_are_taken_away_and_nothing_is_said_before_the_start(manag
         assert "0 clients" in message["STATUS"]
 
 
-@pytest.mark.parametrize("pid", ["", str(os.getpid())])
+@pytest.mark.parametrize("pid", ["", str(os.getpid())], ids=["any", "ours"])
 def test_it_beats_twice_in_the_time_of_the_watchdog(manager: Manager, pid: str) -> None:
     with Notified(manager.address, WATCHDOG_USEC="4000000", **({"WATCHDOG_PID": pid} if pid else {})) as notified:
         notified.notifier.start()
