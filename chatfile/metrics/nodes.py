@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Protocol
 
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from chatfile.metrics.sources import Fact, counter, gauge
+from chatfile.metrics.sources import Fact
 
 
 class EngineState(Protocol):
@@ -42,9 +42,14 @@ class EngineSource:
 
     def families(self) -> Iterator[Metric]:
         """See `MetricSource`."""
-        yield gauge("chatfile_engine_up", "Whether the engine is there, so that clients are let in.", self._is_up)
-        again = max(self._engine.joins - 1, 0)
-        yield counter("chatfile_engine_reconnects_total", "Connections to the engine after the first one.", again)
+        yield GaugeMetricFamily(
+            "chatfile_engine_up", "Whether the engine is there, so that clients are let in.", self._is_up
+        )
+        yield CounterMetricFamily(
+            "chatfile_engine_reconnects_total",
+            "Connections to the engine after the first one.",
+            max(self._engine.joins - 1, 0),
+        )
         yield HistogramMetricFamily(
             "chatfile_admission_seconds",
             "Time that the engine took for its answer to an admission.",
@@ -58,7 +63,8 @@ class EngineSource:
 
     def facts(self) -> Iterator[Fact]:
         """See `MetricSource`."""
-        yield "Engine", f"{self._engine.name} {'is there' if self._is_up else f'is away: {self._engine.reason}'}"
+        why = f": {self._engine.reason}" if self._engine.reason else ""
+        yield "Engine", f"{self._engine.name} is there" if self._is_up else f"{self._engine.name} is away{why}"
 
 
 class CertificateSource:
@@ -70,7 +76,7 @@ class CertificateSource:
 
     def families(self) -> Iterator[Metric]:
         """See `MetricSource`."""
-        yield gauge(
+        yield GaugeMetricFamily(
             "chatfile_certificate_expiry_timestamp_seconds",
             "End of the certificate in use, or of one between it and its authority, in seconds since 1970.",
             self._expires(),

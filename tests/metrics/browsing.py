@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from chatfile.cluster import Engine, EngineAddress, keys
+from chatfile.cluster.answers import AnswerHistogram
 from chatfile.disk import Disk
-from chatfile.metrics import MetricsService
+from chatfile.metrics import CertificateSource, EngineSource, MetricsService
 from chatfile.metrics.web import MetricsChannel, MetricsSite
 from tests.support.leftovers import at_end
 from tests.support.serving import NOON, Server
@@ -68,12 +71,20 @@ class Connection:
         self.channel.connectionLost(Failure(ConnectionDone()))
 
 
+def _engine(clock: Clock) -> Engine:
+    """One that was not reached yet."""
+    address = EngineAddress((("engine", 6379),))
+    endpoint = TCP4ClientEndpoint(clock, "engine", 6379)
+    return Engine(address, endpoint, clock, keys=keys("chatfile"), node="n0de", lease=10, history=0)
+
+
 class MetricsPort:
     """The port of a server; nothing is bound, and the clock of the server is that of the port."""
 
     def __init__(self, server: Server) -> None:
         self.clock: Clock = server.clock
         self.disk = Disk(server.clock, lambda call, *arguments: call(*arguments), timeout=30, clients=2)
+        self.engine = _engine(server.clock)
         self.service = MetricsService(
             "tcp:0:interface=127.0.0.1",
             server.factory,
@@ -84,6 +95,7 @@ class MetricsPort:
             places=server.admission.places,
             version="1.2.3",
             most=MOST,
+            sources=(EngineSource(self.engine, AnswerHistogram()), CertificateSource(lambda: NOON)),
         )
         at_end(self.disk.close)
 

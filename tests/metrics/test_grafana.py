@@ -62,7 +62,7 @@ def test_counters_are_shown_by_their_increase_and_gauges_as_they_are(told: dict[
     for _, expression in expressions():
         for name in names(expression):
             increases = re.search(rf"\b(rate|increase)\({name}\{{[^}}]*\}}\[", expression)
-            assert bool(increases) == name.endswith("_total"), expression
+            assert bool(increases) == name.endswith(("_total", "_bucket", "_sum", "_count")), expression
 
 
 def test_it_has_what_an_import_needs() -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from twisted.python.failure import Failure
 
+from chatfile.cluster.answers import AnswerHistogram
+from chatfile.metrics import EngineSource
 from chatfile.server.activity import REFUSALS_COUNTED, LeaveReason
 from tests.metrics.browsing import MetricsPort
 from tests.support.documents import DOCUMENTS
-from tests.support.serving import Server
+from tests.support.serving import NOON, Server
 from tests.support.transports import FullTransport
 
 UNITS = ("seconds", "bytes")
@@ -141,6 +144,22 @@ def test_all_kinds_are_there_before_the_first_of_them_comes(port: MetricsPort) -
     }
 
 
+def test_a_node_tells_of_its_engine_and_its_certificate(port: MetricsPort) -> None:
+    told = values(port)
+    assert (told["engine_up"], told["engine_reconnects_total"]) == (0, 0)
+    assert told["certificate_expiry_timestamp_seconds"] == NOON
+    answers = AnswerHistogram()
+    for seconds in (0.0001, 0.003, 0.003, 7.0):
+        answers.count(seconds)
+    (histogram,) = (each for each in EngineSource(port.engine, answers).families() if each.type == "histogram")
+    steps = {sample.labels["le"]: sample.value for sample in histogram.samples if "le" in sample.labels}
+    assert (steps["0.0005"], steps["0.0025"], steps["0.005"], steps["1.0"], steps["+Inf"]) == (1, 1, 3, 3, 4)
+    assert sum(sample.value for sample in histogram.samples if sample.name.endswith("_sum")) == pytest.approx(7.0061)
+    page = port.get("/")
+    assert "engine:6379 is away" in page
+    assert "2026-11-22" in page
+
+
 # --- how it tells ---
 
 
@@ -165,13 +184,15 @@ def test_no_label_is_what_a_stranger_has_said(server: Server, port: MetricsPort)
     for said in ("Client0", "127.0.0.1", "40001", "secret", "message"):
         assert said not in text
     labels = {label for *_, samples in families(port) for sample in samples for label in sample.labels}
-    assert labels == {"code", "reason", "lane", "version"}
+    assert labels == {"code", "reason", "lane", "version", "le"}
 
 
 def test_the_documentation_tells_of_every_metric_and_of_each_value_of_its_label(port: MetricsPort) -> None:
     for name in values(port):
         metric, _, label = name.partition(" ")
+        metric, is_step, _ = metric.partition("_bucket")
+        metric = re.sub("_(sum|count)$", "", metric)
         if metric.startswith("process_"):
             continue
         (row,) = (row for row in SERVER.splitlines() if re.match(rf"\|.*`chatfile_{metric}(\{{\w+\}})?`.* \|", row))
-        assert not label or metric.endswith("_info") or f"`{label}`" in row or f"`{label}`" in LANES, name
+        assert not label or is_step or metric.endswith("_info") or f"`{label}`" in row or f"`{label}`" in LANES, name
