@@ -43,47 +43,50 @@ def makeService(options: Options) -> ChatFileService:
     check_twistd(options)
     use_monotonic_clock(reactor)
     clock, in_reactor = IReactorTime(reactor), IReactorFromThreads(reactor).callFromThread
+    if any(OWN_TLS.match(endpoint) for endpoint in options["endpoints"]):
+        sum_up_unknown_names(clock)
     disk = Disk(clock, in_reactor, timeout=options["disk-timeout"], clients=options["capacity"])
     repository = Repository(options["folder"], is_recursive=bool(options["recursive"]))
     is_ahead = options["state-folder"] is not None or options["prehash"]
     known = KnownDigests(KnownDigests.MOST_AHEAD if is_ahead else KnownDigests.MOST)
     digests = None if options["no-digest"] else Digests(disk.digests.queue, time.time, known=known)
-    if any(OWN_TLS.match(endpoint) for endpoint in options["endpoints"]):
-        sum_up_unknown_names(clock)
     admission, cluster = _make_admission(options, reactor)
-    factory = ChatFileFactory(
+    factory = _make_factory(options, repository, admission, disk, digests, clock)
+    companions = Companions(
+        certificates=_make_certificates(options, clock, in_reactor),
+        keeper=_make_keeper(options["state-folder"], known, in_reactor),
+        prehash=_make_prehash(
+            digests if options["prehash"] else None, repository, is_busy=factory.is_responding, in_reactor=in_reactor
+        ),
+        cluster=cluster,
+        metrics=_make_metrics(options, factory, disk, cluster, clock),
+        notifier=_make_notifier(clock, admission),
+    )
+    shown = options["folder"] + (" and its subfolders" if options["recursive"] else "")
+    ports, drain, clients = options["endpoints"], options["drain-timeout"], options["max-clients"]
+    return ChatFileService(factory, shown, ports, drain, clients, companions, proxies=options["proxies"])
+
+
+def _make_factory(
+    options: Options,
+    repository: Repository,
+    admission: Admission,
+    disk: Disk,
+    digests: Digests | None,
+    clock: IReactorTime,
+) -> ChatFileFactory:
+    return ChatFileFactory(
         repository,
         admission,
         listings=Listings(repository, disk.listings.queue(), disk.trees.queue()),
         digests=digests,
         clock=clock,
         queue=disk.files.queue,
-        timeouts=Timeouts(
-            options["idle-timeout"], options["line-timeout"], options["stall-timeout"], options["flush-timeout"]
-        ),
+        timeouts=Timeouts(*(options[f"{each}-timeout"] for each in ("idle", "line", "stall", "flush"))),
         max_unseated=options["max-unseated"],
         line=admission if options["waiting"] and isinstance(admission, MemoryAdmission) else None,
         rates=_make_rates(clock, options["rate"], options["rate-per-client"]),
     )
-    return ChatFileService(
-        factory,
-        options["folder"] + (" and its subfolders" if options["recursive"] else ""),
-        options["endpoints"],
-        options["drain-timeout"],
-        options["max-clients"],
-        Companions(
-            certificates=_make_certificates(options, clock, in_reactor),
-            keeper=_make_keeper(options["state-folder"], known, in_reactor),
-            prehash=_make_prehash(
-                digests if options["prehash"] else None, repository,
-                is_busy=factory.is_responding, in_reactor=in_reactor,
-            ),
-            cluster=cluster,
-            metrics=_make_metrics(options, factory, disk, cluster, clock),
-            notifier=_make_notifier(clock, admission),
-        ),
-        proxies=options["proxies"],
-    )  # fmt: skip
 
 
 def _make_admission(options: Options, reactor: Any) -> tuple[Admission, ClusterService | None]:
