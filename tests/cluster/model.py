@@ -68,6 +68,7 @@ class Setting:
     faults: int = 0
     ticks: int = 4
     clients: int = 2
+    may_leave: bool = True
     beats_first: bool = True
     """Whether a beat is sent before anything else of its quarter: few orders, but no admission is under way then."""
     joined: bool = True
@@ -152,7 +153,7 @@ def node_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
             yield f"{name} connects, and sends its join", with_node(world, place, **joining(node), link=OPEN)
     else:
         yield from connected_steps(world, setting, place)
-    if node.power == UP:
+    if node.power == UP and setting.may_leave:
         for number in node.inside:
             yield f"{number} leaves {name}", left(world, place, number)
 
@@ -232,14 +233,20 @@ def read_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
         yield f"{said}, asked before it joined", world
     elif reply.kind == "seat":
         yield f"{said}: let in", let_in(world, place, reply.number)
-        yield f"{said}, but the client has gone", left(with_node(world, place, asked=0), place, reply.number)
+        if setting.may_leave:
+            yield f"{said}, but the client has gone", left(with_node(world, place, asked=0), place, reply.number)
     else:
         yield said, with_node(world, place, **ANSWERED[reply.kind](node, reply))
 
 
 def let_in(world: World, place: int, number: int) -> World:
-    """The world when a client has its seat. Raises `Violation` if the node has not been heard of for a lease."""
-    node = world.nodes[place]
+    """The world when a client has its seat. Raises `Violation` where it has none, or the node was cut off for a lease.
+
+    An engine that has lost it, and knows, lets nobody in before the node has told of it.
+    """
+    node, engine = world.nodes[place], world.engine
+    if number not in engine.seats[node.id] and engine.knows_life and not engine.opens:
+        raise Violation(f"{name_of(world, place)} lets {number} in without a seat")
     if not node.grace:
         raise Violation(f"{name_of(world, place)} lets {number} in, and was not heard of for a lease")
     return with_node(world, place, inside=tuple(sorted((*node.inside, number))), asked=0)
