@@ -45,6 +45,11 @@ class Full(Refusal):
         )
 
     @classmethod
+    def here(cls, *, limit: int) -> Full:
+        """Make the error for a client that finds the node of a cluster full that it came to."""
+        return cls(f"This node of the server is full: {limit} of {limit} clients are connected to it. Try again later.")
+
+    @classmethod
     def in_line(cls, *, limit: int) -> Full:
         """Make the error for a client that finds the waiting line full, too."""
         return cls(f"No place in the waiting line is free: {limit} of {limit} clients wait. Try again later.")
@@ -112,6 +117,16 @@ class Unavailable(Refusal):
     def folder(cls, *, why: str) -> Unavailable:
         """Make the error for a request that can't be answered without the folder."""
         return cls(f"The folder can't be read now: {why}.")
+
+    @classmethod
+    def seats(cls) -> Unavailable:
+        """Make the error for a client that can't be let in, for nobody knows how many there are on the other nodes."""
+        return cls("The clients of the other nodes can't be counted now, so nobody is let in. Try again soon.")
+
+    @classmethod
+    def clients(cls) -> Unavailable:
+        """Make the error for a client that asks who is connected to the other nodes."""
+        return cls("The clients of the other nodes are not known now. Try again soon.")
 
 
 class Changed(Refusal):

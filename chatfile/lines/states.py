@@ -89,7 +89,7 @@ class PauseReason(enum.Enum):
     BACKPRESSURE = "the peer has not taken what was written"
     BUSY = "a response is under way"
     YIELD = "other connections have their turn"
-    QUEUED = "the peer waits for its turn to be served"
+    QUEUED = "the peer waits to be let in"
     DISK = "what was read has not reached the disk"
     DETACHED = "something else reads the socket"
     RATE = "what was read came too early for the rate that is to be kept to"

@@ -25,6 +25,7 @@ from chatfile.options.checks import (
     seconds_value,
     whole_number,
 )
+from chatfile.options.nodes import checked_cluster, node_capacity
 
 if TYPE_CHECKING:
     import argparse
@@ -64,6 +65,7 @@ _GROUPS = {
         "stall-timeout", "flush-timeout", "disk-timeout", "drain-timeout",
     ),
     "TLS": ("certificate", "key", "client-ca"),
+    "several nodes": ("cluster", "cluster-name", "lease"),
     "other": ("completion", "help", "version"),
 }  # fmt: skip
 """The options as the help shows them."""
@@ -71,6 +73,7 @@ _METAVARS = {
     "port": "ADDRESS", "files": "FOLDER", "max-clients": "N", "max-per-address": "N", "waiting": "N",
     "history": "N", "rate": "BYTES", "rate-per-client": "BYTES",
     "state": "FOLDER", "certificate": "FILE", "key": "FILE", "client-ca": "FILE", "completion": "SHELL",
+    "cluster": "URL", "cluster-name": "NAME",
 }  # fmt: skip
 _EXAMPLES = """\
 examples:
@@ -106,6 +109,14 @@ class Options(usage.Options):
         ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
         ["key", None, None, "PEM file of the certificate's key, if that is not in the same file."],
         ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
+        [
+            "cluster",
+            None,
+            None,
+            "Redis or Valkey where nodes count their clients together: redis://HOST, or @FILE.",
+        ],
+        ["cluster-name", None, "chatfile", "Which cluster, of those there."],
+        ["lease", None, 10, "Seconds after which the seats of a node that is not heard of are free."],
     ]
     optFlags = [  # noqa: RUF012 -- likewise
         ["recursive", "r", "Serve its subfolders, too: tree shows them, and get takes paths."],
@@ -178,13 +189,15 @@ class Options(usage.Options):
             self[option] = whole_number(option, self[option], least)
         for option in ("rate", "rate-per-client"):
             self[option] = rate_value(option, self[option])
-        for clock in ("idle", "line", "stall", "flush", "disk", "drain"):
-            self[f"{clock}-timeout"] = seconds_value(f"{clock}-timeout", self[f"{clock}-timeout"])
+        for option in (*(f"{clock}-timeout" for clock in ("idle", "line", "stall", "flush", "disk", "drain")), "lease"):
+            self[option] = seconds_value(option, self[option])
         self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
         for description in self["endpoints"]:
             check_endpoint(description)
         self["tls"] = checked_tls(self)
-        self["max-unseated"] = max_unseated(self["max-clients"], self["waiting"])
+        self["engine"] = checked_cluster(self)
+        self["capacity"] = self["max-clients"] if self["engine"] is None else node_capacity(self["max-clients"])
+        self["max-unseated"] = max_unseated(self["capacity"], self["waiting"])
         check_digest_options(self)
         self["folder"] = checked_folder(self["files"])  # these two last, for they may create it
         self["state-folder"] = None if self["state"] is None else checked_state(self["state"], self["folder"])

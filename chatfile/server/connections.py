@@ -55,10 +55,12 @@ class Connections(Generic[C]):
         """Note that a connection has given its seat back."""
         self._closing.discard(connection)
 
-    def reap_closing(self) -> None:
-        """Have every closing connection give its seat back if it does not need it any more."""
+    def reap_closing(self) -> bool:
+        """Have every closing connection give its seat back if it does not need it any more; tell whether one did."""
+        before = len(self._closing)
         for connection in list(self._closing):
             connection.release_seat()
+        return len(self._closing) < before
 
     def discard(self, connection: C) -> None:
         """Forget a connection that is gone."""

@@ -158,6 +158,10 @@ class EventLog:
         """Log a fault of the server's own, with its traceback, that came up while it answered a client."""
         self._failed.tell(seat.host, seat.name, self.log.failure, "Answering {client}", failure, client=seat.name)
 
+    def failed_to_admit(self, address: str, host: str, failure: Failure) -> None:
+        """Log a fault of the server's own, with its traceback, that came up while it let a client in."""
+        self._failed.tell(host, host, self.log.failure, "Admitting {address}", failure, address=address)
+
     def sum_up(self) -> None:
         """Log the totals of all kinds of events that are not logged yet."""
         for log in (self._admitted, self._refused, self._left, self._sent, self._cut, self._failed):

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
-from chatfile.admission import Admission
+from chatfile.admission import Admission, MemoryAdmission
 from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.repository import Repository
@@ -44,12 +44,14 @@ class ChatFileFactory(Factory):
         queue: Callable[[], InThread],
         timeouts: Timeouts | None = None,
         max_unseated: int = MAX_UNSEATED,
+        line: MemoryAdmission | None = None,
         rates: SharedRates | None = None,
     ) -> None:
         """Serve `repository` to the clients that `admission` lets in; without `digests`, hash nothing.
 
         `queue()` returns what makes the calls of one client that open and read files. At most `max_unseated`
-        connections are open without a seat. `rates`, if given, say how fast files are sent.
+        connections are open without a seat. `line`, if given, is the admission again, and has places for clients that
+        wait; `rates`, if given, say how fast files are sent.
         """
         self._clock = clock
         self._events = EventLog(clock)
@@ -69,7 +71,7 @@ class ChatFileFactory(Factory):
             events=self._events,
             connections=self._connections,
             unseated=UnseatedConnections(max_unseated),
-            waiting=_make_line(admission, clock),
+            waiting=None if line is None else _make_line(line, clock),
             rates=rates,
         )
 
@@ -109,9 +111,7 @@ class ChatFileFactory(Factory):
         self._connections.abort()
 
 
-def _make_line(admission: Admission, clock: IReactorTime) -> WaitingLine | None:
-    if not admission.places:
-        return None
+def _make_line(admission: MemoryAdmission, clock: IReactorTime) -> WaitingLine:
     from chatfile.server.waiting import WaitingLine  # noqa: PLC0415 -- only behind its option
 
     return WaitingLine(admission, clock)

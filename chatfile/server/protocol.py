@@ -6,6 +6,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from twisted.internet import error
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IHandshakeListener, ISSLTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -44,6 +45,7 @@ class AdmissionState(enum.Enum):
     """Whether a client has a seat; from each state it goes only to one below it."""
 
     HANDSHAKING = "it is not let in yet: over TLS, its handshake is under way"
+    ASKING = "a seat is asked for, and the answer takes its time"
     WAITING = "it was told that there is no seat, and may ask for a place in the waiting line, or has one"
     ADMITTED = "it has a seat, and a responder"
     REFUSED = "it was told that there is no seat"
@@ -103,13 +105,30 @@ class ChatFileProtocol(LineProtocol):
             self._let_in()
 
     def _let_in(self) -> None:
+        Deferred.fromCoroutine(self._ask_for_seat()).addErrback(self._admission_failed)
+        if self._admission is AdmissionState.HANDSHAKING and self.is_receiving:
+            self._admission = AdmissionState.ASKING
+            self.pause(PauseReason.QUEUED)
+            self._context.unseated.add(self, self.host)
+
+    async def _ask_for_seat(self) -> None:
+        """Let the client in, or refuse it, when the answer has come; it may have gone by then."""
         try:
-            seat = self._admit()
+            seat = await self._admit()
         except errors.Refusal as refusal:
-            self._context.events.refused(self.address, self.host, str(refusal))
-            self._refuse(refusal)
+            if self.is_receiving:
+                self._context.events.refused(self.address, self.host, str(refusal))
+                self._refuse(refusal)
         else:
-            self.take_seat(seat)
+            if self.is_receiving:
+                self.take_seat(seat)
+            else:
+                seat.release()
+
+    def _admission_failed(self, failure: Failure) -> None:
+        """Hear of a fault of the server's own."""
+        self._context.events.failed_to_admit(self.address, self.host, failure)
+        self.abort()
 
     def take_seat(self, seat: Seat) -> None:
         """Greet the client, and answer what it has said already, if it has waited."""
@@ -122,15 +141,16 @@ class ChatFileProtocol(LineProtocol):
             self.resume(PauseReason.QUEUED)
         self.readStateChanged()
 
-    def _admit(self) -> Seat:
-        """Raise `Shutdown`, or `Full` where no seat is free, nor one that is about to be."""
+    async def _admit(self) -> Seat:
+        """Raise `Shutdown`, `Unavailable`, or `Full` where no seat is free, nor one that is about to be."""
         if self._context.connections.is_draining:
             raise errors.Shutdown
         try:
-            return self._context.admission.admit(self.address, self.host)
+            return await self._context.admission.admit(self.address, self.host)
         except errors.Full:
-            self._context.connections.reap_closing()
-            return self._context.admission.admit(self.address, self.host)
+            if not self._context.connections.reap_closing():
+                raise
+            return await self._context.admission.admit(self.address, self.host)
 
     def _refuse(self, refusal: errors.Refusal) -> None:
         self._send_error(refusal)
@@ -289,6 +309,8 @@ class ChatFileProtocol(LineProtocol):
         """Send no more, and close the connection when everything that was sent has arrived."""
         if self.is_receiving:
             self._stop_timers()
+            if self._admission is AdmissionState.ASKING:
+                self._admission = AdmissionState.REFUSED
             if self._admission is AdmissionState.WAITING:
                 self._stop_waiting()
                 self._context.unseated.add(self, self.host)
@@ -366,6 +388,8 @@ class ChatFileProtocol(LineProtocol):
 
     def eviction_rank(self) -> EvictionRank:
         """Return which of the connections without a seat this one is; see `UnseatedConnection`."""
+        if self._admission is AdmissionState.ASKING:
+            return EvictionRank.ASKING
         if self._admission is AdmissionState.HANDSHAKING:
             if tls.has_begun(self.transport):
                 return EvictionRank.HANDSHAKING

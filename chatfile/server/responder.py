@@ -192,7 +192,7 @@ class Responder:
     # --- the responses ---
 
     async def _status(self, _: wire.Status) -> None:
-        count, rows = self._context.status.rows()
+        count, rows = await self._context.status.rows()
         await self._send_rows(wire.StatusHeader(count), rows)
 
     async def _list(self, _: wire.List) -> None:

@@ -20,9 +20,12 @@ class StatusRows:
         self._rows: dict[str, bytes] = {}
         """The rows of clients that have left, by their names; among them some that the cache has forgotten since."""
 
-    def rows(self) -> tuple[int, Iterator[bytes]]:
-        """Return how many rows there are now, and the rows in pieces; those of connected clients are up to date."""
-        present = self._admission.present()
+    async def rows(self) -> tuple[int, Iterator[bytes]]:
+        """Return how many rows there are now, and the rows in pieces; those of connected clients are up to date.
+
+        Raises `Unavailable`.
+        """
+        present = await self._admission.present()
         if len(self._rows) > 2 * len(present) + self.ROWS:
             self._rows = {each.name: self._rows[each.name] for each in present if each.name in self._rows}
         return len(present), self._pieces(present)

@@ -25,6 +25,8 @@ class EvictionRank(enum.IntEnum):
     """It was refused, and the ERROR line may not have arrived yet, or it may still ask for a place in the line."""
     HANDSHAKING = 4
     """Its TLS handshake is under way."""
+    ASKING = 5
+    """It is about to be let in, or refused."""
 
 
 class UnseatedConnection(Protocol):
@@ -89,8 +91,8 @@ class UnseatedConnections:
     def _next_to_evict(self) -> UnseatedConnection:
         """Return one of the lowest rank from the host that has most here, so that no host can evict those of another.
 
-        Among handshakes under way it is one by chance: if it were always the oldest, a flood of new ones would evict
-        each client whose handshake is slower than theirs.
+        Among those that have most to lose it is one by chance: if it were always the oldest, a flood of new ones would
+        evict each client whose handshake is slower than theirs.
         """
         count = Counter(self._hosts.values())
         most = max(count.values())
@@ -98,4 +100,4 @@ class UnseatedConnections:
         ranks = {each: each.eviction_rank() for each in some[: len(some) - len(some) // self.NOT_JUDGED]}
         least = min(ranks.values())
         some = [each for each, rank in ranks.items() if rank is least]
-        return self._choose(some) if least is EvictionRank.HANDSHAKING else some[0]
+        return self._choose(some) if least >= EvictionRank.HANDSHAKING else some[0]

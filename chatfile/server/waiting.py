@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from chatfile import errors, wire
-from chatfile.admission import Admission, Place, Seat
+from chatfile.admission import MemoryAdmission, Place, Seat
 from chatfile.lines import ConnectionState, PauseReason
 from chatfile.timeouts import Timer
 from chatfile.transports import is_reset
@@ -130,7 +130,7 @@ class Waiter:
 class WaitingLine:
     """Tells all clients that wait where they are, and gives each the seat that it is due."""
 
-    def __init__(self, admission: Admission, clock: IReactorTime) -> None:
+    def __init__(self, admission: MemoryAdmission, clock: IReactorTime) -> None:
         """Begin without clients; `admission` has the places."""
         self._admission = admission
         self._clock = clock

@@ -54,12 +54,13 @@ class ChatFileService(service.MultiService):
         encrypted: ServerTLS | None = None,
         keeper: DigestKeeper | None = None,
         prehash: Prehash | None = None,
+        cluster: service.IService | None = None,
     ) -> None:
         """Listen with `factory` at `endpoints`, given by their descriptions; nothing is bound yet.
 
         `folder`, and how many `clients` there are at most, are named in the log. `drain_timeout` is in seconds, 0 means
         for ever. With `encrypted`, the ports that the network can reach speak TLS. `keeper` and `prehash` are started
-        and ended with the service.
+        and ended with the service. `cluster` is started with it too, and ends when the last client has left.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._factory = factory
@@ -69,6 +70,7 @@ class ChatFileService(service.MultiService):
         self._encrypted = encrypted
         self._keeper = keeper
         self._prehash = prehash
+        self._cluster = cluster
         self._listeners = [(each, strports.service(each, self._factory_for(each))) for each in endpoints]
         for description, listener in self._listeners:
             is_encrypted = bool(OWN_TLS.match(description)) or listener.factory is not factory
@@ -99,6 +101,8 @@ class ChatFileService(service.MultiService):
         sys.setswitchinterval(SWITCH_INTERVAL)
         gc.freeze()  # the objects that there are now stay: to collect among them again would take 10 ms each time
         self._start_threads()
+        if self._cluster is not None:
+            self._cluster.startService()
         super().startService()  # type: ignore[no-untyped-call]
         if self._encrypted is not None and self._encrypted.warning:
             self.log.warn("{warning}", warning=self._encrypted.warning, event="certificate")
@@ -138,6 +142,8 @@ class ChatFileService(service.MultiService):
             self._prehash.stop()
         stopping = maybeDeferred(super().stopService)
         stopping.addCallback(lambda _: self._factory.drain(self._drain_timeout))
+        if (cluster := self._cluster) is not None:
+            stopping.addCallback(lambda _: cluster.stopService())
         return stopping.addCallback(lambda _: self._close_keeper(IReactorTime(reactor)))
 
     def _close_keeper(self, clock: IReactorTime) -> Deferred[None]:

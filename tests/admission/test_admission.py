@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from chatfile import errors
-from chatfile.admission import Admission, ClientRecord, Place, Seat
+from chatfile.admission import ClientRecord, MemoryAdmission, Place, Seat
+from tests.support.coroutines import run_at_once
 
 NOON = 1_795_348_800.0
 HERE = "127.0.0.1"
@@ -26,16 +27,16 @@ class Wall:
         return self.seconds
 
 
-def _come(admission: Admission, host: str = HERE) -> Seat:
-    return admission.admit(f"{host}:50914", host)
+def _come(admission: MemoryAdmission, host: str = HERE) -> Seat:
+    return run_at_once(admission.admit(f"{host}:50914", host))
 
 
-def _names(admission: Admission) -> list[str]:
+def _names(admission: MemoryAdmission) -> list[str]:
     return [visit.name for visit in admission.records()]
 
 
 def test_as_many_as_the_limit_are_admitted_and_no_more() -> None:
-    admission = Admission(Wall(), limit=3)
+    admission = MemoryAdmission(Wall(), limit=3)
     seats = [_come(admission) for _ in range(3)]
     assert admission.taken == 3
     for _ in range(2):
@@ -49,11 +50,11 @@ def test_as_many_as_the_limit_are_admitted_and_no_more() -> None:
 
 
 def test_the_limit_is_three_unless_told_otherwise() -> None:
-    assert Admission(Wall()).limit == 3
+    assert MemoryAdmission(Wall()).limit == 3
 
 
 def test_names_count_admissions_with_two_digits_or_more_and_are_never_used_twice() -> None:
-    admission = Admission(Wall(), limit=1)
+    admission = MemoryAdmission(Wall(), limit=1)
     names = []
     for _ in range(101):
         seat = _come(admission)
@@ -65,7 +66,7 @@ def test_names_count_admissions_with_two_digits_or_more_and_are_never_used_twice
 
 
 def test_who_is_refused_leaves_no_trace_and_burns_no_name() -> None:
-    admission = Admission(Wall(), limit=2, limit_per_address=1)
+    admission = MemoryAdmission(Wall(), limit=2, limit_per_address=1)
     seat = _come(admission)
     before = admission.records()
     with pytest.raises(errors.Full, match="for your address"):
@@ -79,7 +80,7 @@ def test_who_is_refused_leaves_no_trace_and_burns_no_name() -> None:
 
 
 def test_one_address_gets_no_more_seats_than_its_limit_and_gets_them_again() -> None:
-    admission = Admission(Wall(), limit=5, limit_per_address=2)
+    admission = MemoryAdmission(Wall(), limit=5, limit_per_address=2)
     first, _ = _come(admission), _come(admission)
     with pytest.raises(errors.Full, match="for your address: 2 of 2"):
         _come(admission)
@@ -91,7 +92,7 @@ def test_one_address_gets_no_more_seats_than_its_limit_and_gets_them_again() -> 
 
 
 def test_a_full_house_is_full_for_an_address_at_its_limit_too() -> None:
-    admission = Admission(Wall(), limit=1, limit_per_address=1)
+    admission = MemoryAdmission(Wall(), limit=1, limit_per_address=1)
     _come(admission)
     with pytest.raises(errors.Full) as refusal:
         _come(admission)
@@ -99,13 +100,13 @@ def test_a_full_house_is_full_for_an_address_at_its_limit_too() -> None:
 
 
 def test_without_a_limit_per_address_one_may_have_every_seat() -> None:
-    admission = Admission(Wall(), limit=4, limit_per_address=0)
+    admission = MemoryAdmission(Wall(), limit=4, limit_per_address=0)
     assert [_come(admission).name for _ in range(4)][-1] == "Client04"
 
 
 def test_a_seat_is_released_exactly_once() -> None:
     wall = Wall()
-    admission = Admission(wall, limit=2, limit_per_address=2, history=1)
+    admission = MemoryAdmission(wall, limit=2, limit_per_address=2, history=1)
     seat, other = _come(admission), _come(admission)
     wall.seconds += 10
     seat.release()
@@ -123,8 +124,8 @@ def test_a_seat_is_released_exactly_once() -> None:
 
 def test_a_visit_tells_when_where_and_how_much() -> None:
     wall = Wall()
-    admission = Admission(wall)
-    seat = admission.admit("[::1]:50914", "::1")
+    admission = MemoryAdmission(wall)
+    seat = run_at_once(admission.admit("[::1]:50914", "::1"))
     assert admission.records() == [ClientRecord("Client01", "[::1]:50914", NOON, None, 0, 0)]
     seat.count_bytes(70)
     seat.count_bytes(5)
@@ -137,7 +138,7 @@ def test_a_visit_tells_when_where_and_how_much() -> None:
 
 def test_nobody_leaves_before_coming_though_the_wall_clock_steps_back() -> None:
     wall = Wall()
-    admission = Admission(wall)
+    admission = MemoryAdmission(wall)
     seat = _come(admission)
     wall.seconds -= 3600
     seat.release()
@@ -145,7 +146,7 @@ def test_nobody_leaves_before_coming_though_the_wall_clock_steps_back() -> None:
 
 
 def test_the_history_is_bounded_and_the_earliest_leaver_goes_first() -> None:
-    admission = Admission(Wall(), limit=3, history=2)
+    admission = MemoryAdmission(Wall(), limit=3, history=2)
     first, second, third = _come(admission), _come(admission), _come(admission)
     for seat in (third, first, second):
         seat.release()
@@ -153,7 +154,7 @@ def test_the_history_is_bounded_and_the_earliest_leaver_goes_first() -> None:
 
 
 def test_whoever_is_connected_is_never_forgotten() -> None:
-    admission = Admission(Wall(), limit=2, history=3)
+    admission = MemoryAdmission(Wall(), limit=2, history=3)
     stays = _come(admission)
     for _ in range(50):
         _come(admission).release()
@@ -163,14 +164,14 @@ def test_whoever_is_connected_is_never_forgotten() -> None:
 
 
 def test_without_a_history_only_the_connected_are_remembered() -> None:
-    admission = Admission(Wall(), history=0)
+    admission = MemoryAdmission(Wall(), history=0)
     _come(admission).release()
     _come(admission)
     assert _names(admission) == ["Client02"]
 
 
 def test_the_cache_is_in_the_order_of_admission() -> None:
-    admission = Admission(Wall(), limit=120, history=120)
+    admission = MemoryAdmission(Wall(), limit=120, history=120)
     seats = [_come(admission) for _ in range(120)]
     for seat in reversed(seats[::3]):
         seat.release()
@@ -180,19 +181,19 @@ def test_the_cache_is_in_the_order_of_admission() -> None:
 # --- the waiting line ---
 
 
-def _wait(admission: Admission, host: str) -> Place:
+def _wait(admission: MemoryAdmission, host: str) -> Place:
     return admission.queue(f"{host}:50914", host)
 
 
 def test_without_places_nobody_waits() -> None:
-    admission = Admission(Wall(), limit=1)
+    admission = MemoryAdmission(Wall(), limit=1)
     _come(admission)
     with pytest.raises(errors.Full, match="0 of 0 clients wait"):
         _wait(admission, HERE)
 
 
 def test_a_seat_is_for_the_first_in_the_line_and_for_no_newcomer() -> None:
-    admission = Admission(Wall(), limit=1, places=2)
+    admission = MemoryAdmission(Wall(), limit=1, places=2)
     seat = _come(admission)
     first, second = _wait(admission, "a"), _wait(admission, "b")
     with pytest.raises(errors.Full, match="2 of 2 clients wait"):
@@ -212,7 +213,7 @@ def test_a_seat_is_for_the_first_in_the_line_and_for_no_newcomer() -> None:
 
 
 def test_a_place_is_given_back_exactly_once() -> None:
-    admission = Admission(Wall(), limit=1, places=2)
+    admission = MemoryAdmission(Wall(), limit=1, places=2)
     seat = _come(admission)
     first, second = _wait(admission, "a"), _wait(admission, "b")
     first.release()
@@ -233,12 +234,12 @@ def test_a_place_is_given_back_exactly_once() -> None:
 
 
 def test_one_address_has_one_place_or_as_many_as_it_may_have_seats() -> None:
-    admission = Admission(Wall(), limit=1, places=9)
+    admission = MemoryAdmission(Wall(), limit=1, places=9)
     _come(admission)
     _wait(admission, HERE)
     with pytest.raises(errors.Full, match="for your address: 1 of 1"):
         _wait(admission, HERE)
-    several = Admission(Wall(), limit=1, places=9, limit_per_address=2)
+    several = MemoryAdmission(Wall(), limit=1, places=9, limit_per_address=2)
     _come(several)
     places = [_wait(several, HERE) for _ in range(2)]
     with pytest.raises(errors.Full, match="for your address: 2 of 2"):
@@ -248,7 +249,7 @@ def test_one_address_has_one_place_or_as_many_as_it_may_have_seats() -> None:
 
 
 def test_whose_address_has_all_its_seats_is_passed_over_until_one_is_free() -> None:
-    admission = Admission(Wall(), limit=2, places=9, limit_per_address=1)
+    admission = MemoryAdmission(Wall(), limit=2, places=9, limit_per_address=1)
     mine, theirs = _come(admission, "a"), _come(admission, "b")
     sibling, other = _wait(admission, "a"), _wait(admission, "c")
     theirs.release()
@@ -262,7 +263,7 @@ def test_whose_address_has_all_its_seats_is_passed_over_until_one_is_free() -> N
 
 
 def test_nothing_is_kept_of_the_addresses_of_those_that_waited() -> None:
-    admission = Admission(Wall(), limit=1, places=1, history=0)
+    admission = MemoryAdmission(Wall(), limit=1, places=1, history=0)
     for number in range(10):
         seat = _come(admission, "a")
         place = _wait(admission, str(number))
@@ -289,7 +290,9 @@ class AdmissionMachine(RuleBasedStateMachine):
     )
     def open_the_doors(self, limit: int, per_address: int, most: int, history: int) -> None:
         self.wall = Wall()
-        self.admission = Admission(self.wall, limit=limit, limit_per_address=per_address, places=most, history=history)
+        self.admission = MemoryAdmission(
+            self.wall, limit=limit, limit_per_address=per_address, places=most, history=history
+        )
         self.limit, self.per_address, self.most, self.history = limit, per_address, most, history
         self.line: list[tuple[Place, str]] = []
         self.hosts: dict[str, str] = {}

@@ -84,6 +84,7 @@ SERVER = Page(
     (
         Part("server.md"),
         Part("tls.md", "TLS", without=frozenset({"The client"})),
+        Part("cluster.md", "SEVERAL NODES"),
         Part("threats.md", "WHAT IS PROMISED, AND WHAT IS NOT", only="What is promised, and what is not"),
     ),
     ("chatfile-client(1)", "chatfile(7)", "twistd(1)", "systemd.socket(5)", "openssl(1)"),

@@ -28,6 +28,9 @@ _SERVER_VALUES = {
     "certificate": "FILE",
     "key": "FILE",
     "client-ca": "FILE",
+    "cluster": "URL",
+    "cluster-name": "NAME",
+    "lease": "SECONDS",
     "completion": "SHELL",
 }
 """What the options take: Twisted's parser has no words for it."""

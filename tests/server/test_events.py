@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from chatfile.admission import Admission, Seat
+from chatfile.admission import MemoryAdmission, Seat
 from chatfile.server.events import EventLog, SummedLog
 from tests.support.processes import ServerProcess
 from tests.support.serving import Peer, Server
@@ -97,7 +97,7 @@ def test_coming_and_going_is_told_of_by_its_totals_and_nobody_is_lost(
 
 
 def seat(number: int, host: str) -> Seat:
-    return Seat(Admission(lambda: 0.0), f"Client{number}", f"{host}:1", host, 0.0)
+    return Seat(MemoryAdmission(lambda: 0.0), f"Client{number}", f"{host}:1", host, 0.0)
 
 
 def fault() -> Failure:

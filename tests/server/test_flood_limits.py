@@ -9,6 +9,7 @@ import pytest
 
 from chatfile import wire
 from chatfile.server import Timeouts
+from tests.support.coroutines import run_at_once
 from tests.support.serving import Server
 from tests.support.transports import FullTransport, MemoryTransport
 
@@ -93,7 +94,7 @@ def test_a_flood_that_never_makes_a_line_ends_in_its_time(server: Server, flood:
 
 def test_the_rows_of_ten_thousand_visits_wait_with_the_server_and_not_in_the_transport(server: Server) -> None:
     for _ in range(10_000):
-        server.admission.admit("127.0.0.1:1", "127.0.0.1").release()
+        run_at_once(server.admission.admit("127.0.0.1:1", "127.0.0.1")).release()
     peer = server.greeted(FullTransport(high_water=READ))
     peer.sends(b"status\n" * 1000)
     taken = b""
@@ -106,7 +107,7 @@ def test_the_rows_of_ten_thousand_visits_wait_with_the_server_and_not_in_the_tra
 @pytest.mark.no_cover
 def test_the_rows_of_a_thousand_who_left_cost_the_others_a_millisecond_at_most(server: Server) -> None:
     for _ in range(1000):
-        server.admission.admit("127.0.0.1:1", "127.0.0.1").release()
+        run_at_once(server.admission.admit("127.0.0.1:1", "127.0.0.1")).release()
     turn = min(cost_of_a_turn(server, b"status\n", FullTransport(high_water=TURN)) for _ in range(3))
     again = min(cost_of_a_turn(server, b"status\n") for _ in range(5))  # all rows in one turn
     assert turn < 0.003
@@ -118,7 +119,7 @@ def test_the_rows_of_those_who_left_are_kept_for_as_long_as_they_are_shown(tmp_p
     peer = server.greeted()
     for _ in range(10):
         for _ in range(100):
-            server.admission.admit("127.0.0.1:1", "127.0.0.1").release()
+            run_at_once(server.admission.admit("127.0.0.1:1", "127.0.0.1")).release()
         rows = peer.says(b"status")[1:]
         assert [row.split()[0].decode() for row in rows] == [visit.name for visit in server.admission.records()]
         assert len(server.factory._context.status._rows) < 3 * len(rows)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from twisted.internet.address import IPv4Address
 
-from chatfile.admission import Admission
+from chatfile.admission import MemoryAdmission
+from tests.support.coroutines import run_at_once
 from tests.support.serving import Server
 from tests.support.transports import MemoryTransport
 
@@ -41,8 +42,8 @@ def host(number: int) -> str:
 
 
 def test_nothing_is_kept_of_addresses_that_nobody_has_a_seat_from() -> None:
-    admission = Admission(lambda: 0.0, limit=2, limit_per_address=1, history=0)
-    assert bytes_kept(lambda number: admission.admit(f"{host(number)}:1", host(number)).release()) < FEW
+    admission = MemoryAdmission(lambda: 0.0, limit=2, limit_per_address=1, history=0)
+    assert bytes_kept(lambda number: run_at_once(admission.admit(f"{host(number)}:1", host(number))).release()) < FEW
 
 
 @pytest.mark.slow

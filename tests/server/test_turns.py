@@ -12,6 +12,7 @@ import pytest
 from twisted.internet.protocol import Factory
 from twisted.protocols.policies import WrappingFactory
 
+from tests.support.coroutines import run_at_once
 from tests.support.joined import PATIENCE, Turned
 from tests.support.serving import Server
 from tests.support.transports import Threads
@@ -70,7 +71,7 @@ def test_little_is_read_at_a_time(server: Server, peer: tuple[Turned, socket.soc
 def test_little_is_written_before_what_was_written_is_taken(server: Server, peer: tuple[Turned, socket.socket]) -> None:
     reactor, sock = peer
     for _ in range(1000):
-        server.admission.admit("127.0.0.1:1", "127.0.0.1").release()
+        run_at_once(server.admission.admit("127.0.0.1:1", "127.0.0.1")).release()
     sock.send(b"status\n")
     pieces: list[bytes] = []
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from chatfile import tls
-from chatfile.admission import Admission, ClientRecord
+from chatfile.admission import ClientRecord, MemoryAdmission
 from chatfile.digests import Digests
 from chatfile.disk import Disk
 from chatfile.repository import Repository
@@ -23,7 +23,7 @@ class EncryptedServer:
         from twisted.internet import reactor
 
         self._disk = Disk(IReactorTime(reactor), reactor.callFromThread, timeout=30, clients=3)
-        self._admission = Admission(time.time, limit=3)
+        self._admission = MemoryAdmission(time.time, limit=3)
         repository = Repository(str(folder))
         self._factory = ChatFileFactory(
             repository,

@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from chatfile.admission import Admission
+from chatfile.admission import MemoryAdmission
 from chatfile.digests import Digests
 from chatfile.disk import InThread
 from chatfile.lines import ConnectionState
@@ -77,6 +77,7 @@ class Server:
         recursive: bool = False,
         rate: int = 0,
         rate_per_client: int = 0,
+        admission: MemoryAdmission | None = None,
     ) -> None:
         self.clock = Clock()
         self.folder = folder
@@ -84,7 +85,7 @@ class Server:
         self._in_thread = in_thread
         self.queues = 0
         """How many clients have a turn of their own with the disk."""
-        self.admission = Admission(
+        self.admission = admission or MemoryAdmission(
             lambda: NOON + self.clock.seconds(),
             limit=limit,
             limit_per_address=per_address,
@@ -100,6 +101,7 @@ class Server:
             clock=self.clock,
             queue=self._queue,
             timeouts=timeouts,
+            line=self.admission if places else None,
             rates=SharedRates(self.clock, total=rate, per_address=rate_per_client) if rate or rate_per_client else None,
         )
         self._port = 40000

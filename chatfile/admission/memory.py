@@ -1,58 +1,12 @@
-"""The limit on clients, the line of those that wait, and the cache of those that are and were connected, in memory."""
+"""The limit on clients, the line of those that wait, and the client cache, in memory."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chatfile import errors
-
-
-@dataclass(frozen=True, slots=True)
-class ClientRecord:
-    """An entry of the client cache; times in seconds since 1970, `disconnected` None while the client is connected."""
-
-    name: str
-    address: str
-    connected: float
-    disconnected: float | None
-    files: int
-    bytes: int
-
-
-class Seat:
-    """One of the limited number of places on the server: a client has it from its admission until `release`."""
-
-    __slots__ = ("_admission", "_connected", "_disconnected", "_files", "_sent", "address", "host", "name")
-
-    def __init__(self, admission: Admission, name: str, address: str, host: str, connected: float) -> None:
-        self.name = name
-        self.address = address
-        self.host = host
-        self._admission = admission
-        self._connected = connected
-        self._disconnected: float | None = None
-        self._files = 0
-        self._sent = 0
-
-    def count_bytes(self, count: int) -> None:
-        """Count `count` more bytes of a file that were sent."""
-        self._sent += count
-
-    def count_file(self) -> None:
-        """Count one more file that was sent to its end."""
-        self._files += 1
-
-    def release(self) -> None:
-        """Free the seat, when the client is gone; only the first call counts."""
-        if self._disconnected is None:
-            self._disconnected = max(self._admission.now(), self._connected)  # the wall clock can step back
-            self._admission.left(self)
-
-    def record(self) -> ClientRecord:
-        """Return the client's entry in the cache as it is now."""
-        return ClientRecord(self.name, self.address, self._connected, self._disconnected, self._files, self._sent)
+from chatfile.admission.seats import ClientRecord, Seat
 
 
 class Place:
@@ -60,7 +14,7 @@ class Place:
 
     __slots__ = ("_admission", "address", "host")
 
-    def __init__(self, admission: Admission, address: str, host: str) -> None:
+    def __init__(self, admission: MemoryAdmission, address: str, host: str) -> None:
         self.address = address
         self.host = host
         self._admission = admission
@@ -71,7 +25,7 @@ class Place:
         return next((number for number, place in enumerate(self._admission.line(), 1) if place is self), 0)
 
     def claim(self) -> Seat:
-        """Give the place back for a seat. Raises `Full` unless it is `Admission.next_in_line`."""
+        """Give the place back for a seat. Raises `Full` unless it is `MemoryAdmission.next_in_line`."""
         return self._admission.seat_from(self)
 
     def release(self) -> None:
@@ -79,7 +33,7 @@ class Place:
         self._admission.left_line(self)
 
 
-class Admission:
+class MemoryAdmission:
     """Gives out at most `limit` seats at once and remembers all clients that have one and the latest that left.
 
     Where none is free, at most `places` clients wait for one in a line. A seat goes to the first of them that may have
@@ -118,7 +72,7 @@ class Admission:
         """Count the seats that are taken."""
         return len(self._seated)
 
-    def admit(self, address: str, host: str) -> Seat:
+    async def admit(self, address: str, host: str) -> Seat:
         """Return a seat for the client at `address`, which counts for `host`.
 
         Raises `Full`, also where the seat that is free is due to a client that waits; a client that is refused gets no
@@ -194,7 +148,7 @@ class Admission:
 
     # --- the client cache ---
 
-    def present(self) -> list[Seat | ClientRecord]:
+    async def present(self) -> list[Seat | ClientRecord]:
         """Return the cache, in the order of admission: a seat for a client that is here, a record for one that left."""
         return list(self._clients.values())
 

@@ -1,0 +1,76 @@
+"""The client cache of all nodes, read at the engine page by page."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from chatfile.admission import ClientRecord
+from chatfile.cluster import scripts
+from chatfile.cluster.engine import Engine, EngineAway
+
+ROWS = 1000
+"""Rows of a page; the engine needs some 2 ms for so many, in which it answers nobody else."""
+
+
+Records = dict[int, ClientRecord]
+"""The entries of the cache by the numbers in their names, in that order."""
+
+
+class Pages:
+    """Reads the whole cache once at a time: clients that ask while that is under way share the next reading.
+
+    So an answer is never older than its question, and no number of clients can keep the engine busy with it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Read at `engine`."""
+        self._engine = engine
+        self._is_reading = False
+        self._askers: list[Deferred[Records]] = []
+
+    def ask(self) -> Deferred[Records]:
+        """Return all entries in a Deferred. Fails with `EngineAway`."""
+        asker: Deferred[Records] = Deferred()
+        self._askers.append(asker)
+        if not self._is_reading:
+            self._begin()
+        return asker
+
+    def _begin(self) -> None:
+        self._is_reading = True
+        askers, self._askers = self._askers, []
+        Deferred.fromCoroutine(self._read()).addBoth(self._answer, askers)
+
+    def _answer(self, rows: Records | Failure, askers: list[Deferred[Records]]) -> None:
+        self._is_reading = False
+        if self._askers:
+            self._begin()
+        for asker in askers:
+            asker.callback(rows)
+
+    async def _read(self) -> Records:
+        records: Records = {}
+        after = 0
+        while True:
+            lines = (await self._engine.read(scripts.PAGE, after, ROWS)).splitlines()
+            try:
+                records.update(map(_entry, lines))
+            except ValueError as error:
+                self._engine.reject("it has rows that no node has written")
+                raise EngineAway from error
+            if len(lines) < ROWS:
+                return records
+            after = next(reversed(records))
+
+
+def name_of(number: int) -> str:
+    """Return the name of the client that was the `number`th."""
+    return f"Client{number:02d}"
+
+
+def _entry(text: str) -> tuple[int, ClientRecord]:
+    """Return the number and the entry in a line of `scripts.PAGE`. Raises ValueError."""
+    number, _, _, address, connected, disconnected, files, size = text.split(" ")
+    left = None if disconnected == "-" else float(disconnected)
+    return int(number), ClientRecord(name_of(int(number)), address, float(connected), left, int(files), int(size))
