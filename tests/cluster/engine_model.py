@@ -38,8 +38,6 @@ class Rules:
     """A beat tells how many admissions are under way."""
     tells_seen: bool = True
     """Nodes tell the highest number that they have seen."""
-    voids_older: bool = True
-    """A node takes no seat that it asked for before its latest join."""
     voids_late: bool = True
     """A node takes no seat that comes later than it would have waited for."""
 
@@ -56,13 +54,12 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """Its answer, with the generation that asked; `number` is a seat's, or the last given; `new` a join's generation."""
+    """Its answer; `number` is a seat's, or the last given, `numbers` those that the engine does not know."""
 
     kind: str
-    generation: int
     number: int = 0
     numbers: tuple[int, ...] = ()
-    new: int = 0
+    generation: int = 0
 
 
 class Engine(NamedTuple):
@@ -102,7 +99,7 @@ def call(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Eng
     if request.kind == "join":
         return _join(engine, node, request, rules)
     if rules.fences and engine.generations[node] != request.generation:
-        return engine, Reply("stale", request.generation)
+        return engine, Reply("stale")
     return _SCRIPTS[request.kind](engine, node, request, rules)
 
 
@@ -134,7 +131,7 @@ def _left(engine: Engine, node: int, *, forgets: bool = True) -> Engine:
 def _join(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Engine, Reply]:
     stored = engine.generations[node]
     if rules.fences_joins and request.generation <= stored:
-        return engine, Reply("stale", request.generation)
+        return engine, Reply("stale")
     generation = request.generation if rules.fences_joins else stored + 1
     known = tuple(number for number in engine.seats[node] if number in request.numbers)
     unknown = tuple(number for number in request.numbers if number not in known)
@@ -143,7 +140,7 @@ def _join(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[En
         leases=put(engine.leases, node, LEASE),
         generations=put(engine.generations, node, generation),
     )
-    return engine, Reply("joined", request.generation, engine.next, unknown, generation)
+    return engine, Reply("joined", 0, unknown, generation)
 
 
 def _raised(engine: Engine, request: Request, rules: Rules) -> Engine:
@@ -153,33 +150,33 @@ def _raised(engine: Engine, request: Request, rules: Rules) -> Engine:
 def _restore(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Engine, Reply]:
     seats = tuple(sorted({*engine.seats[node], *request.numbers}))
     highest = max((engine.next, *request.numbers)) if rules.tells_seen else engine.next
-    return engine._replace(seats=put(engine.seats, node, seats), next=highest), Reply("ok", request.generation)
+    return engine._replace(seats=put(engine.seats, node, seats), next=highest), Reply("ok")
 
 
 def _beat(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Engine, Reply]:
     engine = _raised(engine, request, rules)._replace(leases=put(engine.leases, node, LEASE))
     most = request.held + (request.asked if rules.counts_asked else 0)
     agrees = request.held <= len(engine.seats[node]) <= most or not rules.beat_compares
-    return engine, Reply("next" if agrees else "join", request.generation, engine.next)
+    return engine, Reply("next", engine.next) if agrees else Reply("join")
 
 
 def _admit(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Engine, Reply]:
     if engine.opens:
-        return engine, Reply("wait", request.generation)
+        return engine, Reply("wait")
     if engine.taken >= rules.limit:
-        return engine, Reply("full", request.generation)
+        return engine, Reply("full")
     number = engine.next + 1
     seats = put(engine.seats, node, (*engine.seats[node], number))
-    return engine._replace(seats=seats, next=number), Reply("seat", request.generation, number)
+    return engine._replace(seats=seats, next=number), Reply("seat", number)
 
 
 def _release(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Engine, Reply]:
     seats = tuple(number for number in engine.seats[node] if number not in request.numbers)
-    return engine._replace(seats=put(engine.seats, node, seats)), Reply("ok", request.generation)
+    return engine._replace(seats=put(engine.seats, node, seats)), Reply("ok")
 
 
 def _leave(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Engine, Reply]:
-    return _left(engine, node), Reply("ok", request.generation)
+    return _left(engine, node), Reply("ok")
 
 
 _SCRIPTS = {"restore": _restore, "beat": _beat, "admit": _admit, "release": _release, "leave": _leave}

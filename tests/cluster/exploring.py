@@ -13,9 +13,8 @@ from tests.cluster.model import (
     CUT,
     DEAD,
     NONE,
-    OPEN,
+    RESET,
     RUNS,
-    STOPPED,
     UP,
     Node,
     Setting,
@@ -94,7 +93,7 @@ class Undisturbed:
         if node.requests:
             return next(engine_steps(world, self.setting, place))[1]
         if node.link == NONE:
-            return with_node(world, place, **joining(node), link=OPEN)
+            return with_node(world, place, **joining(node))
         if not node.beaten:
             return beaten(world, place)
         return None
@@ -106,7 +105,7 @@ def calmed(world: World) -> World:
         if node.power == DEAD:
             world = with_node(world, place, requests=(), stuck=())
             continue
-        if node.link == CUT or node.late:
+        if node.link in (CUT, RESET) or node.late:
             world = with_node(world, place, **disconnected(node))
         world = with_node(world, place, power=UP, stuck=())
     return world._replace(power=RUNS, saved=None, faults=-1, ticks=0, clients=0)

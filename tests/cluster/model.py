@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tests.cluster.engine_model import HALF, LEASE, Engine, Reply, Request, Rules, call, empty, passed, put
 
 UP, STOPPED, DEAD = "up", "stopped", "dead"
-NONE, OPEN, CUT = "none", "open", "cut"
+NONE, OPEN, CUT, RESET = "none", "open", "cut", "reset"
 RUNS, FROZEN, DOWN = "runs", "frozen", "down"
 
 
@@ -33,6 +33,8 @@ class Node(NamedTuple):
     inside: tuple[int, ...] = ()
     seen: int = 0
     asked: int = 0
+    left: tuple[int, ...] = ()
+    """Who has left since the latest join was sent, and was not released yet."""
     requests: tuple[Request, ...] = ()
     replies: tuple[Reply, ...] = ()
     late: bool = False
@@ -64,7 +66,7 @@ class Setting:
     rules: Rules = field(default_factory=Rules)
     nodes: int = 2
     may_fail: frozenset[str] = frozenset()
-    """Of cut, freeze, die (with its data), lose (half of it), flush, stop, kill."""
+    """Of `cut`, `stop` and `kill` for nodes, `freeze`, `die`, `lose` (die and lose data), `flush`, `drop` for the engine."""
     faults: int = 0
     ticks: int = 4
     clients: int = 2
@@ -73,24 +75,25 @@ class Setting:
     """Whether a beat is sent before anything else of its quarter: few orders, but no admission is under way then."""
     joined: bool = True
     """Whether the nodes have joined and the engine is open at the start."""
+    inside: int = 0
+    """How many clients the first node has at the start."""
 
 
 Step = tuple[str, World]
 
 
 def beginning(setting: Setting) -> World:
-    """The world in which nobody is inside yet."""
-    many = setting.nodes
-    engine = empty(many + setting.faults)
-    nodes = tuple(Node(number) for number in range(many))
+    """The world in which all begins."""
+    many, more = setting.nodes, setting.faults  # each fault can be the new start of a node, with a new id
+    engine, nodes = empty(many + more), tuple(Node(number) for number in range(many))
     if setting.joined:
-        padding = (-1,) * setting.faults
-        engine = engine._replace(
-            knows_life=True, leases=(LEASE,) * many + padding, generations=(1,) * many + (0,) * setting.faults
-        )
-        nodes = tuple(
-            node._replace(link=OPEN, joined=True, generation=1, beaten=True, grace=LEASE) for node in nodes
-        )
+        inside = tuple(range(1, setting.inside + 1))
+        engine = Engine(
+            True, setting.inside, 0, 0,
+            (inside, *((),) * (many + more - 1)), (LEASE,) * many + (-1,) * more, (1,) * many + (0,) * more,
+        )  # fmt: skip
+        joined = Node(0, UP, OPEN, joined=True, generation=1, seen=setting.inside, beaten=True, grace=LEASE)
+        nodes = (joined._replace(inside=inside), *(joined._replace(id=number) for number in range(1, many)))
     saved = engine if "lose" in setting.may_fail else None
     return World(engine, RUNS, saved, nodes, setting.faults, setting.ticks, setting.clients)
 
@@ -150,7 +153,7 @@ def node_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
         yield f"{name} starts anew", started_anew(world, place)
     elif node.link == NONE:
         if world.power == RUNS:
-            yield f"{name} connects, and sends its join", with_node(world, place, **joining(node), link=OPEN)
+            yield f"{name} connects, and sends its join", with_node(world, place, **joining(node))
     else:
         yield from connected_steps(world, setting, place)
     if node.power == UP and setting.may_leave:
@@ -161,7 +164,7 @@ def node_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
 def connected_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
     """What a node that believes that it is connected does next."""
     node, name = world.nodes[place], name_of(world, place)
-    if node.link == CUT or node.late:
+    if node.link in (CUT, RESET) or node.late:
         yield f"{name} gives its connection up", with_node(world, place, **disconnected(node))
     if node.joined and not node.beaten:
         yield f"{name} sends a beat", beaten(world, place)
@@ -171,19 +174,15 @@ def connected_steps(world: World, setting: Setting, place: int) -> Iterator[Step
 
 
 def joining(node: Node) -> dict[str, Any]:
-    """What changes when a node sends a join."""
-    request = Request("join", node.generation + 1, node.seen, node.inside)
-    return {
-        "generation": node.generation + 1,
-        "joined": False,
-        "asked": 0,
-        "beaten": True,
-        "requests": (*node.requests, request),
-    }
+    """What changes when a node connects and sends a join."""
+    generation = node.generation + 1
+    join = Request("join", generation, node.seen, node.inside)
+    return {"link": OPEN, "generation": generation, "beaten": True, "left": (), "requests": (join,)}
 
 
 def disconnected(node: Node) -> dict[str, Any]:
-    """What changes when a node drops its connection."""
+    """What changes when a node drops its connection: it may be that some of what it has sent is done later."""
+    stuck = () if node.link == RESET else node.requests
     return {
         "link": NONE,
         "joined": False,
@@ -191,8 +190,7 @@ def disconnected(node: Node) -> dict[str, Any]:
         "requests": (),
         "replies": (),
         "late": False,
-        "beaten": False,
-        "stuck": node.requests or node.stuck,
+        "stuck": stuck or node.stuck,
     }
 
 
@@ -209,7 +207,7 @@ def left(world: World, place: int, number: int) -> World:
     inside = tuple(other for other in node.inside if other != number)
     if node.joined:
         return sent(world, place, Request("release", node.generation, numbers=(number,)), inside=inside)
-    return with_node(world, place, inside=inside)
+    return with_node(world, place, inside=inside, left=(*node.left, number) if node.link != NONE else ())
 
 
 def started_anew(world: World, place: int) -> World:
@@ -229,8 +227,6 @@ def read_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
     said = f"{name} reads {reply.kind} {reply.number or ''}".rstrip()
     if is_late and setting.rules.voids_late:
         yield f"{said}, too late", with_node(world, place, **disconnected(node))
-    elif reply.generation != node.generation and (reply.kind != "seat" or setting.rules.voids_older):
-        yield f"{said}, asked before it joined", world
     elif reply.kind == "seat":
         yield f"{said}: let in", let_in(world, place, reply.number)
         if setting.may_leave:
@@ -253,22 +249,30 @@ def let_in(world: World, place: int, number: int) -> World:
 
 
 def is_joined(node: Node, reply: Reply) -> dict[str, Any]:
-    """What changes when a join was answered."""
+    """What changes when a join was answered: who is missing is told first, and who has left meanwhile."""
     missing = tuple(number for number in reply.numbers if number in node.inside)
     if missing:
-        restore = Request("restore", reply.new, numbers=missing)
-        return {"generation": reply.new, "requests": (*node.requests, restore)}
-    return {"generation": reply.new, "joined": True}
+        restore = Request("restore", reply.generation, numbers=missing)
+        return {"generation": reply.generation, "requests": (*node.requests, restore)}
+    return is_restored(node._replace(generation=reply.generation), reply) | {"generation": reply.generation}
+
+
+def is_restored(node: Node, reply: Reply) -> dict[str, Any]:
+    """What changes when the engine knows of all."""
+    if node.joined or not node.left:
+        return {"joined": True}
+    release = Request("release", node.generation, numbers=node.left)
+    return {"joined": True, "left": (), "requests": (*node.requests, release)}
 
 
 ANSWERED = {
     "joined": is_joined,
-    "ok": lambda node, reply: {"joined": True},
+    "ok": is_restored,
     "next": lambda node, reply: {},
     "wait": lambda node, reply: {"asked": 0},
     "full": lambda node, reply: {"asked": 0},
-    "join": lambda node, reply: joining(node),
-    "stale": lambda node, reply: joining(node),
+    "join": lambda node, reply: disconnected(node),
+    "stale": lambda node, reply: disconnected(node),
 }
 """What changes at a node with each kind of answer."""
 
@@ -279,7 +283,7 @@ ANSWERED = {
 def engine_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
     """What the engine does next of what this node has sent."""
     node, name = world.nodes[place], name_of(world, place)
-    if world.power == RUNS and node.requests:
+    if world.power == RUNS and node.requests and node.link != RESET:
         request, rest = node.requests[0], node.requests[1:]
         said, world_after, reply = done(world, setting, place, request)
         heeded = node.link == OPEN and (request.kind, reply.kind) != ("release", "ok")
@@ -314,20 +318,19 @@ def check_grant(world: World, setting: Setting, number: int) -> None:
     for a quarter after. Where the engine lost data, a node counts for half a lease after.
     """
     counted = [node for node in world.nodes if node.power != DEAD and node.grace]
-    inside = sum(len({*node.inside, *on_their_way(node, setting.rules)}) for node in counted)
+    inside = sum(len({*node.inside, *on_their_way(node)}) for node in counted)
     if inside >= setting.rules.limit:
         raise Violation(f"{number} is let in, and {inside} are inside")
-    known = max((max((node.seen, *on_their_way(node, setting.rules))) for node in counted), default=0)
+    known = max((max((node.seen, *on_their_way(node))) for node in counted), default=0)
     if number <= known:
         raise Violation(f"{number} is given again: {known} is known")
 
 
-def on_their_way(node: Node, rules: Rules) -> list[int]:
+def on_their_way(node: Node) -> list[int]:
     """The seats that this node has been given and will take."""
     if node.link != OPEN or node.late:
         return []
-    taken = [reply for reply in node.replies if reply.kind == "seat"]
-    return [reply.number for reply in taken if reply.generation == node.generation or not rules.voids_older]
+    return [reply.number for reply in node.replies if reply.kind == "seat"]
 
 
 # --- faults ---
@@ -338,7 +341,7 @@ def node_faults(world: World, setting: Setting, place: int) -> Iterator[Step]:
     node, name = world.nodes[place], name_of(world, place)
     world = world._replace(faults=world.faults - 1)
     if "cut" in setting.may_fail and node.link == OPEN:
-        yield f"{name}'s connection is cut", with_node(world, place, **lost_link(node))
+        yield f"{name}'s connection is cut", with_node(world, place, link=CUT, replies=unheard(node))
     if "stop" in setting.may_fail and node.power == UP:
         yield f"{name} is stopped", with_node(world, place, power=STOPPED)
     if "kill" in setting.may_fail and node.power == UP:
@@ -354,6 +357,10 @@ def engine_faults(world: World, setting: Setting) -> Iterator[Step]:
     if "flush" in setting.may_fail:
         nodes = tuple(node._replace(grace=min(node.grace, HALF)) for node in world.nodes)
         yield "the engine is flushed", world._replace(engine=empty(len(world.engine.seats)), nodes=nodes)
+    if "drop" in setting.may_fail:
+        nodes = tuple(node._replace(grace=0) for node in world.nodes)
+        seats: tuple[tuple[int, ...], ...] = ((),) * len(world.engine.seats)
+        yield "the engine drops its seats", world._replace(engine=world.engine._replace(seats=seats), nodes=nodes)
     if "freeze" in setting.may_fail:
         nodes = tuple(node._replace(grace=node.grace if node.grace >= LEASE - 1 else 0) for node in world.nodes)
         yield "the engine stands still", world._replace(power=FROZEN, nodes=nodes)
@@ -368,14 +375,21 @@ def engine_faults(world: World, setting: Setting) -> Iterator[Step]:
 def killed(world: World, data: Engine, grace: int) -> World:
     """The world when the engine has died, and will come back with these data."""
     nodes = tuple(
-        node._replace(grace=min(node.grace, grace), requests=(), stuck=(), **lost_link(node)) for node in world.nodes
+        node._replace(**reset(node))._replace(grace=min(node.grace, grace), stuck=()) for node in world.nodes
     )
     return world._replace(engine=data._replace(knows_life=False), power=DOWN, nodes=nodes)
 
 
-def lost_link(node: Node) -> dict[str, Any]:
-    """What changes when a connection is reset: a node that is stopped will find what was read before."""
-    return {"link": CUT, "replies": node.replies if node.power == STOPPED else ()} if node.link == OPEN else {}
+def reset(node: Node) -> dict[str, Any]:
+    """What changes when a connection is reset: a node that is stopped will hear of it."""
+    if node.power == UP:
+        return disconnected(node)
+    return {"link": RESET, "requests": (), "replies": unheard(node)} if node.link != NONE else {}
+
+
+def unheard(node: Node) -> tuple[Reply, ...]:
+    """The answers that it reads though its connection is gone: those that had come while it was stopped."""
+    return node.replies if node.power == STOPPED else ()
 
 
 # --- time ---
@@ -412,7 +426,7 @@ def later(world: World) -> World:
 
 def aged(node: Node, power: str) -> Node:
     """The node a quarter of a lease later."""
-    waiting = node.link != NONE and (is_waiting(node) or node.link == CUT)
+    waiting = node.link != NONE and (is_waiting(node) or node.link != OPEN)
     grace = node.grace
     if power == RUNS:
         grace = max(grace - 1, 0)
