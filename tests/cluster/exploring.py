@@ -141,7 +141,7 @@ def explore(setting: Setting, most: int = 10**9, *, undisturbed: bool = True) ->
                     parents[after] = world
                     todo.append(after)
         except Violation as violation:
-            result.found = Found(str(violation), trace_to(world, parents, setting))
+            result.found = _found(str(violation), world, parents, setting)
             break
     return result
 
@@ -183,16 +183,18 @@ def _in_order(engine: Engine, order: tuple[int, ...]) -> Engine:
     )
 
 
-def trace_to(world: World, parents: dict[World, World | None], setting: Setting) -> tuple[str, ...]:
+def _found(what: str, world: World, parents: dict[World, World | None], setting: Setting) -> Found:
     """What happened until this world, with one name for each node throughout."""
     path = [world]
     while (parent := parents[path[-1]]) is not None:
         path.append(parent)
-    names, labels = "ABC", []
+    names, trace = "ABC", []
     for before, after in pairwise(reversed(path)):
-        label, order = next(
-            (label, _order(step)) for label, step in steps(before, setting) if canonical(step) == after
-        )
-        labels.append(re.sub("<([0-9])>", lambda place: names[int(place[1])], label))
+        label, order = next((label, _order(step)) for label, step in steps(before, setting) if canonical(step) == after)
+        trace.append(_named(label, names))
         names = "".join(names[place] for place in order)
-    return tuple(labels)
+    return Found(_named(what, names), tuple(trace))
+
+
+def _named(text: str, names: str) -> str:
+    return re.sub("<([0-9])>", lambda place: names[int(place[1])], text)

@@ -299,7 +299,7 @@ def done(world: World, setting: Setting, place: int, request: Request) -> tuple[
     node = world.nodes[place]
     engine, reply = call(world.engine, node.id, request, setting.rules)
     if reply.kind == "seat":
-        check_grant(world, setting, reply.number)
+        check_grant(world, setting, place, reply.number)
     if request.kind == "beat" and reply.kind == "join" and world.faults == setting.faults:
         raise Violation(f"{name_of(world, place)} is told to join again without a reason")
     world = world._replace(engine=engine)
@@ -309,7 +309,7 @@ def done(world: World, setting: Setting, place: int, request: Request) -> tuple[
     return f"{request.kind} is done: {reply.kind} {reply.number or ''}".rstrip(), world, reply
 
 
-def check_grant(world: World, setting: Setting, number: int) -> None:
+def check_grant(world: World, setting: Setting, place: int, number: int) -> None:
     """Raise `Violation` if letting in one more breaks the limit, or if a living node knows of that name.
 
     A node counts, with those inside and those whose seat is on its way to it, for a lease after it was last heard of
@@ -320,10 +320,10 @@ def check_grant(world: World, setting: Setting, number: int) -> None:
     counted = [node for node in world.nodes if node.power != DEAD and node.grace]
     inside = sum(len({*node.inside, *on_their_way(node)}) for node in counted)
     if inside >= setting.rules.limit:
-        raise Violation(f"{number} is let in, and {inside} are inside")
+        raise Violation(f"{name_of(world, place)}'s admit is done: seat {number}, and {inside} inside")
     known = max((max((node.seen, *on_their_way(node))) for node in counted), default=0)
     if number <= known:
-        raise Violation(f"{number} is given again: {known} is known")
+        raise Violation(f"{name_of(world, place)}'s admit is done: seat {number}, and {known} is known")
 
 
 def on_their_way(node: Node) -> list[int]:
