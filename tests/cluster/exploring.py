@@ -17,6 +17,7 @@ from tests.cluster.model import (
     RUNS,
     UP,
     Node,
+    Promise,
     Setting,
     Step,
     Violation,
@@ -38,11 +39,12 @@ from tests.cluster.model import (
 class Found(NamedTuple):
     """A broken promise, and what led to it."""
 
+    promise: Promise
     what: str
     trace: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([*self.trace, f"=> {self.what}"])
+        return "\n".join([*self.trace, self.what, f"(so it is not true that {self.promise.value})"])
 
 
 @dataclass
@@ -69,13 +71,13 @@ class Undisturbed:
             path.append((world, quarters))
             world = world_after
             if sum(quarters for _, quarters in path) > LEASE:
-                raise Violation("all run undisturbed for a lease, and it is not well")
+                raise Violation(Promise.WELL, "all run undisturbed for a lease, and it is not so")
         total = self.known.get(world, 0)
         for passed_world, quarters in reversed(path):
             total += quarters
             self.known[passed_world] = total
         if total > LEASE:
-            raise Violation("all run undisturbed for a lease, and it is not well")
+            raise Violation(Promise.WELL, "all run undisturbed for a lease, and it is not so")
         return total
 
     def _next(self, world: World) -> tuple[World, int]:
@@ -141,7 +143,7 @@ def explore(setting: Setting, most: int = 10**9, *, undisturbed: bool = True) ->
                     parents[after] = world
                     todo.append(after)
         except Violation as violation:
-            result.found = _found(str(violation), world, parents, setting)
+            result.found = _found(violation, world, parents, setting)
             break
     return result
 
@@ -183,7 +185,7 @@ def _in_order(engine: Engine, order: tuple[int, ...]) -> Engine:
     )
 
 
-def _found(what: str, world: World, parents: dict[World, World | None], setting: Setting) -> Found:
+def _found(broken: Violation, world: World, parents: dict[World, World | None], setting: Setting) -> Found:
     """What happened until this world, with one name for each node throughout."""
     path = [world]
     while (parent := parents[path[-1]]) is not None:
@@ -193,7 +195,7 @@ def _found(what: str, world: World, parents: dict[World, World | None], setting:
         label, order = next((label, _order(step)) for label, step in steps(before, setting) if canonical(step) == after)
         trace.append(_named(label, names))
         names = "".join(names[place] for place in order)
-    return Found(_named(what, names), tuple(trace))
+    return Found(broken.promise, _named(str(broken), names), tuple(trace))
 
 
 def _named(text: str, names: str) -> str:

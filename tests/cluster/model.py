@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
 from tests.cluster.engine_model import HALF, LEASE, Engine, Reply, Request, Rules, call, empty, passed, put
@@ -18,8 +19,23 @@ NONE, OPEN, CUT, RESET = "none", "open", "cut", "reset"
 RUNS, FROZEN, DOWN = "runs", "frozen", "down"
 
 
+class Promise(Enum):
+    """What is checked."""
+
+    LIMIT = "no more are let in than the limit"
+    NAMES = "no number is given twice"
+    SEATS = "whoever is let in has a seat"
+    APART = "a node that is cut off lets nobody in"
+    QUIET = "no node is told to join again without a reason"
+    WELL = "a lease after the last fault all seats of the dead are free, and the nodes' clients counted"
+
+
 class Violation(AssertionError):
     """A promise that is broken."""
+
+    def __init__(self, promise: Promise, what: str) -> None:
+        super().__init__(what)
+        self.promise = promise
 
 
 class Node(NamedTuple):
@@ -242,9 +258,9 @@ def let_in(world: World, place: int, number: int) -> World:
     """
     node, engine = world.nodes[place], world.engine
     if number not in engine.seats[node.id] and engine.knows_life and not engine.opens:
-        raise Violation(f"{name_of(world, place)} lets {number} in without a seat")
+        raise Violation(Promise.SEATS, f"{name_of(world, place)} lets {number} in without a seat")
     if not node.grace:
-        raise Violation(f"{name_of(world, place)} lets {number} in, and was not heard of for a lease")
+        raise Violation(Promise.APART, f"{name_of(world, place)} lets {number} in, and was not heard of for a lease")
     return with_node(world, place, inside=tuple(sorted((*node.inside, number))), asked=0)
 
 
@@ -301,7 +317,7 @@ def done(world: World, setting: Setting, place: int, request: Request) -> tuple[
     if reply.kind == "seat":
         check_grant(world, setting, place, reply.number)
     if request.kind == "beat" and reply.kind == "join" and world.faults == setting.faults:
-        raise Violation(f"{name_of(world, place)} is told to join again without a reason")
+        raise Violation(Promise.QUIET, f"{name_of(world, place)} is told to join again without a reason")
     world = world._replace(engine=engine)
     if request.kind in ("beat", "join", "restore") and reply.kind != "stale":
         if set(node.inside) <= set(engine.seats[node.id]):
@@ -320,10 +336,10 @@ def check_grant(world: World, setting: Setting, place: int, number: int) -> None
     counted = [node for node in world.nodes if node.power != DEAD and node.grace]
     inside = sum(len({*node.inside, *on_their_way(node)}) for node in counted)
     if inside >= setting.rules.limit:
-        raise Violation(f"{name_of(world, place)}'s admit is done: seat {number}, and {inside} inside")
+        raise Violation(Promise.LIMIT, f"{name_of(world, place)}'s admit is done: seat {number}, and {inside} inside")
     known = max((max((node.seen, *on_their_way(node))) for node in counted), default=0)
     if number <= known:
-        raise Violation(f"{name_of(world, place)}'s admit is done: seat {number}, and {known} is known")
+        raise Violation(Promise.NAMES, f"{name_of(world, place)}'s admit is done: seat {number}, and {known} is known")
 
 
 def on_their_way(node: Node) -> list[int]:
