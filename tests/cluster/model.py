@@ -115,18 +115,9 @@ def beginning(setting: Setting) -> World:
 
 
 def steps(world: World, setting: Setting) -> Iterator[Step]:
-    """What can happen next. Raises `Violation`.
-
-    An answer is read before anything else happens but a fault: in another order it would come to the same.
-    """
-    if (place := unread(world)) is not None:
-        yield from read_steps(world, setting, place)
-        if world.faults:
-            yield from node_faults(world, setting, place)
-            yield from engine_faults(world, setting)
-        return
-    if setting.beats_first and (place := unbeaten(world)) is not None:
-        yield f"{name_of(world, place)} sends a beat", beaten(world, place)
+    """What can happen next. Raises `Violation`."""
+    if urgent := list(urgent_steps(world, setting)):
+        yield from urgent
         return
     for place in range(len(world.nodes)):
         yield from node_steps(world, setting, place)
@@ -141,20 +132,24 @@ def steps(world: World, setting: Setting) -> Iterator[Step]:
         yield "a quarter of a lease passes", later(world)
 
 
-def unread(world: World) -> int | None:
-    """The first node that has an answer to read."""
+def urgent_steps(world: World, setting: Setting) -> Iterator[Step]:
+    """What a node does before anything else happens but a fault: in another order it would come to the same."""
     for place, node in enumerate(world.nodes):
-        if node.replies and node.power == UP:
-            return place
-    return None
-
-
-def unbeaten(world: World) -> int | None:
-    """The first node that has a beat to send."""
-    for place, node in enumerate(world.nodes):
-        if node.joined and not node.beaten and node.power == UP:
-            return place
-    return None
+        if node.power != UP:
+            continue
+        name = name_of(world, place)
+        if node.replies:
+            yield from read_steps(world, setting, place)
+            if world.faults:
+                yield from node_faults(world, setting, place)
+                yield from engine_faults(world, setting)
+        elif node.late:
+            yield f"{name} gives its connection up", with_node(world, place, **disconnected(node))
+        elif setting.beats_first and node.joined and not node.beaten:
+            yield f"{name} sends a beat", beaten(world, place)
+        else:
+            continue
+        return
 
 
 # --- nodes ---
@@ -180,7 +175,7 @@ def node_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
 def connected_steps(world: World, setting: Setting, place: int) -> Iterator[Step]:
     """What a node that believes that it is connected does next."""
     node, name = world.nodes[place], name_of(world, place)
-    if node.link in (CUT, RESET) or node.late:
+    if node.link in (CUT, RESET):
         yield f"{name} gives its connection up", with_node(world, place, **disconnected(node))
     if node.joined and not node.beaten:
         yield f"{name} sends a beat", beaten(world, place)

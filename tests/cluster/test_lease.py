@@ -11,7 +11,8 @@ from tests.cluster.engine_model import LEASE, NEVER, Rules
 from tests.cluster.exploring import Found, explore
 from tests.cluster.model import Promise, Setting
 
-FAULTS = ("cut", "freeze", "die", "lose", "flush", "stop", "kill")
+FAULTS = {"cut": 3, "freeze": 3, "die": 3, "lose": 3, "flush": 3, "stop": LEASE + 1, "kill": LEASE + 1}
+"""What can fail, and in how many quarters of a lease what that does is to be seen."""
 
 
 def assert_kept(setting: Setting, most: int = 10**9) -> None:
@@ -33,7 +34,7 @@ def test_all_is_kept_while_nodes_come() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_all_is_kept_through_a_fault_when_seats_are_taken(fault: str) -> None:
-    assert_kept(Setting(may_fail=frozenset({fault}), faults=1, inside=1, clients=1, ticks=3, may_leave=False))
+    assert_kept(Setting(may_fail=frozenset({fault}), faults=1, inside=1, clients=1, ticks=FAULTS[fault], may_leave=False))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
