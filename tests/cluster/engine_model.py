@@ -150,7 +150,8 @@ def _raised(engine: Engine, request: Request, rules: Rules) -> Engine:
 def _restore(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Engine, Reply]:
     seats = tuple(sorted({*engine.seats[node], *request.numbers}))
     highest = max((engine.next, *request.numbers)) if rules.tells_seen else engine.next
-    return engine._replace(seats=put(engine.seats, node, seats), next=highest), Reply("ok")
+    leases = put(engine.leases, node, LEASE)
+    return engine._replace(seats=put(engine.seats, node, seats), leases=leases, next=highest), Reply("ok")
 
 
 def _beat(engine: Engine, node: int, request: Request, rules: Rules) -> tuple[Engine, Reply]:

@@ -114,10 +114,13 @@ def calmed(world: World) -> World:
 
 
 def is_well(world: World) -> bool:
-    """Tell whether all nodes are joined, anybody may come in, and the engine holds what the nodes hold."""
+    """Tell whether all nodes are joined, anybody may come in, and the engine holds what the nodes hold.
+
+    What is there for nobody is freed when somebody calls.
+    """
     engine, alive = world.engine, [node for node in world.nodes if node.power != DEAD]
     held = {node.id: node.inside for node in alive}
-    return (
+    return not alive or (
         engine.knows_life
         and not engine.opens
         and all(node.joined and node.beaten and not is_waiting(node) for node in alive)
