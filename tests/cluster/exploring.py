@@ -19,7 +19,6 @@ from tests.cluster.model import (
     Node,
     Promise,
     Setting,
-    Step,
     Violation,
     World,
     beaten,
@@ -29,7 +28,6 @@ from tests.cluster.model import (
     is_waiting,
     joining,
     later,
-    name_of,
     read_steps,
     steps,
     with_node,
@@ -140,8 +138,7 @@ def explore(setting: Setting, most: int = 10**9, *, undisturbed: bool = True) ->
         try:
             if undisturbed:
                 wait(world)
-            for _, after in steps(world, setting):
-                after = canonical(after)
+            for after in [canonical(after) for _, after in steps(world, setting)]:
                 if after not in parents:
                     parents[after] = world
                     todo.append(after)

@@ -82,7 +82,7 @@ class Setting:
     rules: Rules = field(default_factory=Rules)
     nodes: int = 2
     may_fail: frozenset[str] = frozenset()
-    """Of `cut`, `stop` and `kill` for nodes, `freeze`, `die`, `lose` (die and lose data), `flush`, `drop` for the engine."""
+    """Of a node `cut`, `stop`, `kill`; of the engine `freeze`, `die`, `lose` (die with its data), `flush`, `drop`."""
     faults: int = 0
     ticks: int = 4
     clients: int = 2
@@ -314,9 +314,9 @@ def done(world: World, setting: Setting, place: int, request: Request) -> tuple[
     if request.kind == "beat" and reply.kind == "join" and world.faults == setting.faults:
         raise Violation(Promise.QUIET, f"{name_of(world, place)} is told to join again without a reason")
     world = world._replace(engine=engine)
-    if request.kind in ("beat", "join", "restore") and reply.kind != "stale":
-        if set(node.inside) <= set(engine.seats[node.id]):
-            world = with_node(world, place, grace=LEASE)
+    is_heard = request.kind in ("beat", "join", "restore") and reply.kind != "stale"
+    if is_heard and set(node.inside) <= set(engine.seats[node.id]):
+        world = with_node(world, place, grace=LEASE)
     return f"{request.kind} is done: {reply.kind} {reply.number or ''}".rstrip(), world, reply
 
 
@@ -385,9 +385,7 @@ def engine_faults(world: World, setting: Setting) -> Iterator[Step]:
 
 def killed(world: World, data: Engine, grace: int) -> World:
     """The world when the engine has died, and will come back with these data."""
-    nodes = tuple(
-        node._replace(**reset(node))._replace(grace=min(node.grace, grace), stuck=()) for node in world.nodes
-    )
+    nodes = tuple(node._replace(**reset(node))._replace(grace=min(node.grace, grace), stuck=()) for node in world.nodes)
     return world._replace(engine=data._replace(knows_life=False), power=DOWN, nodes=nodes)
 
 

@@ -34,7 +34,9 @@ def test_all_is_kept_while_nodes_come() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_all_is_kept_through_a_fault_when_seats_are_taken(fault: str) -> None:
-    assert_kept(Setting(may_fail=frozenset({fault}), faults=1, inside=1, clients=1, ticks=FAULTS[fault], may_leave=False))
+    assert_kept(
+        Setting(may_fail=frozenset({fault}), faults=1, inside=1, clients=1, ticks=FAULTS[fault], may_leave=False)
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -92,9 +94,7 @@ class Lacking:
 
 
 NEEDED = {
-    "calls of an old connection are void": Lacking(
-        Rules(fences=False), "stop", Promise.APART, beats_first=False
-    ),
+    "calls of an old connection are void": Lacking(Rules(fences=False), "stop", Promise.APART, beats_first=False),
     "so is a join of an old connection": Lacking(
         Rules(fences_joins=False), "cut", Promise.LIMIT, ticks=2, inside=0, clients=2, joined=False
     ),

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatfile.cluster import scripts
@@ -127,7 +127,9 @@ def assert_agrees_with_itself(held: dict[str, Any]) -> None:
     rows = {number: row.split() for number, row in dict(held["rows"]).items()}
     here = {number for number, row in rows.items() if f"{row[0]}/{number}" in held["seats"]}
     assert {number for number, row in rows.items() if row[4] == "-"} == here
-    assert Counter(rows[number][1] for number in here) == {host: int(count) for host, count in dict(held["hosts"]).items()}
+    assert Counter(rows[number][1] for number in here) == {
+        host: int(count) for host, count in dict(held["hosts"]).items()
+    }
     assert sorted(held["order"], key=int) == sorted(rows, key=int)
     assert sorted(held["gone"]) == sorted(rows.keys() - here)
     assert len(held["gone"]) <= HISTORY
@@ -145,8 +147,19 @@ CALLS = st.builds(
     asked=st.integers(0, 1),
 )
 STEPS = st.lists(st.tuples(st.integers(0, 2), CALLS), min_size=20, max_size=50)
-OPEN = [*((node, Request("join", 0)) for node in range(3)), *[(0, Request("passed", 0)), (0, Request("beat", 0))] * HALF]
+OPEN = [
+    *((node, Request("join", 0)) for node in range(3)),
+    *[(0, Request("passed", 0)), (0, Request("beat", 0))] * HALF,
+]
 """With this all nodes have joined, and anybody may come in."""
+RARE = [
+    (0, Request("admit", 0)),
+    (0, Request("beat", 0, held=0, asked=1)),
+    (0, Request("join", -1, numbers=(1,))),
+    (0, Request("release", 0, numbers=(1,))),
+    (0, Request("restore", 0, numbers=(1,))),
+]
+"""A seat that is under way at a beat, a join that comes twice, and one that had left and is here."""
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +169,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
 
 
 @given(steps=STEPS)
+@example(steps=RARE)
 @settings(max_examples=40)
 def test_the_scripts_do_what_the_model_does(stream: Stream, steps: list[tuple[int, Request]]) -> None:
     exchange(stream, "FLUSHALL")

@@ -68,9 +68,8 @@ class Redis:
     @contextmanager
     def connected(self) -> Iterator[Stream]:
         """A connection, for `exchange`."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
-            with connection.makefile("rwb") as stream:
-                yield stream
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock, sock.makefile("rwb") as stream:
+            yield stream
 
     def key(self, name: str, cluster: str = "chatfile") -> str:
         return f"chatfile:{{{cluster}}}:{name}"
