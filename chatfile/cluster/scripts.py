@@ -148,6 +148,7 @@ RESTORE = (
     HEAD
     + _FENCE
     + """
+renew()
 for place = 6, #ARGV, 6 do
     raise(ARGV[place])
     take(unpack(ARGV, place, place + 5))
@@ -155,7 +156,10 @@ end
 return say('restored')
 """
 )
-"""`RESTORE (number host address connected files bytes)...` takes seats again, whatever the limit: they are inside."""
+"""`RESTORE (number host address connected files bytes)...` takes seats again, whatever the limit: they are inside.
+
+It renews the lease: where there are many, no beat is sent until all of them are told.
+"""
 
 BEAT = (
     HEAD

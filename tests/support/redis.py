@@ -6,12 +6,17 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedRWPair
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import PATIENCE, wait_until
 
+Stream = BufferedRWPair
+"""One connection to it."""
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server here")
 
 
@@ -55,19 +60,16 @@ class Redis:
 
     def ask(self, *words: object) -> str:
         """The answer to a command, of which only the first line is read, or a text whole."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
-            connection.settimeout(PATIENCE)
-            with connection.makefile("rwb") as stream:
-                if self._password:
-                    stream.write(_command("AUTH", self._password))
-                stream.write(_command(*words))
-                stream.flush()
-                if self._password:
-                    stream.readline()
-                answer = stream.readline().decode().strip()
-                if answer[:1] == "$":
-                    return stream.read(int(answer[1:])).decode() if answer != "$-1" else ""
-                return answer[1:]
+        with self.connected() as stream:
+            if self._password:
+                exchange(stream, "AUTH", self._password)
+            return exchange(stream, *words)
+
+    @contextmanager
+    def connected(self) -> Iterator[Stream]:
+        """A connection, for `exchange`."""
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock, sock.makefile("rwb") as stream:
+            yield stream
 
     def key(self, name: str, cluster: str = "chatfile") -> str:
         return f"chatfile:{{{cluster}}}:{name}"
@@ -98,6 +100,13 @@ class Redis:
         self.kill()
 
 
-def _command(*words: object) -> bytes:
+def exchange(stream: Stream, *words: object) -> str:
+    """The answer to a command, of which only the first line is read, or a text whole."""
     texts = [str(word).encode() for word in words]
-    return b"*%d\r\n" % len(texts) + b"".join(b"$%d\r\n%b\r\n" % (len(text), text) for text in texts)
+    stream.write(b"*%d\r\n" % len(texts) + b"".join(b"$%d\r\n%b\r\n" % (len(text), text) for text in texts))
+    stream.flush()
+    answer = stream.readline().decode().strip()
+    if answer[:1] != "$":
+        return answer[1:]
+    text = stream.read(int(answer[1:]) + 2).removesuffix(b"\r\n") if answer != "$-1" else b""
+    return text.decode()
