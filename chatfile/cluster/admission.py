@@ -89,7 +89,8 @@ class SharedAdmission:
             raise errors.Full(limit=self.limit)
         if answer == "address":
             raise errors.Full.for_address(limit=self._limit_per_address)
-        if (given := _SEAT.fullmatch(answer)) is None:
+        given = _SEAT.fullmatch(answer)
+        if given is None or int(given[1]) <= self._highest:
             if answer != "wait":
                 self.engine.reject(_NONSENSE)
             raise errors.Unavailable.seats()
@@ -97,7 +98,7 @@ class SharedAdmission:
 
     def _seat(self, number: int, address: str, host: str, connected: float) -> Seat:
         seat = self._seats[number] = Seat(self, name_of(number), address, host, connected)
-        self._highest = max(self._highest, number)
+        self._highest = number
         return seat
 
     def left(self, seat: Seat) -> None:

@@ -11,11 +11,12 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from txredisapi import RedisError, RedisProtocol
+from txredisapi import RedisError
 from zope.interface import implementer
 
-from chatfile import tls
+from chatfile import errors, tls
 from chatfile.cluster.address import EngineAddress
+from chatfile.cluster.connection import CheckedRedis
 
 SENTINEL_PATIENCE = 0.5
 """Seconds that a Sentinel has to be reached, and to answer: there are others."""
@@ -68,7 +69,7 @@ class SentinelEndpoint:
         for sentinel in list(self._sentinels):
             try:
                 host, port = await self._ask(sentinel)
-            except (ConnectError, RedisError, ValueError) as error:
+            except (ConnectError, OSError, RedisError, ValueError, errors.ChatFileError) as error:
                 why = str(error).rstrip(".")
                 self._sentinels.append(self._sentinels.pop(0))  # the next attempt begins with another
             else:
@@ -76,9 +77,8 @@ class SentinelEndpoint:
         raise ConnectError(string=f"no Sentinel knows where {self._master} is ({why})")
 
     async def _ask(self, sentinel: IStreamClientEndpoint) -> tuple[str, int]:
-        """Return host and port of the master. Raises ConnectError, RedisError, ValueError."""
-        protocol = partial(RedisProtocol, charset="utf-8", convertNumbers=False, replyTimeout=SENTINEL_PATIENCE)
-        factory = Factory.forProtocol(protocol)
+        """Return host and port of the master. Raises ConnectError, OSError, RedisError, ValueError, ChatFileError."""
+        factory = Factory.forProtocol(partial(CheckedRedis, SENTINEL_PATIENCE))
         factory.noisy = False
         connecting: Deferred[Any] = sentinel.connect(factory)
         connection = await connecting
