@@ -18,6 +18,7 @@ class Passage:
     def __init__(self, relay: Relay, near: socket.socket, far: socket.socket) -> None:
         self.up, self.down = threading.Event(), threading.Event()
         self.sent = b""
+        self.is_over = False
         self._relay = relay
         self._sockets = near, far
         self._is_cut = False
@@ -53,6 +54,7 @@ class Passage:
             each.join()
         near.close()
         far.close()
+        self.is_over = True
 
     def _carry(self, source: socket.socket, sink: socket.socket, gate: threading.Event, change: Change) -> None:
         """Whoever has gone meanwhile, what it has sent arrives."""
