@@ -76,7 +76,8 @@ class SharedAdmission:
 
     async def admit(self, address: str, host: str) -> Seat:
         """Return a seat for the client at `address`, which counts for `host`. Raises `Full`, `Unavailable`."""
-        if len(self._seats) + self._asking >= self._capacity:
+        # Unless it is short of descriptors, only the engine knows: of those that are asked for, it may refuse some.
+        if self._capacity < self.limit and len(self._seats) + self._asking >= self._capacity:
             raise errors.Full.here(limit=self._capacity)
         self._asking += 1
         try:

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from txredisapi import RedisError, ResponseError
 from txredisapi import TimeoutError as EngineTimeout
 
+from chatfile import tls
 from chatfile.cluster.address import EngineAddress
 from chatfile.cluster.connection import EngineConnection
 from chatfile.cluster.outages import OutageLog
@@ -185,6 +186,8 @@ class Engine:
         """Return a reason as it is logged: the text of an error is the engine's, of any length, and holds anything."""
         if isinstance(why, EngineTimeout):
             return "it does not answer in time"
+        if isinstance(why, Exception) and (of_tls := tls.why_none(why)) is not None:
+            return of_tls.replace("--", "")  # what are options of a client are parts of the URL here
         text = str(why).rstrip(". ") or type(why).__name__
         if self._address.password is not None and self._address.password in text:
             return "it answers with an error that repeats the password"

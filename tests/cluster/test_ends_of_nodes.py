@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -36,13 +36,6 @@ def test_the_seats_of_a_node_that_is_killed_are_free_within_the_lease(folder: Pa
         assert again.enter_as()[1] == b"Client05"
 
 
-@contextmanager
-def cluster_of_long_leases(folder: Path, redis: Redis) -> Iterator[list[Node]]:
-    with cluster(folder, redis, lease=LONG) as nodes:
-        redis.ask("HSET", redis.key("state"), "opens", 0)  # it would wait for half of a lease
-        yield nodes
-
-
 def sent_something(node: Node) -> tuple[RawClient, int]:
     """A client amid a file that it reads slowly, and what it was promised."""
     client = node.connect(receive_buffer=4096)
@@ -51,7 +44,7 @@ def sent_something(node: Node) -> tuple[RawClient, int]:
 
 
 def test_a_node_that_ends_frees_each_seat_when_it_is_left(folder: Path, redis: Redis) -> None:
-    with cluster_of_long_leases(folder, redis) as (a, b):
+    with cluster(folder, redis, lease=LONG) as (a, b):
         reading, size = sent_something(a)
         idle = a.enter()
         last = b.enter()
@@ -71,7 +64,7 @@ def test_a_node_that_ends_frees_each_seat_when_it_is_left(folder: Path, redis: R
 
 
 def test_a_second_signal_ends_a_node_at_once(folder: Path, redis: Redis) -> None:
-    with cluster_of_long_leases(folder, redis) as (a, b):
+    with cluster(folder, redis, lease=LONG) as (a, b):
         reading, size = sent_something(a)
         a.process.send_signal(signal.SIGTERM)
         a.log_until("Going down")
@@ -89,7 +82,7 @@ def test_a_second_signal_ends_a_node_at_once(folder: Path, redis: Redis) -> None
 def test_a_node_ends_in_bounded_time_without_the_engine(
     folder: Path, redis: Redis, begin: Callable[[Redis], None]
 ) -> None:
-    with cluster_of_long_leases(folder, redis) as (a, b):
+    with cluster(folder, redis, lease=LONG) as (a, b):
         inside = [a.enter(), b.enter()]
         begin(redis)
         began = time.monotonic()
@@ -114,7 +107,7 @@ def test_a_node_ends_that_has_never_seen_the_engine(folder: Path) -> None:
 
 def test_nodes_are_replaced_one_by_one(folder: Path, redis: Redis) -> None:
     """Nobody waits for a lease, no name is given twice, and there is always one that lets clients in."""
-    with cluster_of_long_leases(folder, redis) as nodes, ExitStack() as stack:
+    with cluster(folder, redis, lease=LONG) as nodes, ExitStack() as stack:
         names = [node.enter_as()[1] for node in nodes]
         for old in list(nodes):
             [new] = stack.enter_context(cluster(folder, redis, count=1, lease=LONG))

@@ -82,7 +82,7 @@ def present(client: RawClient) -> list[str]:
 
 @contextmanager
 def cluster(folder: Path, redis: Redis | str, *options: str, count: int = 2, **how: Any) -> Iterator[list[Node]]:
-    """So many nodes at one engine, which let clients in already."""
+    """So many nodes at one engine; if that is given, they let clients in already."""
     url = redis if isinstance(redis, str) else redis.url
 
     def start(_: int) -> Node:
@@ -92,6 +92,8 @@ def cluster(folder: Path, redis: Redis | str, *options: str, count: int = 2, **h
         nodes = [stack.enter_context(node) for node in pool.map(start, range(count))]
         for node in nodes:
             node.log_until("are counted at the engine")
+        if isinstance(redis, Redis):
+            redis.ask("HSET", redis.key("state"), "opens", 0)  # all are here: there is nobody to be waited for
         yield nodes
 
 
