@@ -65,7 +65,7 @@ def parse_engine_url(url: str) -> EngineAddress:
     """
     if not url.isprintable() or " " in url or len(url) >= _LONGEST:
         raise ValueError("it holds spaces or control characters, or is too long")
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme not in _SCHEMES or parts.fragment:
         raise ValueError("it should begin with redis://, rediss:// (TLS) or sentinel://")
     kind, is_encrypted = _SCHEMES[parts.scheme]
@@ -80,6 +80,13 @@ def parse_engine_url(url: str) -> EngineAddress:
         is_encrypted,
         **_files(parts, is_encrypted=is_encrypted),
     )
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # which shows the password
+        raise ValueError("it can't be understood: what is no ASCII, or one of :/?#[]@, is written %XX") from None
 
 
 def _credentials(parts: SplitResult) -> tuple[str | None, str | None]:
@@ -130,8 +137,8 @@ def _host(text: str, default: int) -> tuple[str, int]:
 
 def _files(parts: SplitResult, *, is_encrypted: bool) -> dict[str, str]:
     named = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := [name for name in named if name not in _FILES]:
-        raise ValueError(f"{unknown[0]} is nothing that it can hold")
+    if not named.keys() <= set(_FILES):
+        raise ValueError("behind a ? in it there should be nothing but cafile, cert and key")
     if named and not is_encrypted:
         raise ValueError("files of certificates are a matter of TLS: it should begin with rediss:// or sentinels://")
     if not all(named.values()):

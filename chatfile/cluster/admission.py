@@ -80,7 +80,8 @@ class SharedAdmission:
 
     async def admit(self, address: str, host: str) -> Seat:
         """Return a seat for the client at `address`, which counts for `host`. Raises `Full`, `Unavailable`."""
-        if len(self._seats) + self._asking >= self._capacity:
+        # Unless it is short of descriptors, only the engine knows: of those that are asked for, it may refuse some.
+        if self._capacity < self.limit and len(self._seats) + self._asking >= self._capacity:
             raise errors.Full.here(limit=self._capacity)
         self._asking += 1
         began = self._clock.seconds()
@@ -95,7 +96,8 @@ class SharedAdmission:
             raise errors.Full(limit=self.limit)
         if answer == "address":
             raise errors.Full.for_address(limit=self._limit_per_address)
-        if (given := _SEAT.fullmatch(answer)) is None:
+        given = _SEAT.fullmatch(answer)
+        if given is None or int(given[1]) <= self._highest:
             if answer != "wait":
                 self.engine.reject(_NONSENSE)
             raise errors.Unavailable.seats()
@@ -103,7 +105,7 @@ class SharedAdmission:
 
     def _seat(self, number: int, address: str, host: str, connected: float) -> Seat:
         seat = self._seats[number] = Seat(self, name_of(number), address, host, connected)
-        self._highest = max(self._highest, number)
+        self._highest = number
         return seat
 
     def left(self, seat: Seat) -> None:

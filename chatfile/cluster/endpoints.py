@@ -9,13 +9,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from txredisapi import RedisError, RedisProtocol
+from txredisapi import RedisError
 from zope.interface import implementer
 
-from chatfile import tls
+from chatfile import errors, tls
 from chatfile.cluster.address import EngineAddress
+from chatfile.cluster.connection import CheckedRedis
 
 SENTINEL_PATIENCE = 0.5
 """Seconds that a Sentinel has to be reached, and to answer: there are others."""
@@ -40,7 +41,7 @@ def engine_endpoint(address: EngineAddress, timeout: float, reactor: Any) -> ISt
 
     if address.master is None:
         return endpoint_of(*address.hosts[0], timeout)
-    return SentinelEndpoint(address.master, address.hosts, timeout, endpoint_of)
+    return SentinelEndpoint(address.master, address.hosts, timeout, endpoint_of, IReactorTime(reactor))
 
 
 @implementer(IStreamClientEndpoint)
@@ -48,7 +49,12 @@ class SentinelEndpoint:
     """Connects to the engine that the first Sentinel which answers calls the master."""
 
     def __init__(
-        self, master: str, sentinels: tuple[tuple[str, int], ...], timeout: float, endpoint_of: EndpointOf
+        self,
+        master: str,
+        sentinels: tuple[tuple[str, int], ...],
+        timeout: float,
+        endpoint_of: EndpointOf,
+        clock: IReactorTime,
     ) -> None:
         """Ask `sentinels` for `master`, which has `timeout` seconds to be reached.
 
@@ -58,6 +64,7 @@ class SentinelEndpoint:
         self._sentinels = [endpoint_of(*each, SENTINEL_PATIENCE) for each in sentinels]
         self._timeout = timeout
         self._endpoint_of = endpoint_of
+        self._clock = clock
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """Return the protocol, when it is connected. See `IStreamClientEndpoint`."""
@@ -68,7 +75,7 @@ class SentinelEndpoint:
         for sentinel in list(self._sentinels):
             try:
                 host, port = await self._ask(sentinel)
-            except (ConnectError, RedisError, ValueError) as error:
+            except (ConnectError, OSError, RedisError, ValueError, errors.ChatFileError) as error:
                 why = str(error).rstrip(".")
                 self._sentinels.append(self._sentinels.pop(0))  # the next attempt begins with another
             else:
@@ -76,9 +83,8 @@ class SentinelEndpoint:
         raise ConnectError(string=f"no Sentinel knows where {self._master} is ({why})")
 
     async def _ask(self, sentinel: IStreamClientEndpoint) -> tuple[str, int]:
-        """Return host and port of the master. Raises ConnectError, RedisError, ValueError."""
-        protocol = partial(RedisProtocol, charset="utf-8", convertNumbers=False, replyTimeout=SENTINEL_PATIENCE)
-        factory = Factory.forProtocol(protocol)
+        """Return host and port of the master. Raises ConnectError, OSError, RedisError, ValueError, ChatFileError."""
+        factory = Factory.forProtocol(partial(CheckedRedis, SENTINEL_PATIENCE, self._clock))
         factory.noisy = False
         connecting: Deferred[Any] = sentinel.connect(factory)
         connection = await connecting

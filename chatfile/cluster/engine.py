@@ -12,16 +12,17 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from txredisapi import RedisError, RedisProtocol, ResponseError
+from txredisapi import RedisError, ResponseError
 from txredisapi import TimeoutError as EngineTimeout
 
+from chatfile import tls
 from chatfile.cluster.address import EngineAddress
+from chatfile.cluster.connection import EngineConnection
+from chatfile.cluster.outages import OutageLog
 from chatfile.timeouts import Timer
 
-RETRY = 0.25
+_LONGEST_PAUSE = 0.25
 """Seconds until the next attempt to reach the engine."""
-LARGEST_REPLY = 64 << 20
-"""Bytes of an answer that are kept; a page of rows takes a hundredth of that."""
 _LONGEST_PATIENCE = 0.8
 _LONGEST_REASON = 200
 _RUN = re.compile(r"^run_id:([0-9a-f]+)", re.MULTILINE)
@@ -37,42 +38,6 @@ def patience(lease: float) -> float:
 
 class EngineAway(Exception):
     """Raised where the engine has not answered, or not with what it should."""
-
-
-class EngineConnection(RedisProtocol):  # type: ignore[misc]  # it has no annotations
-    """One connection to the engine, which is reset at the first thing that is wrong with it."""
-
-    def __init__(self, engine: Engine, timeout: float) -> None:
-        """Tell `engine` of its beginning and its end; an answer may take `timeout` seconds."""
-        super().__init__(charset="utf-8", convertNumbers=False, replyTimeout=timeout)
-        self._engine = engine
-        self.callLater = engine.clock.callLater
-
-    def connectionMade(self) -> None:
-        """Begin to join."""
-        super().connectionMade()
-        self._engine.connected(self)
-
-    def dataReceived(self, data: bytes, unpause: bool = False) -> None:
-        """Take a part of an answer; reset the connection where it is none."""
-        try:
-            super().dataReceived(data, unpause)
-        except Exception as error:  # whatever its parser raises at nonsense
-            self._engine.give_up(self, f"it does not speak as Redis does ({type(error).__name__})")
-            return
-        if self.replyQueue.pending:
-            self._engine.give_up(self, "it answers what was not asked")
-        elif len(self.bulk_buffer) > LARGEST_REPLY:
-            self._engine.give_up(self, "its answer has no end")
-
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """Reset the connection: no answer to what is asked has such a line."""
-        self._engine.give_up(self, f"it answers with a line of {len(line)} bytes")
-
-    def connectionLost(self, why: Failure) -> None:
-        """Fail all that was asked on it."""
-        self._engine.disconnected(self, _shown(why.value))
-        super().connectionLost(why)
 
 
 class Engine:
@@ -103,26 +68,30 @@ class Engine:
         """Whether the engine is there, and knows who is inside."""
         self._address = address
         self._endpoint = endpoint
-        self.clock = clock
+        self._clock = clock
         self._keys = keys
         self._node = node
         self._lease = lease
         self._history = history
         self._patience = patience(lease)
-        self._factory = Factory.forProtocol(partial(EngineConnection, self, self._patience))
+        self._pause = min(_LONGEST_PAUSE, lease / 16)  # nodes call each lease / 3, and have to be back within lease / 2
+        protocol = partial(
+            EngineConnection, self._patience, clock, made=self._connected, broken=self.give_up, lost=self._disconnected
+        )
+        self._factory = Factory.forProtocol(protocol)
         self._factory.noisy = False
         self._retry = Timer(clock, self._connect)
         self._connecting: Deferred[Any] = succeed(None)
         self._connection: EngineConnection | None = None
         self._life = ""
-        self._reason = ""
+        self._outages = OutageLog(address.name, clock)
         self._join: Callable[[Ask], Awaitable[None]]
         self._stopped: Deferred[None] | None = None
 
     @property
     def reason(self) -> str:
         """Return why it is away; empty as long as it is there, or was not tried yet."""
-        return self._reason
+        return self._outages.reason
 
     # --- connecting ---
 
@@ -146,12 +115,11 @@ class Engine:
 
     def _not_reached(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
-            self._tell(f"it can't be reached: {_shown(failure.value)}")
+            self._tell(f"it can't be reached: {self._shown(failure.value)}")
         if self._stopped is None:
-            self._retry.restart(RETRY)
+            self._retry.restart(self._pause)
 
-    def connected(self, connection: EngineConnection) -> None:
-        """Hear from `connection` that it is there."""
+    def _connected(self, connection: EngineConnection) -> None:
         self._connection = connection
         Deferred.fromCoroutine(self._open(connection)).addErrback(partial(self._join_failed, connection))
 
@@ -162,13 +130,12 @@ class Engine:
         await self._join(partial(self._ask, connection))
         if connection is self._connection:
             self.is_joined = True
-            self._reason = ""
-            self.log.info("Clients are counted at the engine {engine}", engine=self.name, event="engine")
+            self._outages.back()
 
     def _join_failed(self, connection: EngineConnection, failure: Failure) -> None:
         if failure.check(EngineAway, RedisError) is None:
             self.log.failure("Joining the cluster", failure, event="engine")
-        self.give_up(connection, _shown(failure.value))
+        self.give_up(connection, failure.value)
 
     async def _log_in(self, connection: EngineConnection) -> None:
         """Authenticate, and choose the database. Raises `EngineAway`, RedisError."""
@@ -186,17 +153,17 @@ class Engine:
         """Return which run of the engine it is. Raises `EngineAway`, RedisError."""
         role = await connection.execute_command("ROLE")
         if not isinstance(role, list) or role[:1] != ["master"]:
-            raise EngineAway("it is a replica, which can't be written to")
+            raise EngineAway("it is no master, so that nothing can be written to it")
         run = _RUN.search(str(await connection.execute_command("INFO", "server")))
         if run is None:
             raise EngineAway("it does not tell which run it is (run_id)")
         return run[1]
 
-    def give_up(self, connection: EngineConnection, why: str) -> None:
+    def give_up(self, connection: EngineConnection, why: object) -> None:
         """Reset `connection`; what was asked on it fails, and the engine counts as away at once."""
         if connection is self._connection:
             self.is_joined = False
-            self._tell(why)
+            self._tell(self._shown(why))
             connection.transport.abortConnection()
 
     def reject(self, why: str) -> None:
@@ -204,67 +171,68 @@ class Engine:
         if self._connection is not None:
             self.give_up(self._connection, why)
 
-    def disconnected(self, connection: EngineConnection, why: str) -> None:
-        """Hear from `connection` that it is gone."""
+    def _disconnected(self, connection: EngineConnection, why: BaseException | None) -> None:
         if connection is not self._connection:
             return
-        if self._stopped is not None:
-            self._stopped.callback(None)
-        else:
-            if self.is_joined:
-                self._tell(why)
-            self._retry.restart(RETRY)
         self.is_joined = False
         self._connection = None
+        if self._stopped is not None:
+            self._stopped.callback(None)
+            return
+        if why is not None:
+            self._tell(self._shown(why))
+        self._retry.restart(self._pause)
 
     def _tell(self, why: str) -> None:
-        """Log why the engine is away, once for each reason."""
-        if why != self._reason and self._stopped is None:
-            self._reason = why
-            self.log.warn(
-                "The engine at {engine} is away: {why}. Until it is back, nobody new is let in",
-                engine=self.name, why=why, event="engine",
-            )  # fmt: skip
+        if self._stopped is None:
+            self._outages.away(why)
+
+    def _shown(self, why: object) -> str:
+        """Return a reason as it is logged: the text of an error is the engine's, of any length, and holds anything."""
+        if isinstance(why, EngineTimeout):
+            return "it does not answer in time"
+        if isinstance(why, Exception) and (of_tls := tls.why_none(why)) is not None:
+            return of_tls.replace("--", "")  # what are options of a client are parts of the URL here
+        text = str(why).rstrip(". ") or type(why).__name__
+        if self._address.password is not None and self._address.password in text:
+            return "it answers with an error that repeats the password"
+        return "".join(each if each.isprintable() else "?" for each in text[:_LONGEST_REASON])
 
     # --- asking ---
 
     async def ask(self, script: str, *arguments: object) -> str:
         """Have `script` run, and return the answer. Raises `EngineAway`, at once where the engine is away already."""
-        if self._connection is None or not self.is_joined:
-            raise EngineAway(self._reason)
-        return await self._ask(self._connection, script, *arguments)
+        return await self._ask(self._joined(), script, *arguments)
 
     async def read(self, script: str, *arguments: object) -> str:
         """Do as `ask` with a script that changes nothing, and takes only `arguments`. Raises `EngineAway`."""
+        return await self._run(self._joined(), script, arguments)
+
+    def _joined(self) -> EngineConnection:
         if self._connection is None or not self.is_joined:
-            raise EngineAway(self._reason)
-        return await self._run(self._connection, script, arguments)
+            raise EngineAway
+        return self._connection
 
     async def _ask(self, connection: EngineConnection, script: str, *arguments: object) -> str:
         whose = (self._node, self.joins, self._life, round(self._lease * 1000), self._history)
         answer = await self._run(connection, script, (*whose, *arguments))
         if answer == "stale":
-            self.give_up(connection, "it takes this node for dead, or for one that has joined again")
-            raise EngineAway(answer)
+            raise self._away(connection, "it takes this node for dead, or for one that has joined again")
         return answer
 
     async def _run(self, connection: EngineConnection, script: str, arguments: tuple[object, ...]) -> str:
-        asked = self.clock.seconds()
+        asked = self._clock.seconds()
         try:
             answer = await connection.eval(script, self._keys, [str(each) for each in arguments])
         except RedisError as error:
-            self.give_up(connection, _shown(error))
-            raise EngineAway(_shown(error)) from error
+            raise self._away(connection, error) from error
         # A process that was stopped finds the answer when it goes on, and its seats may be others' by then.
-        if not isinstance(answer, str) or self.clock.seconds() - asked > self._patience:
-            self.give_up(connection, "it does not answer in time" if isinstance(answer, str) else "it answers nonsense")
-            raise EngineAway(self._reason)
+        if self._clock.seconds() - asked > self._patience:
+            raise self._away(connection, "it does not answer in time")
+        if not isinstance(answer, str):
+            raise self._away(connection, "it answers nonsense")
         return answer
 
-
-def _shown(error: BaseException | None) -> str:
-    """Return the reason in an error: text of the engine's, so it may be of any length, and hold anything."""
-    if isinstance(error, EngineTimeout):
-        return "it does not answer in time"
-    text = str(error).rstrip(".") or type(error).__name__
-    return "".join(each if each.isprintable() else "?" for each in text[:_LONGEST_REASON])
+    def _away(self, connection: EngineConnection, why: object) -> EngineAway:
+        self.give_up(connection, why)
+        return EngineAway(self._shown(why))

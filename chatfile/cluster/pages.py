@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -11,7 +13,8 @@ from chatfile.cluster.engine import Engine, EngineAway
 
 ROWS = 1000
 """Rows of a page; the engine needs some 2 ms for so many, in which it answers nobody else."""
-
+_NUMBER = "([0-9]{1,15})"
+_ENTRY = re.compile(rf"{_NUMBER} \S+ \S+ ([!-~]+) {_NUMBER} (?:-|{_NUMBER}) {_NUMBER} {_NUMBER}")
 
 Records = dict[int, ClientRecord]
 """The entries of the cache by the numbers in their names, in that order."""
@@ -55,13 +58,13 @@ class Pages:
         while True:
             lines = (await self._engine.read(scripts.PAGE, after, ROWS)).splitlines()
             try:
-                records.update(map(_entry, lines))
+                records.update(_page(lines, after))
             except ValueError as error:
                 self._engine.reject("it has rows that no node has written")
                 raise EngineAway from error
             if len(lines) < ROWS:
                 return records
-            after = next(reversed(records))
+            after = max(records)
 
 
 def name_of(number: int) -> str:
@@ -69,8 +72,18 @@ def name_of(number: int) -> str:
     return f"Client{number:02d}"
 
 
+def _page(lines: list[str], after: int) -> Records:
+    """Return the entries in lines of `scripts.PAGE`. Raises ValueError."""
+    page = dict(map(_entry, lines))
+    if page and min(page) <= after:
+        raise ValueError("it is a page that was read already")
+    return page
+
+
 def _entry(text: str) -> tuple[int, ClientRecord]:
     """Return the number and the entry in a line of `scripts.PAGE`. Raises ValueError."""
-    number, _, _, address, connected, disconnected, files, size = text.split(" ")
-    left = None if disconnected == "-" else float(disconnected)
+    if (match := _ENTRY.fullmatch(text)) is None:
+        raise ValueError("it is no entry")
+    number, address, connected, disconnected, files, size = match.groups()
+    left = None if disconnected is None else float(disconnected)
     return int(number), ClientRecord(name_of(int(number)), address, float(connected), left, int(files), int(size))

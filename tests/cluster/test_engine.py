@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
@@ -20,7 +20,7 @@ from zope.interface import implementer
 from chatfile import errors
 from chatfile.cluster import Engine, SharedAdmission, keys, scripts
 from chatfile.cluster.address import EngineAddress
-from chatfile.cluster.engine import RETRY, EngineAway, patience
+from chatfile.cluster.engine import EngineAway, patience
 from tests.support.coroutines import run_at_once
 
 LEASE = 6.0
@@ -55,7 +55,7 @@ class Link(StringTransport):
             self.protocol.dataReceived(data)
 
     def abortConnection(self) -> None:
-        self.engine.clock.callLater(0, self.lose, ConnectionLost())
+        self.engine.clock.callLater(0, self.lose, ConnectionAborted())
 
     def lose(self, why: Exception | None = None) -> None:
         if self.is_up:
@@ -210,7 +210,7 @@ def test_an_engine_that_can_not_be_reached_is_tried_again_and_again_and_told_onc
     node.pass_time(10)
     assert len(node.log) == 1
     node.fake.is_there = True
-    node.pass_time(2 * RETRY)
+    node.pass_time(0.6)
     assert outcome(node.ask()).name == "Client01"
 
 
@@ -234,7 +234,7 @@ def test_nonsense_lets_nobody_in_and_leaves_no_traceback(node: Node, nonsense: b
 
 
 def test_an_answer_without_an_end_is_not_kept(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatfile.cluster.engine.LARGEST_REPLY", 1000)
+    monkeypatch.setattr("chatfile.cluster.connection.LARGEST_ANSWER", 1000)
     node.start()
     node.fake.answer = lambda _: b"$99999999999\r\n"
     asked = node.ask()
@@ -288,7 +288,7 @@ def test_each_join_has_a_generation_of_its_own_and_names_who_is_inside(node: Nod
     seats = [outcome(node.ask()) for _ in range(3)]
     seats[1].release()
     node.fake.links[-1].lose()
-    node.pass_time(2 * RETRY)
+    node.pass_time(0.6)
     first, second = (words[2:] for words in node.fake.scripts_run(scripts.JOIN))
     arguments = 1 + len(keys("chatfile"))
     assert first[arguments:] == ["n0de", "1", "0123abcd", "6000", "1000", "0"]
@@ -306,7 +306,7 @@ def test_who_leaves_while_the_node_joins_is_released_behind_it(node: Node) -> No
 
     node.fake.answer = answer
     node.fake.links[-1].lose()
-    node.pass_time(2 * RETRY)
+    node.pass_time(0.6)
     assert [words[-3:] for words in node.fake.scripts_run(scripts.RELEASE)] == [["1", "0", "0"]]
     assert node.admission.taken == 0
 
@@ -316,7 +316,7 @@ def test_what_was_lost_is_told_again(node: Node) -> None:
     outcome(node.ask()).count_bytes(70)
     node.fake.answer = lambda words: b"+joined 1\r\n" if words[1:2] == [scripts.JOIN] else node.fake.well(words)
     node.fake.links[-1].lose()
-    node.pass_time(2 * RETRY)
+    node.pass_time(0.6)
     assert [words[-6:] for words in node.fake.scripts_run(scripts.RESTORE)] == [
         ["1", "10.0.0.1", "10.0.0.1:5", "1795348800", "0", "70"]
     ]
