@@ -44,9 +44,15 @@ class SourceCollector:
 
 
 def make_registry(sources: list[MetricSource]) -> CollectorRegistry:
-    """Return a registry of what `sources` know and what the library knows of this process."""
+    """Return a registry of what `sources` know."""
     registry = CollectorRegistry()
     registry.register(SourceCollector(sources))
+    return registry
+
+
+def make_process_registry() -> CollectorRegistry:
+    """Return a registry of what the library knows of this process; it may be asked in any thread."""
+    registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
 

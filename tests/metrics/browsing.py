@@ -17,7 +17,7 @@ from chatfile.metrics import CertificateSource, EngineSource, MetricsService
 from chatfile.metrics.web import MetricsChannel, MetricsSite
 from tests.support.leftovers import at_end
 from tests.support.serving import NOON, Server
-from tests.support.transports import MemoryTransport
+from tests.support.transports import MemoryTransport, at_once
 
 MOST = 8
 
@@ -91,6 +91,7 @@ class MetricsPort:
             self.disk,
             server.clock,
             lambda: NOON + server.clock.seconds(),
+            in_thread=at_once,
             seats=server.admission.limit,
             places=server.admission.places,
             version="1.2.3",

@@ -10,11 +10,12 @@ import pytest
 import pytest_twisted
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock, deferLater
 from twisted.web.server import Request
 
 from chatfile.admission import ClientRecord
+from chatfile.disk import DiskUnavailable
 from chatfile.metrics.web import IDLE_TIMEOUT, Answer, MetricsRequest, MetricsSite
 from tests.metrics.browsing import MOST, Connection, MetricsPort
 from tests.support.serving import Server
@@ -63,6 +64,16 @@ def test_health_is_ok_until_the_server_drains(port: MetricsPort) -> None:
     port.service.is_draining = True
     assert port.connect().ask("/health").code == 404
     assert port.connect().ask("/metrics").code == port.connect().ask("/").code == 200
+
+
+def test_where_there_are_no_more_threads_all_but_the_process_is_told(
+    port: MetricsPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "process_open_fds" in port.get("/metrics")
+    monkeypatch.setattr(port.service, "_in_thread", lambda *_: fail(DiskUnavailable()))
+    told = port.get("/metrics")
+    assert "process_open_fds" not in told
+    assert "chatfile_seats_limit" in told
 
 
 def test_one_connection_is_one_request_so_that_many_take_turns(port: MetricsPort) -> None:

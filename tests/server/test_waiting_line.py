@@ -14,6 +14,7 @@ from chatfile import errors
 from chatfile.lines import ConnectionState
 from chatfile.server import MAX_UNSEATED, Timeouts
 from chatfile.server import waiting as line_module
+from chatfile.server.activity import LeaveReason
 from chatfile.server.waiting import DELAY, INVITATION, REPEAT, TURN
 from tests.server.test_seats import EncryptedTransport
 from tests.support.serving import WELCOME, Peer, Server
@@ -366,7 +367,7 @@ def test_seats_pass_through_many_that_leave_at_once_without_depth(tmp_path: Path
         def write(self, data: bytes) -> None:
             super().write(data)
             if data.startswith(b"BYE"):
-                self.peer.protocol._leave("closed")
+                self.peer.protocol._leave(LeaveReason.CLOSED)
 
     peers = [waits(server, number, b"exit\n", LeavingTransport()) for number in range(count)]
     for peer in peers:
