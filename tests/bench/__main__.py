@@ -89,7 +89,7 @@ def main() -> int:
     arguments = parser.parse_args()
     entries = _chosen(parser, arguments.names)
     if arguments.list:
-        sys.stdout.writelines(f"{entry.name:18} {entry.goal or '-'!s:10} {entry.title}\n" for entry in entries)
+        sys.stdout.writelines(f"{entry.name:19} {entry.goal or '-'!s:10} {entry.title}\n" for entry in entries)
         return 0
     signal.signal(signal.SIGTERM, _end)  # an exit ends what was started, where the signal alone would not
     with session(arguments.size, arguments.runs, arguments.seconds, arguments.folder) as present:

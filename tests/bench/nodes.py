@@ -35,6 +35,7 @@ DEFAULT_LEASE = 10.0
 ADMITTING = Path(__file__).parent / "admitting.py"
 _BEHIND = """
 listen nodes
+    option splice-response
     bind fd@${{FRONTEND}}
     server a 127.0.0.1:{port} send-proxy-v2
 """
