@@ -98,7 +98,7 @@ def test_nonsense_lets_nobody_in_and_breaks_nothing(folder: Path) -> None:
                 engine.answers, before = answers, engine.count
                 wait_until(lambda before=before: engine.count >= before + 2)  # type: ignore[misc]  # it is no default
                 line, seconds = node.turned_away()
-                assert (line.startswith(UNAVAILABLE), seconds < 1) == (True, True), name
+                assert (line.startswith(UNAVAILABLE), seconds < 1, "#warn" in node.log) == (True, True, True), name
             peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{node.process.pid}/status").read_text())
             assert peak is not None
             assert int(peak[1]) < MOST_MEMORY
@@ -108,6 +108,7 @@ def test_nonsense_lets_nobody_in_and_breaks_nothing(folder: Path) -> None:
 
 
 @needs_redis
+@pytest.mark.slow
 def test_right_words_with_wrong_numbers(folder: Path, redis: Redis) -> None:
     """No name is given twice because the engine says so, and no answer that a node can't use fills its log."""
     with Relay(redis.port) as relay, cluster(folder, relay.url, count=1, limit=9) as (node,):

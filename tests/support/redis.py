@@ -54,20 +54,8 @@ class Redis:
             return False
 
     def ask(self, *words: object) -> str:
-        """The answer to a command, of which only the first line is read, or a text whole."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
-            connection.settimeout(PATIENCE)
-            with connection.makefile("rwb") as stream:
-                if self._password:
-                    stream.write(_command("AUTH", self._password))
-                stream.write(_command(*words))
-                stream.flush()
-                if self._password:
-                    stream.readline()
-                answer = stream.readline().decode().strip()
-                if answer[:1] == "$":
-                    return stream.read(int(answer[1:])).decode() if answer != "$-1" else ""
-                return answer[1:]
+        """The answer to a command, as `ask_at` returns it."""
+        return ask_at(self.port, *words, password=self._password)
 
     def key(self, name: str, cluster: str = "chatfile") -> str:
         return f"chatfile:{{{cluster}}}:{name}"
@@ -96,6 +84,23 @@ class Redis:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+def ask_at(port: int, *words: object, password: str = "") -> str:
+    """The answer to a command, of which only the first line is read, or a text whole."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+        connection.settimeout(PATIENCE)
+        with connection.makefile("rwb") as stream:
+            if password:
+                stream.write(_command("AUTH", password))
+            stream.write(_command(*words))
+            stream.flush()
+            if password:
+                stream.readline()
+            answer = stream.readline().decode().strip()
+            if answer[:1] == "$":
+                return stream.read(int(answer[1:])).decode() if answer != "$-1" else ""
+            return answer[1:]
 
 
 def _command(*words: object) -> bytes:
