@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.support.false_engine import Answers, FalseEngine
 from tests.support.nodes import UNAVAILABLE, Node, cluster, rows
 from tests.support.processes import wait_until
-from tests.support.redis import Redis, needs_redis
+from tests.support.redis import Redis, free_port, needs_redis
 from tests.support.relay import Relay
 
 SECRET = "hunter-two"
@@ -166,3 +167,18 @@ def test_keys_of_another_kind(folder: Path, redis: Redis) -> None:
             assert client.ask(b"hello") == b"hello ACK"
             redis.ask("DEL", redis.key(name))
         node.enter()
+
+
+@needs_redis
+@pytest.mark.slow
+def test_the_one_good_sentinel_among_bad_ones_is_found(folder: Path, redis: Redis) -> None:
+    tells = b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(redis.port)), redis.port)
+    kinds = None, noise, once(b"*-1\r\n"), once(b"*2\r\n+here\r\n+there\r\n"), once(b"+\xff\r\n"), once(tells)
+    with ExitStack() as stack:
+        sentinels = [stack.enter_context(FalseEngine(each)) for each in kinds]
+        places = ",".join(
+            ["nowhere.invalid:1", f"127.0.0.1:{free_port()}", *(f"127.0.0.1:{each.port}" for each in sentinels)]
+        )
+        with Node(folder, f"sentinel://{places}/name") as node:
+            node.enter()
+            assert redis.taken == 1
