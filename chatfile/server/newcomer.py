@@ -35,7 +35,7 @@ class AdmissionState(enum.Enum):
 
 
 class NewConnection(UnseatedConnection, Protocol):
-    """A connection, as a `Newcomer` uses it."""
+    """A connection, as a `Newcomer` uses it, and the waiting line, if there is one."""
 
     address: str
     host: str

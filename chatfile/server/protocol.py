@@ -1,4 +1,4 @@
-"""The protocol of one connection: whom its lines are for, and its end."""
+"""The protocol of one connection: for a newcomer at first, then for a client that has a seat, to its end."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class ChatFileProtocol(LineProtocol):
 
     def take_seat(self, seat: Seat) -> None:
         """Greet the client, and answer what it has said already, if it has waited."""
-        self._newcomer = None
         self.responder = Responder(self, seat, self._context)
+        self._newcomer = None
         self._context.unseated.discard(self)
         self._context.events.admitted(seat)
         self.responder.welcome()
