@@ -361,3 +361,19 @@ def test_a_node_that_leaves_says_so_and_does_not_wait_for_an_engine_that_is_away
     assert left.called
     with pytest.raises(EngineAway):
         run_at_once(node.admission.engine.ask(scripts.RELEASE))
+
+
+def test_a_fault_of_ours_in_what_nobody_waits_for_is_logged_at_once(
+    node: Node, monkeypatch: pytest.MonkeyPatch, logged_errors: list[str]
+) -> None:
+    node.start()
+
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError("ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedAdmission, "_heard", broken)
+        node.pass_time(LEASE / 2)
+        told = [event for event in node.log if "Telling the engine" in event]
+    assert len(told) == len(logged_errors) == 1
+    logged_errors.clear()
