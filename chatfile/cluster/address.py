@@ -54,7 +54,7 @@ def _read_file(path: str) -> str:
         return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
 
     with open(path, encoding="utf-8", errors="replace", opener=without_waiting) as file:
-        return file.read(_LONGEST).strip()
+        return file.readline(_LONGEST).strip()
 
 
 def parse_engine_url(url: str) -> EngineAddress:
