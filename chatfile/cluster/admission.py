@@ -92,7 +92,7 @@ class SharedAdmission:
             raise errors.Unavailable.seats() from None
         finally:
             self._asking -= 1
-            self.answers.count(self._clock.seconds() - began)
+        self.answers.count(self._clock.seconds() - began)
         if answer == "full":
             raise errors.Full(limit=self.limit)
         if answer == "address":

@@ -101,6 +101,7 @@ def test_the_unit_of_a_node_has_options_that_are_understood(tmp_path: Path) -> N
     found.parseOptions(options)
     assert (found["engine"].user, found["engine"].database) == ("chatfile", 0)
     assert str(found["proxies"].networks[0]) == "10.0.0.10/32"
+    assert "pip install '.[cluster]'" in unit, "what such options need is set up with it"
 
 
 @needs_haproxy

@@ -204,6 +204,22 @@ def test_an_engine_that_does_not_answer_is_told_within_a_second_and_then_at_once
     assert outcome(node.ask()).name == "Client01"
 
 
+def test_the_times_of_its_answers_are_those_of_answers_alone(node: Node) -> None:
+    """Refusals of an engine that is away come at once: among them, it would look the faster the longer it is dead."""
+
+    def counted() -> int:
+        return node.admission.answers.cumulative()[-1][1]
+
+    assert (is_away(node.ask()), counted()) == (True, 0)
+    node.start()
+    node.ask()
+    assert counted() == 1
+    node.fake.answer = lambda _: None
+    silent = node.ask()
+    node.pass_time(patience(LEASE) + 0.05)
+    assert (is_away(silent), is_away(node.ask()), counted()) == (True, True, 1)
+
+
 def test_an_engine_that_can_not_be_reached_is_tried_again_and_again_and_told_once(node: Node) -> None:
     node.fake.is_there = False
     node.start()
