@@ -1,29 +1,18 @@
-"""Connecting to the server that the configuration names, repeatedly where that is wanted; its name is resolved here."""
+"""Connecting to the server that the configuration names, repeatedly where that is wanted."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IHostnameResolver,
-    IHostResolution,
-    IReactorTime,
-    IResolutionReceiver,
-    IStreamClientEndpoint,
-)
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
-from zope.interface import implementer
 
-from chatfile import disk, errors, tls
+from chatfile import errors, tls
 from chatfile.cli.arguments import ClientConfig
 from chatfile.cli.exits import ExitCode, error_word
 from chatfile.cli.values import client_endpoint_description
@@ -201,56 +190,3 @@ def _tell_of_place(view: View, position: int, waited: float, seconds: float) -> 
         )  # fmt: skip
     until = "Ctrl-C gives up" if left is None else f"{left:.0f} s left"
     view.note(f"The server is full; number {position} in its waiting line ({until}).")
-
-
-_ADDRESSES: dict[int, type[IPv4Address | IPv6Address]] = {
-    socket.AF_INET: IPv4Address,
-    socket.AF_INET6: IPv6Address,
-}
-
-
-@implementer(IHostResolution)
-class _Resolution:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def cancel(self) -> None:
-        """Do nothing: a thread that waits for a name server can't be interrupted, and ends with the program."""
-
-
-@implementer(IHostnameResolver)
-class Resolver:
-    """Resolves host names as Twisted's own resolver does, but a reactor that stops does not wait for its threads."""
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: IResolutionReceiver,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Sequence[type[IAddress]] | None = None,
-        transportSemantics: str = "TCP",  # noqa: ARG002 -- there is nothing else here
-    ) -> IHostResolution:
-        """See `IHostnameResolver`."""
-        resolution = _Resolution(hostName)
-        resolutionReceiver.resolutionBegan(resolution)
-        Deferred.fromCoroutine(_resolve(resolutionReceiver, hostName, portNumber, addressTypes))
-        return resolution
-
-
-async def _resolve(
-    receiver: IResolutionReceiver, host: str, port: int, wanted: Sequence[type[IAddress]] | None
-) -> None:
-    try:
-        found = await disk.in_thread(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # no such host, no thread to be had, or not the name of a host
-        found = []
-    for family, _, _, _, address in found:
-        kind: Any = _ADDRESSES.get(family)
-        if kind is not None and (wanted is None or kind in wanted):
-            receiver.addressResolved(kind("TCP", _with_zone(*address), *address[1:]))
-    receiver.resolutionComplete()
-
-
-def _with_zone(host: str, _port: int, _flow: int = 0, zone: int = 0) -> str:
-    """Return `host` with its IPv6 zone: a link-local address needs it, and endpoints use nothing but the host."""
-    return f"{host}%{zone}" if zone and "%" not in host else host

@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from chatfile import errors
 from chatfile.cli.arguments import ClientConfig, parse_arguments
 from chatfile.cli.commands import GetFiles, WatchClients
-from chatfile.cli.connecting import NO_SEAT, NOT_NOW, SEAT_PATIENCE, Resolver, connected, leave
+from chatfile.cli.connecting import NO_SEAT, NOT_NOW, SEAT_PATIENCE, connected, leave
 from chatfile.cli.executor import attempt
 from chatfile.cli.exits import ExitCode, exit_code
 from chatfile.cli.expected import read_digests
@@ -26,6 +26,7 @@ from chatfile.cli.streams import concluded, drain, forget_output
 from chatfile.cli.terminal import is_drawable
 from chatfile.cli.view import KEPT, View
 from chatfile.client import ChatFileClient
+from chatfile.resolving import Resolver
 from chatfile.timeouts import use_monotonic_clock
 
 _SHORT = 1.0

@@ -54,7 +54,7 @@ def _read_file(path: str) -> str:
         return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
 
     with open(path, encoding="utf-8", errors="replace", opener=without_waiting) as file:
-        return file.read(_LONGEST).strip()
+        return file.readline(_LONGEST).strip()
 
 
 def parse_engine_url(url: str) -> EngineAddress:
@@ -119,13 +119,14 @@ def _database(text: str) -> int:
 
 
 def _hosts(text: str, kind: str) -> tuple[tuple[str, int], ...]:
-    hosts = tuple(_host(each, PORTS[kind]) for each in text.split(","))
+    hosts = tuple(parse_host(each, PORTS[kind]) for each in text.split(","))
     if kind == "redis" and len(hosts) != 1:
         raise ValueError("it names several hosts: only Sentinels are several")
     return hosts
 
 
-def _host(text: str, default: int) -> tuple[str, int]:
+def parse_host(text: str, default: int) -> tuple[str, int]:
+    """Return the host and the port in `HOST:PORT`, of which the port may be missing. Raises ValueError."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?", text)
     if match is None:
         raise ValueError("it names no host, or one that can't be understood (IPv6 is written [::1])")

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -15,7 +16,7 @@ from txredisapi import RedisError
 from zope.interface import implementer
 
 from chatfile import errors, tls
-from chatfile.cluster.address import EngineAddress
+from chatfile.cluster.address import PORTS, EngineAddress, parse_host
 from chatfile.cluster.connection import CheckedRedis
 
 SENTINEL_PATIENCE = 0.5
@@ -33,7 +34,7 @@ def engine_endpoint(address: EngineAddress, timeout: float, reactor: Any) -> ISt
 
     def endpoint_of(host: str, port: int, seconds: float) -> IStreamClientEndpoint:
         if not address.is_encrypted:
-            return HostnameEndpoint(reactor, host, port, timeout=seconds)
+            return _plain(reactor, host, port, seconds)
         place = tls.Address(host, port, (("timeout", str(seconds)),))
         return tls.address_endpoint(
             place, cafile=address.cafile, certificate=address.cert, key=address.key, reactor=reactor
@@ -42,6 +43,15 @@ def engine_endpoint(address: EngineAddress, timeout: float, reactor: Any) -> ISt
     if address.master is None:
         return endpoint_of(*address.hosts[0], timeout)
     return SentinelEndpoint(address.master, address.hosts, timeout, endpoint_of, IReactorTime(reactor))
+
+
+def _plain(reactor: Any, host: str, port: int, seconds: float) -> IStreamClientEndpoint:
+    """Return the endpoint without TLS; nobody has to look up what is an address already."""
+    if isIPAddress(host):
+        return TCP4ClientEndpoint(reactor, host, port, seconds)
+    if isIPv6Address(host):
+        return TCP6ClientEndpoint(reactor, host, port, seconds)
+    return HostnameEndpoint(reactor, host, port, seconds)
 
 
 @implementer(IStreamClientEndpoint)
@@ -94,4 +104,5 @@ class SentinelEndpoint:
             connection.transport.abortConnection()
         if not isinstance(answer, list) or len(answer) != 2:  # noqa: PLR2004 -- a host and its port
             raise ValueError("a Sentinel does not know it")
-        return str(answer[0]), int(answer[1])
+        host, port = map(str, answer)
+        return parse_host(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", PORTS["redis"])

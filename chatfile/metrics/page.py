@@ -44,7 +44,7 @@ class PageContent:
     seats: int
     activity: Activity
     connected: int
-    """Clients; in a cluster, of all its nodes."""
+    """Clients of this server; in a cluster, those of other nodes are not among them."""
     clients: Sequence[ClientRecord]
     """The latest `CLIENTS_SHOWN` of those, the last one last."""
     rates: Sequence[tuple[float, float]]

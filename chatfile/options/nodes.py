@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from chatfile.cluster import EngineAddress
     from chatfile.server.proxied import TrustedProxies
 
+DEFAULT_CLUSTER = "chatfile"
+DEFAULT_LEASE = 10
+"""Seconds."""
 LEAST_LEASE = 1.0
 """Seconds; a node calls each third of a lease, and a call may take some time."""
 LONGEST_LEASE = 3600.0
@@ -40,6 +43,9 @@ def checked_cluster(options: MutableMapping[str, Any]) -> EngineAddress | None:
     Nothing of its URL is repeated, for it may hold a password.
     """
     if options["cluster"] is None:
+        for option, default in (("cluster-name", DEFAULT_CLUSTER), ("lease", DEFAULT_LEASE)):
+            if options[option] != default:
+                raise usage.UsageError(f"--{option}: that is a matter of several nodes, and wants --cluster too")
         return None
     if options["waiting"]:
         raise usage.UsageError("--waiting: nodes of a cluster have no waiting line in common; leave it out")

@@ -28,6 +28,8 @@ from chatfile.options.checks import (
     whole_number,
 )
 from chatfile.options.nodes import (
+    DEFAULT_CLUSTER,
+    DEFAULT_LEASE,
     METRICS_CONNECTIONS,
     checked_cluster,
     checked_metrics,
@@ -119,14 +121,9 @@ class Options(usage.Options):
         ["certificate", None, None, "PEM file of a certificate, and of those above it: ports speak TLS."],
         ["key", None, None, "PEM file of the certificate's key, if that is not in the same file."],
         ["client-ca", None, None, "PEM file of authorities: only who has a certificate of theirs is let in."],
-        [
-            "cluster",
-            None,
-            None,
-            "Redis or Valkey where nodes count their clients together: redis://HOST, or @FILE.",
-        ],
-        ["cluster-name", None, "chatfile", "Which cluster, of those there."],
-        ["lease", None, 10, "Seconds after which the seats of a node that is not heard of are free."],
+        ["cluster", None, None, "Redis or Valkey where nodes count their clients together: redis://HOST, or @FILE."],
+        ["cluster-name", None, DEFAULT_CLUSTER, "Which cluster, of those there."],
+        ["lease", None, DEFAULT_LEASE, "Seconds after which the seats of a node that is not heard of are free."],
         ["proxy-protocol-from", None, None, "Proxies (addresses, networks, unix) that tell who their clients are."],
         ["metrics", None, None, "Port on 127.0.0.1, or endpoint, of a page that shows how the server is."],
         ["log-format", None, "text", "How the log is written: text, or json, one object a line."],

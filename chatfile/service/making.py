@@ -94,9 +94,10 @@ def _make_admission(options: Options, reactor: Any) -> tuple[Admission, ClusterS
     limits = {"limit": options["max-clients"], "limit_per_address": options["max-per-address"]}
     if options["engine"] is None:
         return MemoryAdmission(time.time, **limits, places=options["waiting"], history=options["history"]), None
-    from chatfile import cluster  # noqa: PLC0415 -- only behind its option
+    from chatfile import cluster, resolving  # noqa: PLC0415 -- only behind its option
 
     address, lease = options["engine"], options["lease"]
+    reactor.installNameResolver(resolving.Resolver())
     try:
         endpoint = cluster.engine_endpoint(address, cluster.patience(lease), reactor)
     except errors.ChatFileError as error:

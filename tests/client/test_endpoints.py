@@ -17,10 +17,11 @@ from zope.interface import implementer
 
 from chatfile import errors, tls
 from chatfile.cli.arguments import parse_arguments
-from chatfile.cli.connecting import Resolver, connected
+from chatfile.cli.connecting import connected
 from chatfile.cli.view import View
 from chatfile.client import ChatFileClient, connect
 from chatfile.endpoints import why_not
+from chatfile.resolving import Resolver
 
 LONG = "/tmp/" + "x" * 120
 LABEL = "a" * 64

@@ -72,7 +72,7 @@ def test_a_password_never_shows(tmp_path: Path) -> None:
 
 
 def test_a_file_may_hold_the_url(tmp_path: Path) -> None:
-    (tmp_path / "engine").write_text(f"redis://:{SECRET}@engine\n")
+    (tmp_path / "engine").write_text(f"redis://:{SECRET}@engine\n# whoever set it up may say so here\n")
     assert read_engine_address(f"@{tmp_path}/engine") == parse_engine_url(f"redis://:{SECRET}@engine")
 
 
@@ -105,3 +105,10 @@ def test_what_a_cluster_can_not_have_is_refused(tmp_path: Path, options: list[st
     parsed(tmp_path, "--cluster=redis://engine")
     with pytest.raises(UsageError):
         parsed(tmp_path, "--cluster=redis://engine", *options)
+
+
+@pytest.mark.parametrize("option", ["--lease=5", "--cluster-name=other"])
+def test_what_is_of_a_cluster_alone_wants_one(tmp_path: Path, option: str) -> None:
+    with pytest.raises(UsageError, match="--cluster"):
+        parsed(tmp_path, option)
+    parsed(tmp_path, "--cluster=redis://engine", option)

@@ -101,6 +101,7 @@ def test_the_unit_of_a_node_has_options_that_are_understood(tmp_path: Path) -> N
     found.parseOptions(options)
     assert (found["engine"].user, found["engine"].database) == ("chatfile", 0)
     assert str(found["proxies"].networks[0]) == "10.0.0.10/32"
+    assert "pip install '.[cluster]'" in unit, "what such options need is set up with it"
 
 
 @needs_haproxy
@@ -121,7 +122,7 @@ class Cluster:
         (folder / "served" / "big").write_bytes(CONTENT)
         self.redis = stack.enter_context(Redis(folder / "redis"))
         options = ["--proxy-protocol-from=127.0.0.1", "--metrics=0"]
-        nodes = (Node(folder / "served", self.redis.url, *options, limit=10, header=UNKNOWN) for _ in range(2))
+        nodes = (Node(folder / "served", self.redis.url, *options, limit=10, lease=3, header=UNKNOWN) for _ in range(2))
         self.nodes = [stack.enter_context(node) for node in nodes]
         self.proxy = stack.enter_context(HAProxy(folder / "haproxy", self._configuration()))
         self.port = self.proxy.port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -88,3 +89,14 @@ def test_a_silent_name_server_keeps_nobody_beyond_the_timeout(tmp_path: Path) ->
     done = run_client(tmp_path, environment(tmp_path, NO_ANSWER), "-s", "host.invalid:1", "--timeout", 0.5, "list")
     assert done.returncode == 3
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("engine", ["redis://host.invalid", "sentinel://host.invalid/main"])
+def test_a_silent_name_server_does_not_keep_a_node_at_its_end(served: Path, engine: str) -> None:
+    settings = environment(served.parent, NO_ANSWER)
+    with ServerProcess(served, f"--cluster={engine}", environment=settings) as node:
+        assert node.connect().line().startswith(b"ERROR unavailable ")
+        began = time.monotonic()
+        node.process.send_signal(signal.SIGTERM)
+        assert node.ended() == -signal.SIGTERM
+        assert time.monotonic() - began < 5
