@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.application.service import Service
@@ -70,6 +70,7 @@ class SharedAdmission:
         self._highest = 0
         self._asking = 0  # admissions that are not answered yet
         self._released: dict[int, Seat] = {}  # which the engine has not been told yet
+        self._releasing: Deferred[None] | None = None  # it is being told of others, and then of these
         self._told: dict[int, tuple[int, int]] = {}  # files and bytes of each client that the engine knows
 
     @property
@@ -115,11 +116,15 @@ class SharedAdmission:
         del self._seats[number]
         self._told.pop(number, None)
         self._released[number] = seat
-        if self.engine.is_joined:
-            self._run(self._release(self.engine.ask))
+        if self.engine.is_joined and self._releasing is None:
+            self._releasing = self._run(self._release(self.engine.ask))
+            self._releasing.addCallback(self._all_released)
+
+    def _all_released(self, _: None) -> None:
+        self._releasing = None
 
     async def _release(self, ask: Ask) -> None:
-        """Tell the engine who has left."""
+        """Tell the engine who has left, and who leaves meanwhile, all of them at once."""
         while self._released:
             some, self._released = self._released, {}
             await ask(scripts.RELEASE, *(each for number, seat in some.items() for each in (number, *_counts(seat))))
@@ -177,7 +182,8 @@ class SharedAdmission:
             some = {number: _counts(self._seats[number]) for number in numbers if number in self._seats}
             self._told.update(some)
             counts = (each for number, sent in some.items() for each in (number, *sent))
-            self._heard(await self.engine.ask(scripts.BEAT, self._highest, len(self._seats), self._asking, *counts))
+            others = self._asking + len(self._released)  # which may have a seat there, or have one still
+            self._heard(await self.engine.ask(scripts.BEAT, self._highest, len(self._seats), others, *counts))
 
     def _heard(self, answer: str) -> None:
         if (given := _NEXT.fullmatch(answer)) is None:
@@ -185,9 +191,9 @@ class SharedAdmission:
             raise EngineAway
         self._highest = max(self._highest, int(given[1]))
 
-    def _run(self, coroutine: Any) -> None:
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> Deferred[None]:
         """Run something that is told anew at the next join, if the engine does not hear of it."""
-        Deferred.fromCoroutine(coroutine).addErrback(self._not_told)
+        return Deferred.fromCoroutine(coroutine).addErrback(self._not_told)
 
     def _not_told(self, failure: Failure) -> None:
         if failure.check(EngineAway) is None:

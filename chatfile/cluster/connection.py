@@ -40,6 +40,11 @@ class CheckedRedis(RedisProtocol):  # type: ignore[misc]  # it has no annotation
         self._unanswered = 0
         super().replyReceived(reply)
 
+    def _build_command(self, *words: object) -> bytes:
+        """Return a command as it is sent. The library's own takes half of all the time that an admission takes."""
+        encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        return b"*%d\r\n%b" % (len(encoded), b"".join([b"$%d\r\n%b\r\n" % (len(each), each) for each in encoded]))
+
     def lineLengthExceeded(self, line: bytes) -> None:  # noqa: ARG002 -- of Twisted's interface
         """Reset the connection: no answer to what is asked has such a line."""
         self.broken("its line has no end")

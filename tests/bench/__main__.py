@@ -10,13 +10,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import latency, lines, many, seats, startup, transfers
+from tests.bench import latency, lines, many, nodes, seats, startup, transfers
 from tests.bench.peers import Absent
 from tests.bench.registry import BENCHMARKS, Benchmark
 from tests.bench.session import Session, session
 from tests.bench.table import Result, circumstances, markdown, plain
 
-SUBJECTS = (transfers, many, lines, seats, latency, startup)
+SUBJECTS = (transfers, many, lines, seats, latency, startup, nodes)
 """Whose benchmarks there are, in the order of the table."""
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 LEAST_RUNS = 5
@@ -89,7 +89,7 @@ def main() -> int:
     arguments = parser.parse_args()
     entries = _chosen(parser, arguments.names)
     if arguments.list:
-        sys.stdout.writelines(f"{entry.name:18} {entry.goal!s:10} {entry.title}\n" for entry in entries)
+        sys.stdout.writelines(f"{entry.name:19} {entry.goal or '-'!s:10} {entry.title}\n" for entry in entries)
         return 0
     signal.signal(signal.SIGTERM, _end)  # an exit ends what was started, where the signal alone would not
     with session(arguments.size, arguments.runs, arguments.seconds, arguments.folder) as present:

@@ -35,6 +35,12 @@ def discard(connection: socket.socket, count: int) -> None:
         count -= connection.recv_into(buffer[:count]) or sys.exit("closed too early")
 
 
+def report(trips: list[float], seconds: float) -> str:
+    """The number, the seconds of it all, and the median, the 99th percentile and the maximum of a round trip."""
+    trips.sort()
+    return f"{len(trips)} {seconds} {trips[len(trips) // 2]} {trips[len(trips) * 99 // 100]} {trips[-1]}"
+
+
 def sink(port: str, greeting: str, request: str, head_end: str, size: str, tail: str, repeat: str) -> str:
     """See `native/sink.c`."""
     began, done = time.monotonic(), 0
@@ -63,8 +69,7 @@ def pingpong(port: str, greeting: str, request: str, reply: str, seconds: str, p
         got = time.monotonic()
         trips.append(got - sent)
         time.sleep(int(pause) / 1e6)
-    trips.sort()
-    return f"{len(trips)} {got - began} {trips[len(trips) // 2]} {trips[len(trips) * 99 // 100]} {trips[-1]}"
+    return report(trips, got - began)
 
 
 @dataclass
@@ -129,7 +134,36 @@ def idle(port: str, greeting: str, clients: str) -> str:
     return ""
 
 
-PROGRAMS: dict[str, Callable[..., str]] = {"sink": sink, "pingpong": pingpong, "pipeline": pipeline, "idle": idle}
+def knock(port: str, at_once: str, seconds: str) -> str:
+    """See `native/knock.c`."""
+    selector, trips = selectors.DefaultSelector(), list[float]()
+    began = got = time.monotonic()
+    for _ in range(int(at_once)):
+        came = time.monotonic()
+        selector.register(dial(port), selectors.EVENT_READ, came)
+    while got - began < float(seconds):
+        for key, _ in selector.select():
+            connection = key.fileobj
+            assert isinstance(connection, socket.socket)
+            if not connection.recv(256).startswith(b"WELCOME "):
+                sys.exit("not welcome")
+            got = time.monotonic()
+            trips.append(got - key.data)
+            selector.unregister(connection)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.close()
+            came = time.monotonic()
+            selector.register(dial(port), selectors.EVENT_READ, came)
+    return report(trips, got - began)
+
+
+PROGRAMS: dict[str, Callable[..., str]] = {
+    "sink": sink,
+    "pingpong": pingpong,
+    "pipeline": pipeline,
+    "idle": idle,
+    "knock": knock,
+}
 
 if __name__ == "__main__":
     sys.stdout.write(PROGRAMS[sys.argv[1]](*sys.argv[2:]) + "\n")

@@ -27,9 +27,9 @@ class Goal:
         return f"{self.sign} {self.limit:g} {self.unit}".rstrip()
 
 
-def at_least(limit: float) -> Goal:
+def at_least(limit: float, unit: str = "") -> Goal:
     """More is better."""
-    return Goal("≥", limit)
+    return Goal("≥", limit, unit)
 
 
 def at_most(limit: float, unit: str = "") -> Goal:
@@ -43,7 +43,8 @@ class Benchmark:
 
     name: str
     title: str
-    goal: Goal
+    goal: Goal | None
+    """None where the figure is only told."""
     measure: Measure
 
 
@@ -51,7 +52,7 @@ BENCHMARKS: dict[str, Benchmark] = {}
 """By name; filled as the modules of the subjects are imported."""
 
 
-def benchmark(name: str, title: str, goal: Goal) -> Callable[[Measure], Measure]:
+def benchmark(name: str, title: str, goal: Goal | None) -> Callable[[Measure], Measure]:
     """Enter a function into the list; `title` says what is measured against what."""
 
     def enter(measure: Measure) -> Measure:

@@ -28,12 +28,12 @@ class Result:
 
     def cells(self) -> tuple[str, ...]:
         """The row of the table, as `HEAD` has it."""
-        name, goal, figures = self.benchmark.name, str(self.benchmark.goal), self.figures
+        name, goal, figures = self.benchmark.name, self.benchmark.goal, self.figures
         if figures is None:
-            return name, "-", "-", "failed" if self.failed else "absent", goal, "-"
+            return name, "-", "-", "failed" if self.failed else "absent", str(goal or "-"), "-"
         theirs = _quantity(median(figures.theirs), figures.unit) if figures.theirs else "-"
-        met = "yes" if self.benchmark.goal.is_met(figures.median()) else "NO"
-        return name, _quantity(median(figures.ours), figures.unit), theirs, _spread(figures), goal, met
+        met = "-" if goal is None else "yes" if goal.is_met(figures.median()) else "NO"
+        return name, _quantity(median(figures.ours), figures.unit), theirs, _spread(figures), str(goal or "-"), met
 
     def remark(self) -> str:
         """What else there is to say of the row."""

@@ -31,7 +31,8 @@ def _nginx_sink(session: Session, port: int, repeat: int) -> list[object]:
     return [port, 0, request, "\r\n\r\n", session.size, 0, repeat]
 
 
-def _sink_rate(session: Session, arguments: Callable[[Session, int, int], list[object]], peer: Peer) -> float:
+def sink_rate(session: Session, arguments: Callable[[Session, int, int], list[object]], peer: Peer) -> float:
+    """GiB/s of `DATA`, sent as often as a reading needs."""
     repeat = -(-RATE_BYTES // session.size)
     session.warm()
     count, seconds = session.programs.run("sink", *arguments(session, peer.port, repeat))
@@ -68,7 +69,7 @@ def _serve(
 @benchmark("serve-rate", "serving a file in memory to a sink, without a digest: rate against nginx", at_least(1.0))
 def serve_rate(session: Session) -> Figures:
     """Sent as fast as the sink discards."""
-    return _serve(session, "GiB/s", _sink_rate, "--no-digest")
+    return _serve(session, "GiB/s", sink_rate, "--no-digest")
 
 
 @benchmark("serve-cpu", "the same: CPU time of the server against nginx's worker", at_most(1.15))
@@ -80,13 +81,13 @@ def serve_cpu(session: Session) -> Figures:
 @benchmark("serve-digest-rate", "the same with a digest that is known already: rate against nginx", at_least(1.0))
 def serve_digest_rate(session: Session) -> Figures:
     """The digest costs nothing the second time."""
-    return _serve(session, "GiB/s", _sink_rate)
+    return _serve(session, "GiB/s", sink_rate)
 
 
 @benchmark("serve-tmpfs-rate", "serving a file on tmpfs to a sink, without a digest: rate against nginx", at_least(1.0))
 def serve_tmpfs_rate(session: Session) -> Figures:
     """A file system that can't tell what is in memory."""
-    return _serve(session, "GiB/s", _sink_rate, "--no-digest", folder=session.in_memory)
+    return _serve(session, "GiB/s", sink_rate, "--no-digest", folder=session.in_memory)
 
 
 @benchmark("serve-tmpfs-cpu", "the same: CPU time of the server against nginx's worker", at_most(1.15))

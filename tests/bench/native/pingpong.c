@@ -7,11 +7,6 @@
 
 #define MOST (1 << 24)
 
-static int by_size(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 static void expect(int fd, const char *reply, char *buffer, size_t count) {
     check(recv(fd, buffer, count, MSG_WAITALL) == (ssize_t)count, "recv of a reply");
     errno = EPROTO;
@@ -37,7 +32,6 @@ int main(int argc, char **argv) {
         if (pause)
             usleep(pause);
     }
-    qsort(trips, count, sizeof *trips, by_size);
-    printf("%zu %.9f %.9f %.9f %.9f\n", count, got - began, trips[count / 2], trips[count * 99 / 100], trips[count - 1]);
+    report(trips, count, got - began);
     return 0;
 }

@@ -47,6 +47,18 @@ static inline void say(int fd, const char *data, size_t count) {
     }
 }
 
+static int by_size(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Print the number of round trips, the seconds of it all, and the median, the 99th percentile and the maximum of one. */
+static inline void report(float *trips, size_t count, double seconds) {
+    check(count > 0, "no round trip");
+    qsort(trips, count, sizeof *trips, by_size);
+    printf("%zu %.9f %.9f %.9f %.9f\n", count, seconds, trips[count / 2], trips[count * 99 / 100], trips[count - 1]);
+}
+
 /* Read up to the end of so many lines and not a byte further. */
 static void skip_lines(int fd, int lines) {
     char c;
