@@ -54,9 +54,14 @@ class Seat:
         """Count one more file that was sent to its end."""
         self.files += 1
 
+    @property
+    def is_released(self) -> bool:
+        """Tell whether it was given back."""
+        return self._disconnected is not None
+
     def release(self) -> None:
         """Free the seat, when the client is gone; only the first call counts."""
-        if self._disconnected is None:
+        if not self.is_released:
             self._disconnected = max(self._admission.now(), self._connected)  # the wall clock can step back
             self._admission.left(self)
 

@@ -10,6 +10,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatfile import errors
 from chatfile.admission import ClientRecord, Seat
@@ -186,7 +187,11 @@ class SharedAdmission:
 
     def _run(self, coroutine: Any) -> None:
         """Run something that is told anew at the next join, if the engine does not hear of it."""
-        Deferred.fromCoroutine(coroutine).addErrback(lambda failure: failure.trap(EngineAway) and None)
+        Deferred.fromCoroutine(coroutine).addErrback(self._not_told)
+
+    def _not_told(self, failure: Failure) -> None:
+        if failure.check(EngineAway) is None:
+            self.log.failure("Telling the engine of clients", failure, event="engine")
 
 
 class ClusterService(Service):

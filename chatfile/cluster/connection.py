@@ -24,9 +24,6 @@ class CheckedRedis(RedisProtocol):  # type: ignore[misc]  # it has no annotation
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:
         """Take a part of an answer."""
-        if not self.replyQueue.waiting:
-            self.broken("it says what was not asked")
-            return
         self._unanswered += len(data)
         try:
             super().dataReceived(data, unpause)

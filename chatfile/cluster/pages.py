@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatfile.admission import ClientRecord
@@ -26,10 +27,13 @@ class Pages:
     So an answer is never older than its question, and no number of clients can keep the engine busy with it.
     """
 
+    log = Logger()
+
     def __init__(self, engine: Engine) -> None:
         """Read at `engine`."""
         self._engine = engine
         self._is_reading = False
+        self._is_told = False  # that the cache can't be understood
         self._askers: list[Deferred[Records]] = []
 
     def ask(self) -> Deferred[Records]:
@@ -52,6 +56,12 @@ class Pages:
         for asker in askers:
             asker.callback(rows)
 
+    def _tell_of_foreign_row(self) -> None:
+        """Log it once, for every client can ask; seats are counted all the same."""
+        if not self._is_told:
+            self._is_told = True
+            self.log.warn("The engine has rows that no node has written: nobody is shown status", event="engine")
+
     async def _read(self) -> Records:
         records: Records = {}
         after = 0
@@ -60,9 +70,10 @@ class Pages:
             try:
                 records.update(_page(lines, after))
             except ValueError as error:
-                self._engine.reject("it has rows that no node has written")
+                self._tell_of_foreign_row()
                 raise EngineAway from error
             if len(lines) < ROWS:
+                self._is_told = False
                 return records
             after = max(records)
 

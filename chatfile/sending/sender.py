@@ -99,7 +99,10 @@ class FileSender(ABC):
     def _leave_thread(self, result: Any, done: Callable[[Any], None]) -> None:
         self._reading = None
         if not isinstance(result, Failure):
-            done(result)
+            try:
+                done(result)
+            except Exception:  # a defect, which nobody else would hear of: the transfer would never end
+                self._finish(Failure())
         elif result.check(CancelledError) is None:
             if result.check(DiskUnavailable):
                 self._descriptor = -1  # `unwanted` closes it when the call has returned

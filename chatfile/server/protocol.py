@@ -1,74 +1,49 @@
-"""The protocol of one connection: its admission and its seat, its timeouts, and its end."""
+"""The protocol of one connection: for a newcomer at first, then for a client that has a seat, to its end."""
 
 from __future__ import annotations
 
-import enum
-from typing import TYPE_CHECKING
-
 from twisted.internet import error
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IHandshakeListener
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatfile import errors, tls, wire
+from chatfile import errors, wire
 from chatfile.admission import Seat
 from chatfile.disk import run_unawaited
 from chatfile.fdio import close_quietly
 from chatfile.lines import ConnectionState, LineProtocol, PauseReason
 from chatfile.server.activity import LeaveReason
 from chatfile.server.context import ServerContext
-from chatfile.server.responder import Responder, ResponseState
+from chatfile.server.newcomer import AdmissionState, Newcomer
+from chatfile.server.responder import Responder
+from chatfile.server.response_writer import ResponseState
+from chatfile.server.timers import ClientTimers
 from chatfile.server.unseated import EvictionRank
-from chatfile.timeouts import StallTimeout, Timer
 from chatfile.transports import (
     ILineTransport,
     describe_client,
     do_not_pace,
-    has_heard,
-    is_reset,
     is_tcp,
     outstanding_bytes,
     probe_when_silent,
     take_small_turns,
-    write_now,
 )
-
-if TYPE_CHECKING:
-    from chatfile.server.waiting import Waiter
 
 UNACKNOWLEDGED = 64 * 1024
 """Bytes that a peer may have read to our end without having acknowledged them yet: RFC 1122 lets it wait with less than
 two segments, and those of the loopback interface are that long."""
 
 
-class AdmissionState(enum.Enum):
-    """Whether a client has a seat; from each state it goes only to one below it."""
-
-    HANDSHAKING = "it is not let in yet: over TLS, its handshake is under way"
-    ASKING = "a seat is asked for, and the answer takes its time"
-    WAITING = "it was told that there is no seat, and may ask for a place in the waiting line, or has one"
-    ADMITTED = "it has a seat, and a responder"
-    REFUSED = "it was told that there is no seat"
-    RELEASED = "it was served, and has given its seat back"
-
-
 @implementer(IHandshakeListener, IFileDescriptorReceiver)
 class ChatFileProtocol(LineProtocol):
-    """One connection: admitted with a seat and a name, at once or when it has waited, or refused.
+    """One connection: of a newcomer at first, and of a client that has a seat and a responder when it was admitted."""
 
-    Lines are delivered to the responder, which there is from the admission on.
-    """
-
-    __slots__ = (
-        "_admission", "_context", "_idle", "_line", "_line_number", "_lines_seen", "_stall", "_timeouts", "_waiter",
-        "address", "close_reason", "host", "responder",
-    )  # fmt: skip
+    __slots__ = ("_context", "_newcomer", "_timers", "address", "close_reason", "host", "responder")
     TURN = 32
     """Lines; each costs some 20 microseconds where it is a bad one."""
 
     responder: Responder
-    _waiter: Waiter
+    """There from the admission on; its seat is given back when the client does not need it any more."""
 
     def __init__(self, context: ServerContext, client: IAddress | None) -> None:
         """Wait for the connection of a client whose address is `client`; that of the transport may be a proxy's."""
@@ -77,15 +52,8 @@ class ChatFileProtocol(LineProtocol):
         self.close_reason: LeaveReason | None = None
         self.address, self.host = describe_client(client)
         self._context = context
-        self._timeouts = context.timeouts
-        self._admission = AdmissionState.HANDSHAKING
-        self._idle = Timer(context.clock, self._idle_for_too_long)
-        self._line = Timer(context.clock, self._line_took_too_long)
-        self._line_number = 0  # of the unfinished line that its timer is running for
-        self._lines_seen = 0
-        self._stall = StallTimeout(
-            context.clock, context.timeouts.stall, self, self._stalled, within=context.timeouts.idle
-        )
+        self._newcomer: Newcomer | None = Newcomer(self, context)  # until the admission
+        self._timers = ClientTimers(self, context.clock, context.timeouts)
 
     # --- coming ---
 
@@ -93,99 +61,54 @@ class ChatFileProtocol(LineProtocol):
         """Let the client in; over TLS, when it has shown that it speaks that."""
         self._tune(self.transport)
         self.transport.registerProducer(self, True)
-        if ISSLTransport.providedBy(self.transport):
-            self._context.unseated.add(self, self.host)
-            self._line.restart(self._timeouts.line)
-        else:
-            self._let_in()
-
-    def handshakeCompleted(self) -> None:
-        """Let the client in: until the TLS handshake is done, one that says nothing keeps nobody out."""
-        if self._admission is AdmissionState.HANDSHAKING and self.is_receiving:
-            self._line.stop()
-            self._let_in()
-
-    def _let_in(self) -> None:
-        Deferred.fromCoroutine(self._ask_for_seat()).addErrback(self._admission_failed)
-        if self._admission is AdmissionState.HANDSHAKING and self.is_receiving:
-            self._admission = AdmissionState.ASKING
-            self.pause(PauseReason.QUEUED)
-            self._context.unseated.add(self, self.host)
-
-    async def _ask_for_seat(self) -> None:
-        """Let the client in, or refuse it, when the answer has come; it may have gone by then."""
-        try:
-            seat = await self._admit()
-        except errors.Refusal as refusal:
-            if self.is_receiving:
-                self._context.events.refused(self.address, self.host, str(refusal), refusal.code)
-                self._refuse(refusal)
-        else:
-            if self.is_receiving:
-                self.take_seat(seat)
-            else:
-                seat.release()
-
-    def _admission_failed(self, failure: Failure) -> None:
-        """Hear of a fault of the server's own."""
-        self._context.events.failed_to_admit(self.address, self.host, failure)
-        self.abort()
-
-    def take_seat(self, seat: Seat) -> None:
-        """Greet the client, and answer what it has said already, if it has waited."""
-        self._admission = AdmissionState.ADMITTED
-        self.responder = Responder(self, seat, self._context)
-        self._context.unseated.discard(self)
-        self._context.events.admitted(seat)
-        self.responder.welcome()
-        if self.is_paused_for(PauseReason.QUEUED):
-            self.resume(PauseReason.QUEUED)
-        self.readStateChanged()
-
-    async def _admit(self) -> Seat:
-        """Raise `Shutdown`, `Unavailable`, or `Full` where no seat is free, nor one that is about to be."""
-        if self._context.connections.is_draining:
-            raise errors.Shutdown
-        try:
-            return await self._context.admission.admit(self.address, self.host)
-        except errors.Full:
-            if not self._context.connections.reap_closing():
-                raise
-            return await self._context.admission.admit(self.address, self.host)
-
-    def _refuse(self, refusal: errors.Refusal) -> None:
-        self._send_error(refusal)
-        waiting = self._context.waiting if isinstance(refusal, errors.Full) else None
-        waiter = None if waiting is None else waiting.invite(self)
-        if waiter is None:
-            self._admission = AdmissionState.REFUSED
-            self.close()
-        else:
-            self._admission = AdmissionState.WAITING
-            self._waiter = waiter
-        write_now(self.transport)
-        self._context.unseated.add(self, self.host)
+        if self._newcomer is not None:
+            self._newcomer.begin()
 
     def _tune(self, transport: ILineTransport) -> None:
         take_small_turns(transport)
         if is_tcp(transport):
             transport.setTcpNoDelay(True)  # the END line must not wait for an acknowledgement
             transport.setTcpKeepAlive(True)
-            probe_when_silent(transport, self._timeouts.stall)
+            probe_when_silent(transport, self._context.timeouts.stall)
             do_not_pace(transport)
+
+    def handshakeCompleted(self) -> None:
+        """Let the client in, that has shown that it speaks TLS."""
+        if self._newcomer is not None:
+            self._newcomer.handshake_completed()
+
+    def begin_waiting(self) -> None:
+        """Deliver no more lines until the client has a seat; the line alone bounds how many such clients there are."""
+        self._context.unseated.discard(self)
+        self.pause(PauseReason.QUEUED)
+
+    def position_sent(self) -> None:
+        """Have a client that waits take what it was told in time."""
+        self._timers.watch_output()
+
+    def take_seat(self, seat: Seat) -> None:
+        """Greet the client, and answer what it has said already, if it has waited."""
+        self.responder = Responder(self, seat, self._context)
+        self._newcomer = None
+        self._context.unseated.discard(self)
+        self._context.events.admitted(seat)
+        self.responder.welcome()
+        self._timers.update()
+        if self.is_paused_for(PauseReason.QUEUED):
+            self.resume(PauseReason.QUEUED)
 
     # --- lines ---
 
     def lineReceived(self, line: bytes) -> None:
         """Have a request answered."""
-        if self._admission is AdmissionState.WAITING:
-            self._waiter.handle_line(line)
+        if self._newcomer is not None:
+            self._newcomer.handle_line(line)
         else:
             self.responder.handle_line(line)
 
     def linesReceived(self, buffer: bytes, start: int) -> int:
         """Answer many messages at once, or begin to answer several requests for files."""
-        if self._admission is AdmissionState.WAITING:
+        if self._newcomer is not None:
             return start
         answers, end = wire.acknowledge(buffer, start)
         if answers:
@@ -199,95 +122,27 @@ class ChatFileProtocol(LineProtocol):
 
     def lineTooLong(self) -> None:
         """Say so; the rest of that line is dropped."""
-        if self._admission is AdmissionState.WAITING:
-            self._waiter.handle_line(None)
+        if self._newcomer is not None:
+            self._newcomer.handle_line(None)
         else:
-            self._send_error(errors.LineTooLong(limit=self.MAX_LENGTH))
+            self.send_error(errors.LineTooLong(limit=self.MAX_LENGTH))
+
+    def readStateChanged(self) -> None:
+        """Look at the timers, or at the wish to wait: some lines were delivered, or what pauses them has changed."""
+        if self._newcomer is not None:
+            self._newcomer.read_state_changed()
+        else:
+            self._timers.update()
 
     def resumeProducing(self) -> None:
         """Go on: the transport has written everything."""
         super().resumeProducing()  # first: a response that waited may fill the transport again at once
-        if self._admission is AdmissionState.ADMITTED:
+        if self._newcomer is None:
             self.responder.output_drained()
 
-    def _send_error(self, refusal: errors.Refusal) -> None:
+    def send_error(self, refusal: errors.Refusal) -> None:
+        """Send an ERROR line."""
         self.sendLine(wire.format_reply(wire.Error(refusal.code, str(refusal))))
-
-    # --- the timeouts ---
-
-    def readStateChanged(self) -> None:
-        """Restart, pause or resume the timers: some lines were delivered, or what pauses them has changed."""
-        if self._admission is AdmissionState.WAITING:
-            self._waiter.read_state_changed()
-        if self._admission is not AdmissionState.ADMITTED:
-            return
-        if self.splitter.count != self._lines_seen or self.is_paused_for(PauseReason.BUSY) or not self._idle.is_running:
-            self._restart_idle()
-        if self._line_number or self.splitter.is_amid_line:
-            self._update_line_timer()
-        self._stall.start(self.transport)
-
-    def _restart_idle(self) -> None:
-        """Restart the idle timer, or stop it while a response is under way: then no client is idle."""
-        self._idle.restart(0 if self.is_paused_for(PauseReason.BUSY) else self._timeouts.idle)
-        self._lines_seen = self.splitter.count
-
-    def _update_line_timer(self) -> None:
-        """Start, pause or stop the timer of the line that has begun: it runs only while the server reads."""
-        if not self.splitter.is_amid_line:
-            self._line_number = 0
-            self._line.restart(0)
-            return
-        if self._line_number != self.splitter.count + 1:
-            self._line_number = self.splitter.count + 1
-            self._line.restart(self._timeouts.line)
-        if self.paused:
-            self._line.pause()
-        else:
-            self._line.resume()
-
-    def bytes_written(self) -> int:
-        """See `MonitoredOutput`."""
-        is_served = self.is_receiving and self._admission is AdmissionState.ADMITTED
-        return self.responder.seat.bytes if is_served else 0
-
-    def has_pending_output(self) -> bool:
-        """See `MonitoredOutput`."""
-        if not self.is_receiving:
-            return super().has_pending_output()
-        is_blocked = self._admission is AdmissionState.ADMITTED and self.responder.is_blocked
-        return self.is_paused_for(PauseReason.BACKPRESSURE) or is_blocked
-
-    def is_active(self) -> bool:
-        """See `MonitoredOutput`."""
-        return self.is_receiving and self.is_paused_for(PauseReason.BUSY)
-
-    def on_progress(self) -> None:
-        """See `MonitoredOutput`: a client that takes what was sent is not idle."""
-        if self.is_receiving and self._admission is AdmissionState.ADMITTED:
-            self._restart_idle()
-
-    def begin_waiting(self) -> None:
-        """Deliver no more lines until the client has a seat; the line alone bounds how many such clients there are."""
-        self._context.unseated.discard(self)
-        self.pause(PauseReason.QUEUED)
-
-    def position_sent(self) -> None:
-        """Have a client that waits take what it was told within the time of a stall: its network may be gone."""
-        self._stall.start(self.transport)
-
-    def _idle_for_too_long(self) -> None:
-        self._disconnect_with(errors.IdleTimeout(seconds=self._timeouts.idle), LeaveReason.IDLE)
-
-    def _line_took_too_long(self) -> None:
-        if self._admission is AdmissionState.HANDSHAKING:
-            self.abort()  # a peer that has no TLS session would not understand an ERROR line
-            return
-        self._disconnect_with(errors.IdleTimeout.amid_line(seconds=self._timeouts.line), LeaveReason.UNFINISHED_LINE)
-
-    def _stalled(self) -> None:
-        self.close_reason = LeaveReason.RESET if is_reset(self.transport) else LeaveReason.STALLED
-        self.abort()
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
         """Close a descriptor that the peer has passed over a UNIX socket, and reset the connection.
@@ -299,53 +154,85 @@ class ChatFileProtocol(LineProtocol):
         self.close_reason = LeaveReason.DESCRIPTORS
         self.abort()
 
-    # --- going ---
+    # --- what the timers ask; see `MonitoredOutput` ---
 
-    def _disconnect_with(self, refusal: errors.Refusal, reason: LeaveReason) -> None:
-        self.close_reason = reason
-        self._send_error(refusal)
-        self.close()
+    def bytes_written(self) -> int:
+        """Count the bytes of files that the client was sent."""
+        return self.responder.seat.bytes if self.is_receiving and self._newcomer is None else 0
+
+    def has_pending_output(self) -> bool:
+        """Tell whether the peer is waited for, as far as this process knows."""
+        if not self.is_receiving:
+            return super().has_pending_output()
+        is_blocked = self._newcomer is None and self.responder.is_blocked
+        return self.is_paused_for(PauseReason.BACKPRESSURE) or is_blocked
+
+    def is_active(self) -> bool:
+        """Tell whether a response is under way."""
+        return self.is_receiving and self.is_paused_for(PauseReason.BUSY)
+
+    def on_progress(self) -> None:
+        """Grant more time: a client that takes what was sent is not idle."""
+        if self.is_receiving and self._newcomer is None:
+            self._timers.restart_idle()
+
+    # --- going ---
 
     def close(self) -> None:
         """Send no more, and close the connection when everything that was sent has arrived."""
         if self.is_receiving:
-            self._stop_timers()
-            if self._admission is AdmissionState.ASKING:
-                self._admission = AdmissionState.REFUSED
-            if self._admission is AdmissionState.WAITING:
-                self._stop_waiting()
-                self._context.unseated.add(self, self.host)
-            if self._admission is AdmissionState.ADMITTED:
+            self._timers.stop()
+            if self._newcomer is not None:
+                self._newcomer.close()
+            else:
                 self.responder.take_back_promise()
                 self._context.connections.add_closing(self)
             self.transport.unregisterProducer()  # a paused push producer would keep the transport open for ever
         super().close()
 
+    def disconnect(self, refusal: errors.Refusal, reason: LeaveReason) -> None:
+        """Send an ERROR line, and close; `reason` is for the log."""
+        self.close_reason = reason
+        self.send_error(refusal)
+        self.close()
+
     def responseFinished(self) -> None:
         """Close the connection with `ERROR shutdown` if the server is draining, now that nothing is under way."""
         if self._context.connections.is_draining and self.is_receiving:
-            self._disconnect_with(errors.Shutdown(), LeaveReason.SHUTDOWN)
+            self.disconnect(errors.Shutdown(), LeaveReason.SHUTDOWN)
 
     def shut_down(self) -> None:
         """Close the connection with `ERROR shutdown`, now or as soon as the response under way is complete."""
-        if self._admission is AdmissionState.HANDSHAKING:
+        if self._newcomer is not None and self._newcomer.state is AdmissionState.HANDSHAKING:
             self.abort()
-        elif self.is_receiving and not self._is_responding():
-            self._disconnect_with(errors.Shutdown(), LeaveReason.SHUTDOWN)
+        elif self.is_receiving and self._response_state() is ResponseState.IDLE:
+            self.disconnect(errors.Shutdown(), LeaveReason.SHUTDOWN)
 
     def abort_or_cancel(self) -> None:
         """End the connection at the end of the drain: with an ERROR line where that is possible, else with a reset."""
-        if self.is_receiving and self._is_working():
+        if self.is_receiving and self._response_state() is ResponseState.WORKING:
             self.responder.cancel()
         else:
             self.close_reason = LeaveReason.SHUTDOWN
             self.abort()
 
-    def _is_responding(self) -> bool:
-        return self._admission is AdmissionState.ADMITTED and self.responder.state is not ResponseState.IDLE
+    def _response_state(self) -> ResponseState:
+        return ResponseState.IDLE if self._newcomer is not None else self.responder.state
 
-    def _is_working(self) -> bool:
-        return self._admission is AdmissionState.ADMITTED and self.responder.state is ResponseState.WORKING
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """Free the seat, however the connection has ended."""
+        super().connectionLost(reason)
+        self._timers.stop()
+        if self._newcomer is not None:
+            self._newcomer.end(reason)
+        else:
+            self.responder.end()
+            clean = reason is None or reason.check(error.ConnectionDone)
+            self._leave(LeaveReason.CLOSED if clean else LeaveReason.LOST)
+        self._context.unseated.discard(self)
+        self._context.connections.discard(self)
+
+    # --- the seat, which a client may not need any more while its connection is being closed ---
 
     def lingerTick(self) -> None:
         """Free the seat if the peer has nearly everything; called while the connection lingers in its close."""
@@ -353,53 +240,26 @@ class ChatFileProtocol(LineProtocol):
 
     def release_seat(self) -> None:
         """Free the seat if the peer has taken nearly everything: until then it is served, however slowly it reads."""
-        if self._admission is not AdmissionState.ADMITTED or self.state is not ConnectionState.LINGERING:
+        is_seated = self._newcomer is None and not self.responder.seat.is_released
+        if not is_seated or self.state is not ConnectionState.LINGERING:
             return
         if (outstanding_bytes(self.transport) or 0) <= UNACKNOWLEDGED and self._context.unseated.add_released(self):
             self._leave(LeaveReason.CLOSED)
 
-    def connectionLost(self, reason: Failure | None = None) -> None:
-        """Free the seat, however the connection has ended."""
-        super().connectionLost(reason)
-        self._stop_timers()
-        if self._admission in (AdmissionState.ADMITTED, AdmissionState.RELEASED):
-            self.responder.end()
-        if self._admission is AdmissionState.WAITING:
-            self._stop_waiting()
-        clean = reason is None or reason.check(error.ConnectionDone)
-        self._leave(LeaveReason.CLOSED if clean else LeaveReason.LOST)
-        if self._admission is AdmissionState.HANDSHAKING:
-            why = tls.why_refused(reason and reason.value)
-            self._context.events.refused(self.address, self.host, why, "tls")
-        self._context.unseated.discard(self)
-        self._context.connections.discard(self)
-
-    def _stop_waiting(self) -> None:
-        self._admission = AdmissionState.REFUSED
-        self._waiter.leave()
-
     def _leave(self, reason: LeaveReason) -> None:
-        if self._admission is not AdmissionState.ADMITTED:
+        seat = self.responder.seat
+        if seat.is_released:
             return
-        self._admission = AdmissionState.RELEASED
-        self.responder.seat.release()
+        seat.release()
         self._context.connections.discard_closing(self)
-        self._context.events.left(self.responder.seat, self.close_reason or reason)
+        self._context.events.left(seat, self.close_reason or reason)
         if self._context.waiting is not None:
             self._context.waiting.call_up()
 
     def eviction_rank(self) -> EvictionRank:
         """Return which of the connections without a seat this one is; see `UnseatedConnection`."""
-        if self._admission is AdmissionState.ASKING:
-            return EvictionRank.ASKING
-        if self._admission is AdmissionState.HANDSHAKING:
-            if tls.has_begun(self.transport):
-                return EvictionRank.HANDSHAKING
-            return EvictionRank.BEGINNING if has_heard(self.transport) else EvictionRank.SILENT
+        rank = None if self._newcomer is None else self._newcomer.eviction_rank()
+        if rank is not None:
+            return rank
         has_all = self.state is ConnectionState.LINGERING and not outstanding_bytes(self.transport)
         return EvictionRank.NOTHING if has_all else EvictionRank.REFUSED
-
-    def _stop_timers(self) -> None:
-        self._idle.stop()
-        self._line.stop()
-        self._stall.stop()

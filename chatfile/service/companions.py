@@ -49,6 +49,10 @@ class Companions:
         if self.notifier is not None:
             self.notifier.start()
 
+    def begin_reload(self) -> None:
+        """Begin to read the certificates anew, if there are any."""
+        Deferred.fromCoroutine(self.reload()).addErrback(lambda fault: self.log.failure("Reading files anew", fault))
+
     async def reload(self) -> None:
         """Read the certificates anew, if there are any."""
         if self.certificates is None:
@@ -57,10 +61,9 @@ class Companions:
             self.notifier.reloading()
         try:
             await self.certificates.reload()
-        except Exception:  # a fault of our own, which is none of systemd's
-            self.log.failure("Reading the certificates anew")
-        if self.notifier is not None:
-            self.notifier.ready()
+        finally:  # a fault of our own is none of systemd's
+            if self.notifier is not None:
+                self.notifier.ready()
 
     def begin_drain(self) -> None:
         """Tell that nobody new is let in, and end what has no client to wait for."""
@@ -77,7 +80,9 @@ class Companions:
         """End what is left, when the last client has gone."""
         for service in (self.cluster, self.metrics):
             if service is not None:
-                await maybeDeferred(service.stopService)
+                stopping = maybeDeferred(service.stopService)
+                # A fault of one of them is no reason for the others not to end.
+                await stopping.addErrback(lambda fault: self.log.failure("Ending what is beside the ports", fault))
         await self._write_digests(clock)
         if self.notifier is not None:
             self.notifier.close()

@@ -86,7 +86,7 @@ class ChatFileService(service.MultiService):
         from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses the reactor first
 
         if self._companions.certificates is not None:
-            on_hangup(IReactorFromThreads(reactor), lambda: Deferred.fromCoroutine(self._companions.reload()))
+            on_hangup(IReactorFromThreads(reactor), self._companions.begin_reload)
         ignore_signals(IReactorFromThreads(reactor))
         for description, listener in self._listeners:
             self._bind(description, listener, "port")
@@ -133,7 +133,8 @@ class ChatFileService(service.MultiService):
             event="draining",
         )
         self._companions.begin_drain()
-        return Deferred.fromCoroutine(self._stop(IReactorTime(reactor)))
+        stopping = Deferred.fromCoroutine(self._stop(IReactorTime(reactor)))
+        return stopping.addErrback(lambda fault: self.log.failure("Going down", fault))
 
     async def _stop(self, clock: IReactorTime) -> None:
         await maybeDeferred(super().stopService)

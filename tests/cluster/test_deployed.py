@@ -122,7 +122,7 @@ class Cluster:
         (folder / "served" / "big").write_bytes(CONTENT)
         self.redis = stack.enter_context(Redis(folder / "redis"))
         options = ["--proxy-protocol-from=127.0.0.1", "--metrics=0"]
-        nodes = (Node(folder / "served", self.redis.url, *options, limit=10, header=UNKNOWN) for _ in range(2))
+        nodes = (Node(folder / "served", self.redis.url, *options, limit=10, lease=3, header=UNKNOWN) for _ in range(2))
         self.nodes = [stack.enter_context(node) for node in nodes]
         self.proxy = stack.enter_context(HAProxy(folder / "haproxy", self._configuration()))
         self.port = self.proxy.port

@@ -354,6 +354,21 @@ def test_a_beat_tells_what_has_changed_and_a_node_that_is_not_known_joins_again(
         assert node.engine.is_joined
 
 
+def test_a_row_that_no_node_has_written_is_told_once_and_costs_nobody_but_status(node: Node) -> None:
+    node.start()
+    said = [b"$12\r\n1 ours alone\r\n"]
+    node.fake.answer = lambda words: said[0] if words[1:2] == [scripts.PAGE] else node.fake.well(words)
+    for _ in range(5):
+        asked = Deferred.fromCoroutine(node.admission.present())
+        node.turn()
+        assert is_away(asked)
+    assert (node.engine.is_joined, len(node.fake.links), len(node.log)) == (True, 1, 2)
+    said[0] = b"$0\r\n\r\n"
+    asked = Deferred.fromCoroutine(node.admission.present())
+    node.turn()
+    assert outcome(asked) == []
+
+
 def test_a_node_that_leaves_says_so_and_does_not_wait_for_an_engine_that_is_away(node: Node) -> None:
     node.start()
     left = Deferred.fromCoroutine(node.admission.stop())
@@ -362,3 +377,19 @@ def test_a_node_that_leaves_says_so_and_does_not_wait_for_an_engine_that_is_away
     assert left.called
     with pytest.raises(EngineAway):
         run_at_once(node.admission.engine.ask(scripts.RELEASE))
+
+
+def test_a_fault_of_ours_in_what_nobody_waits_for_is_logged_at_once(
+    node: Node, monkeypatch: pytest.MonkeyPatch, logged_errors: list[str]
+) -> None:
+    node.start()
+
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError("ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedAdmission, "_heard", broken)
+        node.pass_time(LEASE / 2)
+        told = [event for event in node.log if "Telling the engine" in event]
+    assert len(told) == len(logged_errors) == 1
+    logged_errors.clear()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.support.false_engine import Answers, FalseEngine
 from tests.support.nodes import UNAVAILABLE, Node, cluster, rows
 from tests.support.processes import wait_until
-from tests.support.redis import Redis, needs_redis
+from tests.support.redis import Redis, free_port, needs_redis
 from tests.support.relay import Relay
 
 SECRET = "hunter-two"
@@ -88,17 +89,26 @@ NONSENSE: dict[str, Answers | None] = {
 }
 
 
-def test_nonsense_lets_nobody_in_and_breaks_nothing(folder: Path) -> None:
+FEW = (
+    "it closes at once", "noise", "a text without end", "answers without questions", "no number",
+    "an error with the password", "another error each time",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kinds", [pytest.param(FEW, id="some"), pytest.param(NONSENSE, id="all", marks=pytest.mark.slow)]
+)
+def test_nonsense_lets_nobody_in_and_breaks_nothing(folder: Path, kinds: Iterable[str]) -> None:
     """One node goes through it all, so that what each leaves behind adds up."""
     with FalseEngine(None) as engine:
         url = engine.url.replace("//", f"//:{SECRET}@")
         began = time.monotonic()
         with Node(folder, url, lease=1) as node:
-            for name, answers in NONSENSE.items():
-                engine.answers, before = answers, engine.count
+            for name in kinds:
+                engine.answers, before = NONSENSE[name], engine.count
                 wait_until(lambda before=before: engine.count >= before + 2)  # type: ignore[misc]  # it is no default
                 line, seconds = node.turned_away()
-                assert (line.startswith(UNAVAILABLE), seconds < 1) == (True, True), name
+                assert (line.startswith(UNAVAILABLE), seconds < 1, "#warn" in node.log) == (True, True, True), name
             peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{node.process.pid}/status").read_text())
             assert peak is not None
             assert int(peak[1]) < MOST_MEMORY
@@ -108,6 +118,7 @@ def test_nonsense_lets_nobody_in_and_breaks_nothing(folder: Path) -> None:
 
 
 @needs_redis
+@pytest.mark.slow
 def test_right_words_with_wrong_numbers(folder: Path, redis: Redis) -> None:
     """No name is given twice because the engine says so, and no answer that a node can't use fills its log."""
     with Relay(redis.port) as relay, cluster(folder, relay.url, count=1, limit=9) as (node,):
@@ -165,3 +176,18 @@ def test_keys_of_another_kind(folder: Path, redis: Redis) -> None:
             assert client.ask(b"hello") == b"hello ACK"
             redis.ask("DEL", redis.key(name))
         node.enter()
+
+
+@needs_redis
+@pytest.mark.slow
+def test_the_one_good_sentinel_among_bad_ones_is_found(folder: Path, redis: Redis) -> None:
+    tells = b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(redis.port)), redis.port)
+    kinds = None, noise, once(b"*-1\r\n"), once(b"*2\r\n+here\r\n+there\r\n"), once(b"+\xff\r\n"), once(tells)
+    with ExitStack() as stack:
+        sentinels = [stack.enter_context(FalseEngine(each)) for each in kinds]
+        places = ",".join(
+            ["nowhere.invalid:1", f"127.0.0.1:{free_port()}", *(f"127.0.0.1:{each.port}" for each in sentinels)]
+        )
+        with Node(folder, f"sentinel://{places}/name") as node:
+            node.enter()
+            assert redis.taken == 1

@@ -111,6 +111,16 @@ def test_a_file_that_can_not_be_read_on_breaks_the_promise(
     assert (sending.is_open(), sending.transport.producer) == (False, None)
 
 
+def test_a_fault_of_ours_behind_a_thread_ends_the_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "read_cached", lambda *_: 0)
+    threads = Threads()
+    sending = Sending(tmp_path, threads)
+    monkeypatch.setattr(sending.transport, "write", lambda _: 1 / 0)
+    threads.run_all()
+    assert sending.failed_with(ZeroDivisionError)
+    assert (sending.is_open(), sending.transport.producer) == (False, None)
+
+
 def test_what_is_in_memory_needs_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         copying, "read_cached", lambda descriptor, buffer, offset: os.preadv(descriptor, [buffer], offset)

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from io import BufferedRWPair
 from pathlib import Path
 
@@ -65,11 +65,9 @@ class Redis:
                 exchange(stream, "AUTH", self._password)
             return exchange(stream, *words)
 
-    @contextmanager
-    def connected(self) -> Iterator[Stream]:
+    def connected(self) -> AbstractContextManager[Stream]:
         """A connection, for `exchange`."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock, sock.makefile("rwb") as stream:
-            yield stream
+        return connected_at(self.port)
 
     def key(self, name: str, cluster: str = "chatfile") -> str:
         return f"chatfile:{{{cluster}}}:{name}"
@@ -98,6 +96,19 @@ class Redis:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+@contextmanager
+def connected_at(port: int) -> Iterator[Stream]:
+    """A connection to an engine or a Sentinel, for `exchange`."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock, sock.makefile("rwb") as stream:
+        yield stream
+
+
+def ask_at(port: int, *words: object) -> str:
+    """The answer to a command there, as `exchange` returns it."""
+    with connected_at(port) as stream:
+        return exchange(stream, *words)
 
 
 def exchange(stream: Stream, *words: object) -> str:
