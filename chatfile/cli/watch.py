@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from chatfile import wire
+from chatfile import errors, wire
 from chatfile.cli.connecting import BREAKS, Reconnect, leave
 from chatfile.cli.exits import ExitCode
 from chatfile.cli.format import Column, format_duration, format_rate, format_size, table
@@ -186,7 +186,7 @@ async def watch(
         while True:
             view.note(f"Watching as {client.name} (uses one seat). {how_to_stop} stops.")
             try:
-                await _watch_one(client, clock, shown, interval)
+                await _watch_one(client, view, clock, shown, interval)
             except BREAKS as error:
                 shown.leave()
                 view.note(f"{error} Connecting again.")
@@ -209,11 +209,23 @@ async def watch(
 
 
 async def _watch_one(
-    client: ChatFileClient, clock: IReactorTime, shown: PlainWatch | WatchTable, interval: float
+    client: ChatFileClient, view: View, clock: IReactorTime, shown: PlainWatch | WatchTable, interval: float
 ) -> None:
-    """Show looks until the connection ends. Raises a `ChatFileError` then."""
+    """Show looks until the connection ends. Raises a `ChatFileError` then.
+
+    A server that does not know for now who is connected to other nodes is asked again.
+    """
     rates = Rates(client.name)
+    noted = ""
     while True:
-        rows = await client.status()
-        shown.show(rates.look(rows, clock.seconds()), time.time())
+        try:
+            rows = await client.status()
+        except errors.Unavailable as error:
+            if str(error) != noted:
+                noted = str(error)
+                shown.leave()
+                view.note(noted)
+        else:
+            noted = ""
+            shown.show(rates.look(rows, clock.seconds()), time.time())
         await deferLater(clock, interval)

@@ -9,6 +9,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
 
 from chatfile import errors, program_and_version
 from chatfile.admission import Admission, MemoryAdmission
@@ -111,7 +112,13 @@ def _make_admission(options: Options, reactor: Any) -> tuple[Admission, ClusterS
         lease=lease,
         history=options["history"],
     )
-    admission = cluster.SharedAdmission(engine, reactor, time.time, lease=lease, capacity=options["capacity"], **limits)
+    capacity = options["capacity"]
+    if capacity < limits["limit"]:
+        Logger().warn(
+            "This node has descriptors for {capacity} clients at once, of {limit} in the cluster (ulimit -n)",
+            capacity=capacity, limit=limits["limit"], event="capacity",
+        )  # fmt: skip
+    admission = cluster.SharedAdmission(engine, reactor, time.time, lease=lease, capacity=capacity, **limits)
     return admission, cluster.ClusterService(admission)
 
 

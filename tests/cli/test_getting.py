@@ -169,7 +169,8 @@ def deviation(case: Case, server: HostileServer, folder: Path, ended: Ended) -> 
 
 def told(ended: Ended) -> list[tuple[object, ...]]:
     objects = [json.loads(line) for line in ended.stdout.splitlines()]
-    return [(shown.get("event"), shown.get("code"), shown.get("name")) for shown in objects]
+    lasting = [shown for shown in objects if shown.get("event") != "progress"]  # which is shown to whom has to wait
+    return [(shown.get("event"), shown.get("code"), shown.get("name")) for shown in lasting]
 
 
 @pytest_twisted.ensureDeferred

@@ -154,7 +154,7 @@ class Watch:
         self.first: Deferred[ChatFileClient] = Deferred()
         self.others: list[Deferred[ChatFileClient]] = []
         """The connections that were asked for after the first."""
-        view = View(as_json=False, quiet=True)
+        view = View(as_json=False, quiet=False)
         watching = watch(view, talk.clock, self.interrupts, self.picture, 2.0, self._connect, self._reconnect)
         self.done: Deferred[ExitCode] = Deferred.fromCoroutine(watching)
         if is_connected:
@@ -221,6 +221,19 @@ def test_a_server_that_comes_back_is_watched_again(talk: Talk, monkeypatch: pyte
     watching.interrupts.handle()
     again.server_says(b"BYE Client01\n")
     again.closes()
+    assert result_of(watching.done) is ExitCode.DONE
+
+
+def test_a_node_that_does_not_know_the_others_for_now_is_asked_again_and_that_is_said_once(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watching = Watch(talk, monkeypatch)
+    for says in (ROWS, b"ERROR unavailable Alone.\n", b"ERROR unavailable Alone.\n", ROWS):
+        talk.server_says(says)
+        talk.clock.advance(2)
+    assert (watching.picture.seen, talk.transport.value()) == ([["Client01"]] * 2, b"status\n" * 5)
+    assert capsys.readouterr().err.count("Alone.") == 1
+    watching.interrupts.handle()
     assert result_of(watching.done) is ExitCode.DONE
 
 

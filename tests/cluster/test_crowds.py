@@ -182,6 +182,7 @@ def test_a_node_refuses_whom_it_can_not_hold(folder: Path, redis: Redis, few_des
             assert line.startswith(FULL)
             assert b"This node" in line
             assert 20 <= len(inside) < few_descriptors
+            assert f" {len(inside)} " in node.log_until(r"warn\].*descriptors.*"), "it says at its start how many"
             assert redis.taken == len(inside)
             assert inside[0].ask(b"get small.txt").startswith(b"FILE ")
             assert other.enter_as()[1] == b"Client%02d" % (len(inside) + 1)
