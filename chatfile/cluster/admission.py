@@ -124,7 +124,7 @@ class SharedAdmission:
         self._releasing = None
 
     async def _release(self, ask: Ask) -> None:
-        """Tell the engine who has left, and who leaves meanwhile, all of them at once."""
+        """Tell the engine of the clients that have left, and in one call of all that leave meanwhile."""
         while self._released:
             some, self._released = self._released, {}
             await ask(scripts.RELEASE, *(each for number, seat in some.items() for each in (number, *_counts(seat))))

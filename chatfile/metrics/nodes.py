@@ -64,7 +64,7 @@ class EngineSource:
     def facts(self) -> Iterator[Fact]:
         """See `MetricSource`."""
         why = f": {self._engine.reason}" if self._engine.reason else ""
-        yield "Engine", f"{self._engine.name} is there" if self._is_up else f"{self._engine.name} is away{why}"
+        yield f"Engine at {self._engine.name}", "there" if self._is_up else f"away{why}"
 
 
 class CertificateSource:

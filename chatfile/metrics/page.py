@@ -50,6 +50,8 @@ class PageContent:
     rates: Sequence[tuple[float, float]]
     """See `RecentRates.rates`."""
     facts: Iterable[Fact]
+    is_node: bool = False
+    """Whether the seats are those of a cluster, while all else is of this node of it."""
 
 
 async def page(content: PageContent) -> bytes:
@@ -76,7 +78,7 @@ def _body(content: PageContent) -> Tag:
         Tag("main")(
             _section("now", "Now", _numbers(content)),
             _section("rate", "Bytes of files sent a second", _plot(content.rates)),
-            _section("clients", "Who is here", *_clients(content)),
+            _section("clients", "Who is at this node" if content.is_node else "Who is here", *_clients(content)),
             tags.div(class_="columns")(
                 _section("refused", "Refused, by reason", _counts(refusals)),
                 _section("left", "Left, by reason", _counts(departures)),
@@ -100,7 +102,8 @@ def _section(name: str, title: str, *content: Tag) -> Tag:
 
 def _numbers(content: PageContent) -> Tag:
     activity = content.activity
-    seats = ("Seats taken", f"{activity.seated:,} of {content.seats:,}")
+    where, of = ("Seats taken here", "all nodes' ") if content.is_node else ("Seats taken", "")
+    seats = (where, f"{activity.seated:,} of {of}{content.seats:,}")
     facts = (seats, ("Sent", format_bytes(activity.sent_bytes)), *content.facts)
     return tags.dl(class_="numbers")(tags.div(tags.dt(name), tags.dd(value)) for name, value in facts)
 

@@ -50,6 +50,7 @@ class MetricsService(service.Service):
         in_thread: InThread = in_thread,
         seats: int,
         places: int,
+        is_node: bool = False,
         version: str,
         most: int,
         sources: Sequence[MetricSource] = (),
@@ -57,8 +58,8 @@ class MetricsService(service.Service):
         """Listen at the endpoint `description`, at most to so many connections; nothing is bound yet.
 
         What is shown is that of `factory` and `disk`, and what further `sources` know (see `MetricSource`). There are
-        so many `seats`, and `places` to wait at. `now` tells the wall-clock time, in seconds since 1970. The calls of
-        `in_thread` wait for no client's disk.
+        so many `seats`, those of a cluster if this `is_node`, and `places` to wait at. `now` tells the wall-clock time,
+        in seconds since 1970. The calls of `in_thread` wait for no client's disk.
         """
         self.description = description
         self.is_draining = False
@@ -66,6 +67,7 @@ class MetricsService(service.Service):
         self._clock = clock
         self._now = now
         self._seats = seats
+        self._is_node = is_node
         self._lag = ReactorLag(clock)
         self._recent = RecentRates(clock, lambda: factory.activity().sent_bytes)
         own = ServerSource(
@@ -143,6 +145,7 @@ class MetricsService(service.Service):
             is_draining=self.is_draining,
             is_live=is_live,
             seats=self._seats,
+            is_node=self._is_node,
             activity=self._factory.activity(),
             connected=connected,
             clients=clients,

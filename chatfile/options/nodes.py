@@ -37,6 +37,14 @@ def node_capacity(max_clients: int) -> int:
     return max(1, min(max_clients, limit - RESERVED_DESCRIPTORS - METRICS_CONNECTIONS - 2 * MAX_UNSEATED))
 
 
+def _lease(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or not LEAST_LEASE <= float(text) <= LONGEST_LEASE:
+        raise usage.UsageError(
+            f"--lease: {text!r} is not a number of seconds from {LEAST_LEASE:g} to {LONGEST_LEASE:g}"
+        )
+    return float(text)
+
+
 def checked_cluster(options: MutableMapping[str, Any]) -> EngineAddress | None:
     """Return where the engine of the cluster is, or None without `--cluster`. Raises UsageError.
 
@@ -51,8 +59,7 @@ def checked_cluster(options: MutableMapping[str, Any]) -> EngineAddress | None:
         raise usage.UsageError("--waiting: nodes of a cluster have no waiting line in common; leave it out")
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", str(options["cluster-name"])):
         raise usage.UsageError("--cluster-name: it should be up to 64 letters, digits, and . _ -")
-    if not LEAST_LEASE <= options["lease"] <= LONGEST_LEASE:
-        raise usage.UsageError(f"--lease: it should be from {LEAST_LEASE:g} to {LONGEST_LEASE:g} seconds")
+    options["lease"] = _lease(str(options["lease"]))
     try:
         from chatfile.cluster import read_engine_address  # noqa: PLC0415 -- only behind its option
     except ImportError as error:

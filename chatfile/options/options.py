@@ -200,7 +200,7 @@ class Options(usage.Options):
             self[option] = whole_number(option, self[option], least)
         for option in ("rate", "rate-per-client"):
             self[option] = rate_value(option, self[option])
-        for option in (*(f"{clock}-timeout" for clock in ("idle", "line", "stall", "flush", "disk", "drain")), "lease"):
+        for option in (f"{clock}-timeout" for clock in ("idle", "line", "stall", "flush", "disk", "drain")):
             self[option] = seconds_value(option, self[option])
         self["endpoints"] = [endpoint_description(port) for port in self["ports"] or [DEFAULT_PORT]]
         for description in self["endpoints"]:

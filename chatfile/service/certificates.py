@@ -73,7 +73,8 @@ class Certificates:
         else:
             self.tls.use(read)
             self.log.info("In use now: {certificate}", certificate=printable(read.description()), event="certificate")
-            self.start()
+            if self._daily.is_running:  # else the server is going down
+                self.start()
 
     def _refuse(self, error: errors.BadCertificate) -> None:
         self.log.error("{error} The old certificate stays in use.", error=printable(str(error)), event="certificate")

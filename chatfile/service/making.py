@@ -168,6 +168,7 @@ def _make_metrics(
         time.time,
         seats=options["max-clients"],
         places=options["waiting"],
+        is_node=cluster is not None,
         version=program_and_version().rpartition(" ")[2],
         most=METRICS_CONNECTIONS,
         sources=sources,

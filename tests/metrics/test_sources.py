@@ -156,7 +156,7 @@ def test_a_node_tells_of_its_engine_and_its_certificate(port: MetricsPort) -> No
     assert (steps["0.0005"], steps["0.0025"], steps["0.005"], steps["1.0"], steps["+Inf"]) == (1, 1, 3, 3, 4)
     assert sum(sample.value for sample in histogram.samples if sample.name.endswith("_sum")) == pytest.approx(7.0061)
     page = port.get("/")
-    assert "engine:6379 is away" in page
+    assert re.search(r"Engine at engine:6379<.*?>away<", page)
     assert "2026-11-22" in page
 
 
