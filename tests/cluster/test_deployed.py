@@ -146,17 +146,19 @@ class Cluster:
 
         One that meets a node in the very moment in which it closes its port has to come again.
         """
-        lines: list[bytes] = []
+        let_in: list[tuple[RawClient, bytes]] = []
 
         def is_let_in() -> bool:
-            self._comer = RawClient(self.port)
-            lines.append(self._comer.line())
-            if not lines[-1].startswith(WELCOME):
-                self._comer.close()
-            return lines[-1].startswith(WELCOME)
+            client = RawClient(self.port)
+            line = client.line()
+            if line.startswith(WELCOME):
+                let_in.append((client, line.split()[1]))
+            else:
+                client.close()
+            return bool(let_in)
 
         wait_until(is_let_in)
-        client, name = self._comer, lines[-1].split()[1]
+        ((client, name),) = let_in
         row = self.redis.ask("HGET", self.redis.key("rows"), int(name.removeprefix(b"Client")))
         return client, name, row.split()[0]
 

@@ -171,8 +171,9 @@ def test_what_happens_under_load(shared: Shared, command: str) -> None:
     for thread in threads:
         thread.start()
     for _ in range(3):
+        let_in = len(names)
         redis.ask(*command.split())
-        time.sleep(LEASE)
+        wait_until(lambda: len(names) > let_in + 10)  # noqa: B023 -- it is called here alone
     stop.set()
     for thread in threads:
         thread.join()

@@ -188,6 +188,17 @@ def test_the_scripts_do_what_the_model_does(stream: Stream, steps: list[tuple[in
             modelled = assert_same(real, modelled, node, _meant(request, modelled, node))
 
 
+def test_a_clock_that_is_set_back_closes_the_door_for_no_longer_than_a_new_life(stream: Stream) -> None:
+    exchange(stream, "FLUSHALL")
+    real = Real(stream)
+    real.call(0, Request("join", 1))
+    real.run(PASS, -10 * LEASE * QUARTER)
+    assert real.call(0, Request("admit", 1))[0] == "wait"
+    held = real.look()
+    assert held["opens"] <= HALF * QUARTER
+    assert held["leases"][NODES[0]] <= LEASE * QUARTER
+
+
 def assert_same(real: Real, modelled: Engine, node: int, request: Request) -> Engine:
     """A call has the same answer, and leaves the same behind; what, is returned."""
     modelled, reply = engine_model.call(modelled, node, request, RULES)

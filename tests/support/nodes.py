@@ -49,7 +49,7 @@ class Node(ServerProcess):
             if line.startswith(WELCOME):
                 return client, line.split()[1]
             client.close()
-            time.sleep(0.02)
+            time.sleep(0.02)  # as a client does that comes again
         raise AssertionError(f"nobody is let in: {line!r}, {self.log}")
 
     def refusal(self) -> bytes:
