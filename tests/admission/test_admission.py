@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from hypothesis import settings
@@ -51,6 +51,20 @@ def test_as_many_as_the_limit_are_admitted_and_no_more() -> None:
 
 def test_the_limit_is_three_unless_told_otherwise() -> None:
     assert MemoryAdmission(Wall()).limit == 3
+
+
+def test_of_those_that_left_a_thousand_are_remembered_unless_told_otherwise() -> None:
+    admission = MemoryAdmission(Wall())
+    for _ in range(1001):
+        _come(admission).release()
+    assert [len(_names(admission)), _names(admission)[0]] == [1000, "Client02"]
+
+
+def test_what_the_cache_tells_cannot_be_changed_by_who_reads_it() -> None:
+    admission = MemoryAdmission(Wall())
+    _come(admission).release()
+    with pytest.raises(FrozenInstanceError):
+        admission.records()[0].files = 1  # type: ignore[misc]
 
 
 def test_names_count_admissions_with_two_digits_or_more_and_are_never_used_twice() -> None:
