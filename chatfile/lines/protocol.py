@@ -26,7 +26,6 @@ class LineProtocol(LineReceiver):
     # An idle client is to cost little, and a dict of so many attributes is 1.5 KB.
     __slots__ = ("_flush", "_is_reading", "_linger", "_pauses", "_turn", "clock", "splitter", "state")
     delimiter = b"\n"
-    MAX_LENGTH = 4096
     TURN = 64
     """Lines delivered before the other connections have their turn."""
     READ_AHEAD = 16 * 1024

@@ -39,6 +39,7 @@ class ChatFileProtocol(LineProtocol):
     """One connection: of a newcomer at first, and of a client that has a seat and a responder when it was admitted."""
 
     __slots__ = ("_context", "_newcomer", "_timers", "address", "close_reason", "host", "responder")
+    MAX_LENGTH = wire.MAX_REQUEST
     TURN = 32
     """Lines; each costs some 20 microseconds where it is a bad one."""
 

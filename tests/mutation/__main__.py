@@ -38,7 +38,9 @@ def main() -> int:
     from tests.mutation.session import Session, run
 
     with tempfile.TemporaryDirectory(prefix="chatfile-mutation-") as scratch:
-        sessions = [Session(ROOMS[room], arguments.sessions or Path(scratch)) for room in rooms]
+        folder = arguments.sessions or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        sessions = [Session(ROOMS[room], folder) for room in rooms]
         run(sessions, jobs=arguments.jobs, again=arguments.survivors, say=sys.stderr.write)
         report = Report()
         for session in sessions:

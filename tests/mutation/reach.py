@@ -26,9 +26,18 @@ class Reach:
         Raises:
             CalledProcessError: One of them fails as it is.
         """
-        self._own = room.tests[0]
+        self._own = f"tests/{room.name}/"
         package = room.paths[0].parts[0].removesuffix(".py")
-        options = ["-x", "-q", "-p", "no:cacheprovider", f"--cov={package}", "--cov-context=test", "--cov-report="]
+        options = [
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--timeout=900",
+            f"--cov={package}",
+            "--cov-context=test",
+            "--cov-report=",
+        ]
         own = {**os.environ, "COVERAGE_FILE": str(data)}
         subprocess.run([sys.executable, "-m", "pytest", *options, *room.tests], env=own, check=True)
         self._data = CoverageData(str(data))

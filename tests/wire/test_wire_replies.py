@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from chatfile import errors
 from chatfile.wire import (
     GRAMMAR,
+    MAX_DEPTH,
     MAX_NUMBER,
+    MAX_PATH,
+    MAX_REPLY,
+    MAX_REQUEST,
+    MAX_ROWS,
+    MAX_ROWS_BYTES,
+    MAX_TREE_ROWS,
     Ack,
     Bye,
     ClientRow,
@@ -23,6 +31,7 @@ from chatfile.wire import (
     HelpHeader,
     ListHeader,
     Reply,
+    Request,
     StatusHeader,
     Waiting,
     Welcome,
@@ -67,6 +76,17 @@ BROKEN_LINES = st.builds(
     st.integers(0, 3),
     st.binary(max_size=4),
 )
+
+
+def test_the_limits_are_those_that_peers_are_told() -> None:
+    assert (MAX_REQUEST, MAX_REPLY, MAX_NUMBER) == (4096, 8192, 2**63 - 1)
+    assert (MAX_DEPTH, MAX_PATH) == (16, 4000)
+    assert (MAX_ROWS, MAX_ROWS_BYTES, MAX_TREE_ROWS) == (1_000_000, 268_435_456, 100_000)
+
+
+@pytest.mark.parametrize("kind", [*get_args(Request), *get_args(Reply)])
+def test_what_was_said_is_a_value_which_nobody_changes(kind: type) -> None:
+    assert kind.__hash__, "as of what is not frozen"
 
 
 def _parse(line: bytes, kind: type[Reply]) -> tuple[Reply | None, str]:
