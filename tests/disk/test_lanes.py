@@ -12,13 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from chatfile.disk import DiskUnavailable, Lane, LaneLoad, acquire, run_unawaited
+from chatfile.disk import Disk, DiskUnavailable, Lane, LaneLoad, acquire, run_unawaited
 from tests.support.leftovers import at_end
 
 TIMEOUT, PATIENCE = 30, 1
 AT_ONCE, MOST, SPARE = 2, 4, 3
+
+
+def _call(call: Callable[..., object], *arguments: object) -> None:
+    call(*arguments)
 
 
 class HandWorker:
@@ -46,8 +51,8 @@ class Threads:
         self.began: list[str] = []
         self.most_of_system = most_of_system
         self.lane = Lane(
-            self.clock, lambda call, *arguments: call(*arguments), timeout=TIMEOUT, at_once=AT_ONCE, most=MOST,
-            patience=PATIENCE, spare=SPARE, start=self._start,
+            self.clock, _call, timeout=TIMEOUT, at_once=AT_ONCE, most=MOST, patience=PATIENCE, spare=SPARE,
+            start=self._start,
         )  # fmt: skip
         at_end(self.lane.close)
 
@@ -127,6 +132,7 @@ def test_what_waits_for_its_disk_keeps_nobody_from_beginning(threads: Threads) -
     hang(threads, AT_ONCE)
     waiting = outcome(threads.lane.queue()(lambda: "done"))
     assert len(threads.busy()) == AT_ONCE
+    assert [timer.getTime() for timer in threads.clock.getDelayedCalls()] == [PATIENCE], "nothing is done before that"
     threads.clock.advance(PATIENCE)
     assert len(threads.busy()) == AT_ONCE + 1
     threads.end_one(AT_ONCE)
@@ -309,9 +315,24 @@ def test_without_another_thread_those_that_there_are_do() -> None:
     assert results == [[0], [0], [0]]
 
 
+def test_that_there_is_no_other_thread_is_told_once_until_there_is_one_again() -> None:
+    threads = Threads(most_of_system=1)
+    with capturedLogs() as told:
+        hang(threads, 3)
+        assert [event["event"] for event in told] == ["threads"]
+        threads.most_of_system = 2
+        threads.clock.advance(PATIENCE)
+        hang(threads, 2)
+        assert [event["count"] for event in told] == [1, 2]
+    threads.end_all()
+
+
 def test_without_any_thread_it_is_refused_at_once_and_tried_again_the_next_time() -> None:
     threads = Threads(most_of_system=0)
     assert hang(threads, 2) == [[DiskUnavailable], [DiskUnavailable]]
+    why: list[str] = []
+    threads.lane.queue()(int).addErrback(lambda failure: why.append(failure.value.strerror))
+    assert why == ["the system gives no more threads"]
     threads.most_of_system = 1
     results = outcome(threads.lane.queue()(int))
     threads.end_all()
@@ -353,6 +374,56 @@ def test_its_end_waits_for_nobody_and_leaves_no_timer(threads: Threads) -> None:
     assert threads.clock.getDelayedCalls() == []
     threads.end_one()
     assert len(threads.busy()) == 1
+
+
+class ByHand:
+    """A disk of a server whose calls never return."""
+
+    def __init__(self, clients: int) -> None:
+        self.clock = Clock()
+        self.workers: list[HandWorker] = []
+        self.disk = Disk(self.clock, _call, timeout=TIMEOUT, clients=clients, start=self._start)
+
+    def _start(self) -> HandWorker:
+        self.workers.append(HandWorker())
+        return self.workers[-1]
+
+    def begun(self) -> int:
+        return sum(len(worker.tasks) for worker in self.workers)
+
+
+LANES = [("listings", 1, 1.0), ("trees", 1, 0.2), ("files", 8, 0.02), ("digests", 2, 0.05)]
+
+
+@pytest.mark.parametrize(("name", "at_once", "patience"), LANES)
+@pytest.mark.parametrize(("clients", "threads"), [(3, 16), (100, 100), (9999, 256)])
+def test_of_each_kind_some_may_compute_and_as_many_hang_as_there_are_clients(
+    name: str, at_once: int, patience: float, clients: int, threads: int
+) -> None:
+    by_hand = ByHand(clients)
+    lane: Lane = getattr(by_hand.disk, name)
+    most = threads if name in ("files", "digests") else 4
+    for _ in range(most + 10):
+        lane.queue()(int).addErrback(lambda _: None)
+    assert by_hand.begun() == at_once
+    by_hand.clock.advance(patience * 0.9)
+    assert by_hand.begun() == at_once, "they may be computing"
+    by_hand.clock.advance(patience * 0.2)
+    assert by_hand.begun() == min(2 * at_once, most)
+    by_hand.clock.pump([patience * 1.1] * (most // at_once))
+    assert by_hand.begun() == most
+    by_hand.disk.close()
+
+
+def test_the_end_of_a_disk_is_that_of_its_threads() -> None:
+    by_hand = ByHand(3)
+    assert sorted(by_hand.disk.loads()) == ["digests", "files", "listings", "trees"]
+    for lane in (by_hand.disk.listings, by_hand.disk.trees, by_hand.disk.files, by_hand.disk.digests):
+        lane.queue()(int)
+    for worker in by_hand.workers:
+        worker.tasks.popleft()()
+    by_hand.disk.close()
+    assert [worker.has_quit for worker in by_hand.workers] == [True] * 4
 
 
 STEPS = st.lists(
