@@ -306,6 +306,24 @@ def test_what_may_not_be_read_is_unavailable_and_may_be_listed(folder: Path, mod
     assert (done.stdout.splitlines(), done.stderr) == (expected, "")
 
 
+ANYWHERE = """
+import sys
+from chatfile.repository import Repository
+
+repository = Repository(sys.argv[1])
+for entry in repository.listing():
+    print(ascii(entry.name), repository.open(entry.name).size, sys.getfilesystemencoding())
+"""
+
+
+def test_names_are_utf_8_also_where_those_of_the_system_are_not(tmp_path: Path) -> None:
+    (tmp_path / "caf\u00e9").write_bytes(b"hello")
+    somewhere = {**unmeasured(), "LC_ALL": "C", "PYTHONUTF8": "0"}
+    child = [sys.executable, "-c", ANYWHERE, str(tmp_path)]
+    done = subprocess.run(child, env=somewhere, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert done.stdout == "'caf\\xe9' 5 ascii\n"
+
+
 def test_an_open_file_stays_whole_when_its_name_is_given_to_another(repository: Repository, folder: Path) -> None:
     opened = repository.open("a.txt")
     (folder / "new").write_bytes(b"other")
