@@ -222,6 +222,23 @@ def test_a_file_that_has_changed_since_takes_one_place(home: Path) -> None:
         assert len(life.known) == 1
 
 
+def test_what_is_known_stays_in_a_store_that_has_got_rid_of_what_is_stale(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DigestStore, "LEAST", 3)
+    (home / "before").write_bytes(b"before")
+    (home / "now").write_bytes(b"now")
+    assert not kept(home, "before")
+    with Life(home) as life:
+        life.hash("now")
+        for n in range(8):
+            (home / "a").write_bytes(b"%d" % n)
+            life.hash("a")
+            life.worker.work()
+    assert len((home / "state" / NAME).read_bytes().split()) < 8 * 6
+    assert all(kept(home, name) for name in ("before", "now", "a"))
+
+
 def test_a_second_server_goes_on_without_it_and_says_so(home: Path, told: list[LogLevel]) -> None:
     with Life(home) as first:
         assert told == [LogLevel.info]
