@@ -35,7 +35,7 @@ class Call:
         self.insists = insists
         self.answer: Deferred[Any]
         self.is_unwanted = False
-        self.since = 0.0
+        self.since: float
         """When it began, or, while it waits, when it was asked for; by the clock of its lane."""
         self.worker: Worker
 

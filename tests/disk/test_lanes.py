@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from chatfile.disk import Disk, DiskUnavailable, Lane, LaneLoad, acquire, run_unawaited
+from chatfile.disk import Disk, DiskUnavailable, Lane, LaneLoad, ThreadWorker, acquire, run_unawaited
 from tests.support.leftovers import at_end
 
 TIMEOUT, PATIENCE = 30, 1
@@ -139,6 +140,23 @@ def test_what_waits_for_its_disk_keeps_nobody_from_beginning(threads: Threads) -
     assert waiting == ["done"]
 
 
+def test_where_all_are_slow_by_now_the_next_begins_at_once(threads: Threads) -> None:
+    hang(threads, AT_ONCE)
+    assert [timer.getTime() for timer in threads.clock.getDelayedCalls()] == [TIMEOUT], "nobody waits for anything else"
+    threads.clock.advance(PATIENCE)
+    hang(threads, 1)
+    assert len(threads.busy()) == AT_ONCE + 1
+
+
+def test_whoever_is_waiting_for_a_slow_disk_waits_for_no_place(threads: Threads) -> None:
+    queue = threads.lane.queue()
+    queue(int)
+    threads.clock.advance(PATIENCE)
+    hang(threads, AT_ONCE)
+    queue(int)
+    assert len(threads.busy()) == 1 + AT_ONCE + 1
+
+
 def test_whoever_waits_for_a_slow_disk_takes_the_place_of_others_once(threads: Threads) -> None:
     slow = [threads.lane.queue() for _ in range(AT_ONCE)]
     for _ in range(3):
@@ -252,6 +270,20 @@ def test_those_that_were_replaced_end_when_they_return(threads: Threads) -> None
     assert len(threads.alive()) == MOST
 
 
+def test_a_disk_that_hangs_again_and_again_has_its_threads_replaced_each_time(threads: Threads) -> None:
+    for _ in range(3):
+        hang(threads, MOST)
+        threads.clock.advance(PATIENCE)
+        assert len(threads.busy()) == MOST
+        threads.clock.advance(TIMEOUT)
+        hang(threads, SPARE)
+        assert len(threads.busy()) == MOST + AT_ONCE
+        threads.clock.advance(PATIENCE)
+        assert len(threads.busy()) == MOST + SPARE
+        threads.end_all()
+        assert len(threads.alive()) == MOST
+
+
 def test_clients_that_come_ask_for_what_hangs_and_go_take_nothing_from_others(threads: Threads) -> None:
     for _ in range(100):
         gone = threads.lane.queue()(lambda: "late", about="hung file")
@@ -315,6 +347,15 @@ def test_without_another_thread_those_that_there_are_do() -> None:
     assert results == [[0], [0], [0]]
 
 
+def test_a_thread_carries_out_its_tasks_one_after_another() -> None:
+    done: SimpleQueue[int] = SimpleQueue()
+    worker = ThreadWorker()
+    for task in range(3):
+        worker.do(partial(done.put, task))
+    worker.quit()
+    assert [done.get(timeout=5) for _ in range(3)] == [0, 1, 2]
+
+
 def test_that_there_is_no_other_thread_is_told_once_until_there_is_one_again() -> None:
     threads = Threads(most_of_system=1)
     with capturedLogs() as told:
@@ -351,8 +392,9 @@ def test_how_busy_a_lane_is_can_be_asked(threads: Threads) -> None:
     hang(threads, AT_ONCE)
     threads.clock.advance(PATIENCE / 2)
     queue = threads.lane.queue()
-    asked = [queue(lambda: "done") for _ in range(3)]
+    asked = [queue(lambda: "done")]
     threads.clock.advance(PATIENCE / 4)
+    asked += [queue(lambda: "done") for _ in range(2)]
     assert threads.lane.load() == LaneLoad(
         waiting=3, under_way=AT_ONCE, hung=0, oldest_wait=PATIENCE / 4, oldest_call=PATIENCE * 3 / 4
     )
