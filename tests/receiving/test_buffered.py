@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from twisted.python.failure import Failure
 
+from chatfile.receiving import FileReceiver
 from chatfile.receiving.buffered import BufferedReceiver
-from tests.support.receiving import BEHIND, CONTENT, Receiving, assert_complete
+from tests.support.receiving import BEHIND, CONTENT, Owner, Receiving, assert_complete
 from tests.support.transports import Threads
 
 SIZE = 1000
@@ -87,9 +88,24 @@ def test_it_pauses_where_the_disk_is_behind_and_resumes_when_it_is_not(
     assert paused == [False, False, False, True, True, True], "a batch is being written, and a larger one waits"
     threads.run()
     assert not one.owner.is_paused
-    one.receiver.take(CONTENT[300:SIZE])
+    one.receiver.take(CONTENT[300:450])
+    assert one.owner.is_paused, "again"
+    threads.run()
+    one.receiver.take(CONTENT[450:SIZE])
     threads.run_all()
     assert (one.outcome, one.path.read_bytes()) == ([None], CONTENT[:SIZE])
+
+
+def test_a_file_that_is_written_nowhere_is_taken_all_the_same() -> None:
+    came: list[int] = []
+    owner = Owner()
+    receiver = FileReceiver(None, SIZE, hasher=None, in_thread=Threads(), owner=owner, progress=came.append)
+    assert receiver.take(CONTENT[:10]) == b""
+    assert not receiver.done.called
+    assert receiver.take(CONTENT[10:SIZE] + BEHIND) == BEHIND
+    assert (receiver.done.called, came, owner.times_detached) == (True, [10, SIZE - 10], 0)
+    owner.socket.close()
+    owner.peer.close()
 
 
 def full(*_: object) -> int:

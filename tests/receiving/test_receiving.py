@@ -105,9 +105,10 @@ def test_without_descriptors_it_goes_by_hand(receiving: Any, monkeypatch: pytest
 
 
 @needs_splice
+@pytest.mark.parametrize("why", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("after", [0, 1, 5])
 def test_a_full_disk_is_told_and_the_connection_stays_in_step(
-    receiving: Any, monkeypatch: pytest.MonkeyPatch, after: int
+    receiving: Any, monkeypatch: pytest.MonkeyPatch, after: int, why: int
 ) -> None:
     one, calls = receiving(), 0
 
@@ -116,9 +117,9 @@ def test_a_full_disk_is_told_and_the_connection_stays_in_step(
         calls += os.path.samestat(os.fstat(to), os.stat(one.path))
         return calls > after
 
-    failing(monkeypatch, "splice", errno.ENOSPC, is_late)
+    failing(monkeypatch, "splice", why, is_late)
     one.run()
-    assert one.failed_with(errno.ENOSPC)
+    assert one.failed_with(why)
     assert (one.receiver.remaining, one.behind, one.progressed) == (0, BEHIND, len(CONTENT))
     assert CONTENT.startswith(one.path.read_bytes())
 

@@ -306,6 +306,23 @@ def test_what_may_not_be_read_is_unavailable_and_may_be_listed(folder: Path, mod
     assert (done.stdout.splitlines(), done.stderr) == (expected, "")
 
 
+def test_a_file_that_becomes_a_link_while_it_is_listed_is_none(repository: Repository, folder: Path) -> None:
+    def replace() -> bool:
+        (folder / "a.txt").unlink(missing_ok=True)
+        (folder / "a.txt").symlink_to("/etc/passwd")
+        return False
+
+    assert list(repository.listing(replace)) == []
+
+
+def test_a_refusal_tells_of_trees_where_a_path_was_asked_for(folder: Path) -> None:
+    repository = Repository(str(folder), is_recursive=True)
+    for name, refusal in {"none": errors.NoSuchFile(name="none"), "a/b": errors.NoSuchFile.in_tree("a/b")}.items():
+        with pytest.raises(errors.NoSuchFile) as refused:
+            repository.open(name)
+        assert str(refused.value) == str(refusal)
+
+
 ANYWHERE = """
 import sys
 from chatfile.repository import Repository

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,8 @@ from chatfile.wire import (
     Resume,
     Tree,
     TreeOrder,
+    check_name,
+    check_path,
     format_request,
     is_command,
     is_servable,
@@ -128,6 +131,20 @@ def accepted(found: list[str], folder: str = "") -> bool:
     except errors.ProtocolViolation:
         return False
     return True
+
+
+def test_a_row_is_compared_with_the_one_before_it() -> None:
+    assert accepted(["a", "a-a", "a-b"])
+    assert not accepted(["a", "a-b", "a-a"])
+
+
+@pytest.mark.parametrize(("check", "good", "bad"), [(check_name, "a", "a/b"), (check_path, "a/b", "a//b")])
+def test_what_no_server_has_is_refused_before_it_is_asked_for(
+    check: Callable[[str], None], good: str, bad: str
+) -> None:
+    check(good)
+    with pytest.raises(errors.BadName):
+        check(bad)
 
 
 few = st.lists(st.sampled_from(["a", "b", "a-", "aa", "a0", "é"]), min_size=1, max_size=4).map("/".join)

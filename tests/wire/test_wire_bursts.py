@@ -91,3 +91,25 @@ def test_the_answers_to_one_call_are_few() -> None:
     answers, end = wire.acknowledge(b"\n" * 1_000_000, 0)
     assert end == 4097
     assert len(answers) == 5 * 4097
+
+
+FILES = [wire.Get("a"), wire.Get("b c"), wire.Hash("d")]
+
+
+def test_requests_for_files_that_come_together_are_taken_together() -> None:
+    burst = b"hello\nget a\nGET b c\r\nhash d\nlist\nget e\n"
+    assert wire.parse_file_requests(burst, 6, 9) == (FILES, burst.index(b"list"))
+    assert wire.parse_file_requests(burst, 6, 2) == (FILES[:2], burst.index(b"hash"))
+
+
+@pytest.mark.parametrize("line", [b"get\n", b"get \xff\n", b"resume 0 a\n", b"getter\n", b"a\n", b"\n", b"get a", b""])
+def test_the_first_line_that_is_none_of_these_is_left(line: bytes) -> None:
+    assert wire.parse_file_requests(b"get a\n" + line, 0, 9) == (FILES[:1], 6)
+
+
+@pytest.mark.parametrize(("size", "taken"), [(4096, 1), (4097, 0)])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_such_a_request_may_be_as_long_as_any_other(size: int, taken: int, end: bytes) -> None:
+    line = b"get ".ljust(size, b"x") + end
+    requests, start = wire.parse_file_requests(line, 0, 9)
+    assert (len(requests), start) == (taken, taken * len(line))

@@ -30,6 +30,7 @@ def test_rows_are_a_sequence() -> None:
         False,
         False,
     )
+    assert rows != [*FILES, FILES[0]]
     assert (FILES[2] in rows, rows.index(FILES[2]), bool(rows), bool(rows_of([]))) == (True, 2, True, False)
     assert repr(rows) == f"Rows({FILES!r})"
     with pytest.raises(IndexError):
