@@ -131,7 +131,6 @@ class Lane:
             self._clean_up(call, None)
 
     def _refuse(self, call: Call, why: DiskUnavailable) -> None:
-        call.is_unwanted = True
         self._clean_up(call, None)
         call.answer.errback(why)
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from queue import SimpleQueue
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -354,6 +355,26 @@ def test_a_thread_carries_out_its_tasks_one_after_another() -> None:
         worker.do(partial(done.put, task))
     worker.quit()
     assert [done.get(timeout=5) for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_thread_does_not_keep_the_process() -> None:
+    threads: SimpleQueue[bool] = SimpleQueue()
+    worker = ThreadWorker()
+    worker.do(lambda: threads.put(current_thread().daemon))
+    worker.quit()
+    assert threads.get(timeout=5)
+
+
+def test_of_what_hangs_each_thread_that_returns_makes_room_for_one_more_call(threads: Threads) -> None:
+    hang(threads, 3, about="a")
+    threads.clock.advance(TIMEOUT)
+    threads.clock.advance(TIMEOUT)
+    threads.end_one()
+    for _ in range(2):
+        assert hang(threads, 1, about="a") == [[]]
+        threads.clock.advance(TIMEOUT)
+        assert hang(threads, 1, about="a") == [[DiskUnavailable]]
+        threads.end_one()
 
 
 def test_that_there_is_no_other_thread_is_told_once_until_there_is_one_again() -> None:

@@ -138,6 +138,14 @@ def test_a_row_is_compared_with_the_one_before_it() -> None:
     assert not accepted(["a", "a-b", "a-a"])
 
 
+def test_what_is_a_file_and_a_folder_is_named() -> None:
+    order = TreeOrder("")
+    order.check(FileRow(0, 0, "a"))
+    order.check(FileRow(0, 0, "a-"))
+    with pytest.raises(errors.ProtocolViolation, match='"a-" is a file and a folder'):
+        order.check(FileRow(0, 0, "a-/b"))
+
+
 @pytest.mark.parametrize(("check", "good", "bad"), [(check_name, "a", "a/b"), (check_path, "a/b", "a//b")])
 def test_what_no_server_has_is_refused_before_it_is_asked_for(
     check: Callable[[str], None], good: str, bad: str

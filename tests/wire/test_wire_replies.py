@@ -35,6 +35,7 @@ from chatfile.wire import (
     StatusHeader,
     Waiting,
     Welcome,
+    exact,
     format_reply,
     format_time,
     parse_reply,
@@ -275,6 +276,19 @@ def test_what_controls_or_reorders_text_is_shown_escaped(text: str, shown: str) 
 )
 def test_text_that_is_only_foreign_is_shown_as_it_is(text: str) -> None:
     assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "one_line"),
+    [
+        ("a\tb\x1b\n\x7f\x85", "a\tb\\x1b\\n\\x7f\\x85"),
+        ("a\u2028b\u2029", "a\\u2028b\\u2029"),
+        ("\u202etxt\u200d\ufeff caf\u00e9", "\u202etxt\u200d\ufeff caf\u00e9"),
+        ("plain", "plain"),
+    ],
+)
+def test_a_program_gets_one_line_in_which_nothing_else_is_changed(text: str, one_line: str) -> None:
+    assert exact(text) == one_line
 
 
 @quick
