@@ -112,7 +112,11 @@ def test_short_reads_do_not_change_the_digest(
     assert outcome == [_sha256(CONTENT)]
 
 
-def test_a_file_that_grew_is_digested_as_far_as_it_was(digests: Digests, threads: Threads, files: Files) -> None:
+@pytest.mark.parametrize("chunk", [Digests.CHUNK, len(CONTENT) // 2 + 1], ids="read {} at a time".format)
+def test_a_file_that_grew_is_digested_as_far_as_it_was(
+    digests: Digests, threads: Threads, files: Files, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(Digests, "CHUNK", chunk)
     descriptor, status = files.open()
     files.open(content=CONTENT + b" and more")
     outcome = _outcome(digests.digest(descriptor, status))

@@ -248,6 +248,25 @@ def test_a_timeout_of_0_is_none() -> None:
     assert (results, clock.getDelayedCalls()) == ([], [])
 
 
+def test_without_a_timeout_a_call_may_compute_for_as_long_as_with_one() -> None:
+    workers = [HandWorker(), HandWorker()]
+    lane = Lane(Clock(), int, timeout=0, at_once=1, most=2, patience=PATIENCE, start=iter(workers).__next__)
+    for _ in range(2):
+        lane.queue()(int)
+    assert [len(worker.tasks) for worker in workers] == [1, 0]
+    lane.close()
+
+
+def test_the_calls_of_one_client_begin_in_their_order(threads: Threads) -> None:
+    order: list[int] = []
+    queue = threads.lane.queue()
+    for at in range(10):
+        queue(order.append, at)
+    for at in range(10):
+        threads.end_one(at % AT_ONCE if at < 9 else 0)
+    assert order == list(range(10))
+
+
 def test_threads_that_hang_are_replaced_up_to_a_bound_and_then_all_is_refused_at_once(threads: Threads) -> None:
     for _ in range(MOST + SPARE):
         hang(threads, 1)

@@ -240,6 +240,14 @@ def test_after_its_end_the_peer_is_not_read_again() -> None:
     assert transport.producerState == "paused"
 
 
+def test_of_a_peer_that_waits_no_more_than_a_byte_is_awaited() -> None:
+    protocol, transport, _ = connected()
+    protocol.pause(PauseReason.QUEUED)
+    assert transport.producerState == "producing", "its end is to be seen"
+    protocol.dataReceived(b"x")
+    assert transport.producerState == "paused"
+
+
 def test_a_flood_of_lines_gives_the_others_their_turn() -> None:
     protocol, transport, clock = connected()
     flood = protocol.READ_AHEAD * 2

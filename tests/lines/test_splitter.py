@@ -140,3 +140,11 @@ def test_no_burst_is_taken_amid_a_line_that_is_too_long() -> None:
     splitter.feed(b"y\na\n")
     assert not splitter.take_burst(lambda buffer, start: len(buffer))
     assert splitter.next_line() == b"a"
+
+
+def test_a_line_that_is_complete_and_waits_is_no_unfinished_one() -> None:
+    splitter = LineSplitter(100, hears_telnet=False)
+    splitter.feed(b"abc\n")
+    assert not splitter.is_amid_line
+    splitter.feed(b"d")
+    assert (splitter.next_line(), splitter.is_amid_line) == (b"abc", True)
