@@ -124,6 +124,32 @@ def test_a_full_disk_is_told_and_the_connection_stays_in_step(
     assert CONTENT.startswith(one.path.read_bytes())
 
 
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_what_is_told_at_the_close_only_is_told(
+    receiving: Any, monkeypatch: pytest.MonkeyPatch, is_plain: bool
+) -> None:
+    one, close = receiving(is_plain=is_plain), os.close
+
+    def close_late(descriptor: int) -> None:
+        is_file = os.path.samestat(os.fstat(descriptor), os.stat(one.path))
+        close(descriptor)
+        if is_file:
+            raise OSError(errno.EDQUOT, "as over a network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close_late)
+        one.run()
+    assert one.failed_with(errno.EDQUOT)
+
+
+@needs_splice
+def test_a_file_that_can_not_be_read_back_is_told(receiving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = receiving()
+    failing(monkeypatch, "lseek", errno.EIO, lambda *_: True)
+    one.run()
+    assert one.failed_with(errno.EIO)
+
+
 @needs_splice
 def test_a_file_that_is_cut_under_its_digest_is_told(receiving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = Threads()

@@ -136,6 +136,7 @@ def accepted(found: list[str], folder: str = "") -> bool:
 def test_a_row_is_compared_with_the_one_before_it() -> None:
     assert accepted(["a", "a-a", "a-b"])
     assert not accepted(["a", "a-b", "a-a"])
+    assert not accepted(["a", "a"])
 
 
 def test_what_is_a_file_and_a_folder_is_named() -> None:
