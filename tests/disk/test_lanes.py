@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from queue import SimpleQueue
-from threading import current_thread
+from threading import current_thread, get_ident
 from typing import Any
 
 import pytest
+import pytest_twisted
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,7 +18,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from chatfile.disk import Disk, DiskUnavailable, Lane, LaneLoad, ThreadWorker, acquire, run_unawaited
+from chatfile.disk import Disk, DiskUnavailable, Lane, LaneLoad, ThreadWorker, acquire, in_thread, run_unawaited
 from tests.support.leftovers import at_end
 
 TIMEOUT, PATIENCE = 30, 1
@@ -374,6 +375,11 @@ def test_a_thread_carries_out_its_tasks_one_after_another() -> None:
         worker.do(partial(done.put, task))
     worker.quit()
     assert [done.get(timeout=5) for _ in range(3)] == [0, 1, 2]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_threads_of_a_program_are_used_again() -> None:
+    assert await in_thread(get_ident) == await in_thread(get_ident)
 
 
 def test_a_thread_does_not_keep_the_process() -> None:
