@@ -157,6 +157,9 @@ def test_whoever_is_waiting_for_a_slow_disk_waits_for_no_place(threads: Threads)
     hang(threads, AT_ONCE)
     queue(int)
     assert len(threads.busy()) == 1 + AT_ONCE + 1
+    hang(threads, 1)
+    queue(int)
+    assert len(threads.busy()) == 1 + AT_ONCE + 1, "it is the turn of another, who does"
 
 
 def test_whoever_waits_for_a_slow_disk_takes_the_place_of_others_once(threads: Threads) -> None:

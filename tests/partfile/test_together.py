@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatfile.partfile import Source
+from chatfile.partfile.names import is_same_file
 from chatfile.partfile.together import Presence, have_digests, look_for
 from chatfile.paths import LocalPath
 
@@ -60,3 +61,12 @@ def test_a_file_has_its_own_digest_and_no_other(tmp_path: Path) -> None:
     asked = [("a", digest), ("a", "0" * 64), ("absent", digest), ("folder", digest)]
     paths = [(LocalPath.of(str(tmp_path), name), sha256) for name, sha256 in asked]
     assert have_digests(paths) == [True, False, False, False]
+
+
+def test_a_link_to_a_file_is_not_the_file(tmp_path: Path) -> None:
+    _plant(tmp_path, "a")
+    (tmp_path / "link").symlink_to("a")
+    folder, descriptor = os.open(tmp_path, os.O_RDONLY), os.open(tmp_path / "a", os.O_RDONLY)
+    assert [is_same_file(folder, name, descriptor) for name in ("a", "link", "absent")] == [True, False, False]
+    os.close(descriptor)
+    os.close(folder)
