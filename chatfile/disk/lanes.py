@@ -23,7 +23,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from chatfile.disk.calls import DiskUnavailable, run_unawaited
+from chatfile.disk.calls import DiskUnavailable, log_defect, run_unawaited
 from chatfile.disk.queues import Call, Queue, RoundRobin
 from chatfile.disk.workers import ThreadWorker, Worker, WorkerPool
 from chatfile.timeouts import Timer
@@ -204,7 +204,10 @@ class Lane:
         else:
             self._workers.give_back(call.worker)
         if call.is_unwanted:
-            self._clean_up(call, None if isinstance(result, Failure) else result)
+            if isinstance(result, Failure):
+                log_defect(result)
+                result = None
+            self._clean_up(call, result)
         self._begin_some()
         if not call.is_unwanted:
             call.answer.callback(result)

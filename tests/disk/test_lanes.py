@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,6 +15,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from chatfile import errors
+from chatfile.digests import FileChanged
 from chatfile.disk import DiskUnavailable, Lane, LaneLoad, acquire, run_unawaited
 from tests.support.leftovers import at_end
 
@@ -188,7 +191,7 @@ def test_flooding_and_going_leaves_nothing_to_do(threads: Threads) -> None:
 def test_the_result_of_a_call_under_way_that_nobody_waits_for_is_given_back(threads: Threads) -> None:
     given_back: list[str] = []
     gone = acquire(threads.lane.queue(), given_back.append, lambda: "opened")
-    failed = acquire(threads.lane.queue(), given_back.append, lambda: 1 / 0)
+    failed = acquire(threads.lane.queue(), given_back.append, fail_as, NO_DEFECTS[0])
     for asked in (gone, failed):
         outcome(asked)
         asked.cancel()
@@ -197,6 +200,27 @@ def test_the_result_of_a_call_under_way_that_nobody_waits_for_is_given_back(thre
     assert given_back == [], "in a thread, for it may hang as well"
     threads.end_all()
     assert given_back == ["opened"]
+
+
+def fail_as(error: BaseException) -> None:
+    raise error
+
+
+NO_DEFECTS = [OSError(errno.EIO, "Input/output error"), errors.NoSuchFile(name="a"), FileChanged()]
+
+
+@pytest.mark.parametrize("seconds", [0, PATIENCE, TIMEOUT], ids=["cancelled", "cancelled when slow", "too late"])
+def test_a_defect_in_a_call_that_nobody_waits_for_is_in_the_log(
+    threads: Threads, seconds: int, logged_errors: list[str]
+) -> None:
+    for error in (TypeError("a defect"), *NO_DEFECTS):
+        gone = threads.lane.queue()(fail_as, error)
+        outcome(gone)
+        threads.clock.advance(seconds)
+        gone.cancel()
+        threads.end_all()
+    assert len(logged_errors) == 1
+    logged_errors.clear()
 
 
 def test_what_hangs_is_told_in_time_and_not_before(threads: Threads) -> None:
