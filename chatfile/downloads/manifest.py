@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -69,10 +70,13 @@ class Manifest:
         self.entries = dict(_parse(self._read()))
 
     def _read(self) -> bytes:
-        pieces: list[bytes] = []
+        """Return all of it. Raises OSError, also where the disk gives less: what is not in it is the user's own."""
+        content, size = bytearray(), os.fstat(self._descriptor).st_size
         while piece := os.read(self._descriptor, _PIECE):
-            pieces.append(piece)
-        return b"".join(pieces)
+            content += piece
+        if len(content) < size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return bytes(content)
 
     def add(self, fetched: Iterable[tuple[str, LocalPath]]) -> None:
         """Note files that were fetched, by their paths on the server, as they are now. Raises OSError."""
@@ -82,23 +86,16 @@ class Manifest:
 
     def unchanged(self, files: Iterable[tuple[str, LocalPath]]) -> set[str]:
         """Return those of the paths on the server whose files are here as they were fetched."""
-        return {path for path, place in files if path in self.entries and _source(place) == self.entries[path]}
+        return {path for path, place in files if path in self.entries and _is_there(place, self.entries[path])}
 
     def remove(self, path: str, place: LocalPath) -> Removal:
         """Remove a file that was fetched, if it is still the same, and the folders that are empty then.
 
         Raises OSError.
         """
-        is_same = _source(place) == self.entries.pop(path)
-        try:
-            directory = place.open_folder()
-        except (FileNotFoundError, NotADirectoryError):
-            return Removal.MISSING
-        try:
-            return _remove(directory, place.name, is_same=is_same)
-        finally:
-            close_quietly(directory)
-            _remove_empty_folders(place)
+        removal = _remove(place, self.entries[path])
+        del self.entries[path]  # only now: what can't be looked at, or removed, is still to be
+        return removal
 
     def rewrite(self) -> None:
         """Forget what was removed; at a power failure, all is there or nothing of that is forgotten. Raises OSError."""
@@ -137,29 +134,50 @@ def _parse(content: bytes) -> Iterator[tuple[str, Source]]:
         yield row.name, Source(row.size, row.mtime)
 
 
+def _is_there(place: LocalPath, source: Source) -> bool:
+    """Tell whether the file that is there is as it was fetched, as far as that can be found out."""
+    try:
+        return _source(place) == source
+    except OSError:
+        return False
+
+
 def _source(place: LocalPath) -> Source | None:
-    """Return the size and the time of the file that is there; None where there is none, or not a regular one."""
+    """Return the size and the time of the file that is there; None where there is none, or not a regular one.
+
+    Raises OSError where that can't be found out.
+    """
     try:
         directory = place.open_folder()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        status = os.stat(place.name, dir_fd=directory, follow_symlinks=False)
-    except OSError:
+        return _source_in(directory, place.name)
+    except FileNotFoundError:
         return None
     finally:
         close_quietly(directory)
+
+
+def _source_in(directory: int, name: str) -> Source | None:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     return Source(status.st_size, status.st_mtime_ns // 1_000_000_000) if stat.S_ISREG(status.st_mode) else None
 
 
-def _remove(directory: int, name: str, *, is_same: bool) -> Removal:
+def _remove(place: LocalPath, source: Source) -> Removal:
     try:
+        directory = place.open_folder()
+    except (FileNotFoundError, NotADirectoryError):
+        return Removal.MISSING
+    try:
+        is_same = _source_in(directory, place.name) == source
         if is_same:
-            os.unlink(name, dir_fd=directory)
-        else:
-            os.stat(name, dir_fd=directory, follow_symlinks=False)
+            os.unlink(place.name, dir_fd=directory)
     except FileNotFoundError:
         return Removal.MISSING
+    finally:
+        close_quietly(directory)
+        _remove_empty_folders(place)
     return Removal.REMOVED if is_same else Removal.CHANGED
 
 

@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
-from chatfile import errors, wire
+from chatfile import downloads, errors, paths, wire
 from chatfile.downloads import Download, Mirror, MirrorFilter, Removal
 from chatfile.downloads.manifest import NAME, Manifest
 from chatfile.paths import LocalPath
 from tests.support.lacking import refuse
 from tests.support.linked import Link, outcome
 from tests.support.serving import OLD, Server
+from tests.support.torture import NOTHING, Seam, refused
 from tests.support.transports import Threads, at_once, turn_over
 from tests.support.trees import tree
 
@@ -428,6 +429,57 @@ def test_a_manifest_that_can_not_be_written_is_told(mirrored: Mirrored, monkeypa
 
 
 # --- somebody who swaps folders for links meanwhile ---
+
+
+@pytest.mark.parametrize("after", range(4))
+@pytest.mark.parametrize("call", ["open", "stat", "unlink"])
+def test_what_can_not_be_removed_now_is_removed_the_next_time(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch, call: str, after: int
+) -> None:
+    mirrored.mirror()
+    mirrored.remove("docs/a")
+    manifest = Manifest(str(mirrored.local))
+    with monkeypatch.context() as patch:
+        seam = Seam()
+        seam.install(patch, downloads.manifest, paths)
+        seam.strike(refused(errno.EIO, call), after)
+        removal = attempt(lambda: manifest.remove("docs/a", LocalPath.of(str(mirrored.local), "docs/a")))
+    manifest.rewrite()
+    manifest.close()
+    assert removal is Removal.REMOVED or isinstance(removal, OSError)
+    assert ("docs/a" in manifest.entries) is isinstance(removal, OSError)
+    mirrored.mirror(delete=True)
+    assert "docs/a" not in mirrored.files()
+
+
+def test_a_file_that_can_not_be_looked_at_is_not_left_out_of_what_is_noted(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored.mirror()
+    manifest = Manifest(str(mirrored.local))
+    seam = Seam()
+    seam.install(monkeypatch, downloads.manifest)
+    seam.strike(refused(errno.EIO, "stat"), 0)
+    with pytest.raises(OSError, match="Input/output"):
+        manifest.add([("docs/a", LocalPath.of(str(mirrored.local), "docs/a"))])
+    manifest.close()
+
+
+def test_a_manifest_of_which_the_disk_gives_less_is_told(mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirrored.mirror()
+    seam = Seam()
+    seam.install(monkeypatch, downloads.manifest)
+    seam.strike(NOTHING, 0)
+    with pytest.raises(errors.LocalFileError):
+        Manifest(str(mirrored.local))
+
+
+def attempt(call: Callable[[], Any]) -> Any:
+    """What comes of it, or the OSError."""
+    try:
+        return call()
+    except OSError as error:
+        return error
 
 
 def _swap(folder: Path, outside: Path, is_over: threading.Event) -> None:
