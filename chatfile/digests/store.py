@@ -23,7 +23,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 from chatfile.digests.known import ANY_DEVICE
 from chatfile.digests.versions import Version
-from chatfile.fdio import close_quietly
+from chatfile.fdio import close_quietly, require_progress
 
 NAME = "digests"
 """The file's name in its folder."""
@@ -138,7 +138,7 @@ class DigestStore:
         written = 0
         with memoryview(data) as view:
             while written < len(data):
-                written += os.pwrite(self._descriptor, view[written:], offset + written)
+                written += require_progress(os.pwrite(self._descriptor, view[written:], offset + written))
         return written
 
     def compact_if_stale(self, current: Callable[[], Container[Version]], count: int) -> None:

@@ -64,8 +64,8 @@ class Link:
         said = self.client.transport.value()
         self.client.transport.clear()
         self.requests += said.splitlines()
-        self.peer.sends(said)
-        return bool(said)
+        self.peer.sends(said)  # what was due is done with it, and the client may say more behind that
+        return bool(said or self.client.transport.value())
 
     def go_on(self) -> None:
         """Carry over what was held back, and all else."""
