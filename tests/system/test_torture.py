@@ -212,7 +212,7 @@ def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-ALL = Choice(alone=Part(0, 1), firsts=Part(40, 8), seconds=Part(12, 40))
+ALL = Choice(alone=Part(0, 1), firsts=Part(25, 16), seconds=Part(8, 60))
 FEW = Choice(alone=Part(0, 300), firsts=Part(0, 300), seconds=Part(0, 300))
 CHOICES = {
     **{name: (name, ALL) for name in WAYS},
