@@ -116,8 +116,6 @@ class Torture:
         self.wrong: list[str] = []
         self.failed: list[str] = []
         """The calls for which something was not had at once."""
-        self.count = 0
-        """How often something was asked for while calls failed."""
         self._joined, self._folder, self._choice = joined, folder, choice
         self._other = joined.server.greeted()
         joined.connect()
@@ -146,7 +144,6 @@ class Torture:
     def _strike(self, step: str, faults: list[tuple[Fault, int]], *, stays: bool = False) -> None:
         self._is_left_out = any(str(fault) in LEFT_OUT for fault, _ in faults)
         self._told = f"{step}, {', '.join(f'{fault} behind {after}' for fault, after in faults)}{' on' * stays}"
-        self.count += 1
         lay_out(self._folder, PRESENT)
         self._open = self._open or open_descriptors()
         self.seam.strike(*faults[0], then=faults[1:], stays=stays)
