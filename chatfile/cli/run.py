@@ -41,19 +41,23 @@ _TAB_PATIENCE = 2.0
 
 def run(config: ClientConfig) -> ExitCode:
     """Carry out what `config` asks for, and return the exit code."""
+    is_at_a_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    if config.command is not None or not is_at_a_terminal:
+        return _run_once(config)
+    from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
+
+    with prepared():
+        return _Run(config, _prepared_reactor(), is_interactive=True).run_to_end()
+
+
+def _run_once(config: ClientConfig) -> ExitCode:
     try:
         reactor = _prepared_reactor()
     except OSError as error:  # the system gives it no descriptors
         no_connection = errors.NoConnection(server=config.server, why=errors.reason(error))
         View(as_json=config.as_json, quiet=config.is_quiet).error(no_connection)
         return exit_code(no_connection)
-    is_at_a_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
-    if config.command is not None or not is_at_a_terminal:
-        return _Run(config, reactor, is_interactive=False).run_to_end()
-    from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
-
-    with prepared():
-        return _Run(config, reactor, is_interactive=True).run_to_end()
+    return _Run(config, reactor, is_interactive=False).run_to_end()
 
 
 def remote_names(options: Mapping[str, str]) -> list[str]:
