@@ -64,11 +64,7 @@ Step = Callable[[Joined, str], Deferred[Any]]
 
 def fetch(name: str, *, force: bool = False) -> Step:
     async def ask(joined: Joined, folder: str) -> Download:
-        try:
-            return await download(joined.client, name, folder, force=force, in_thread=joined.in_thread)
-        except errors.DigestMismatch:
-            assert name == "damaged"
-            return await download(joined.client, name, folder, force=force, in_thread=joined.in_thread)
+        return await download(joined.client, name, folder, force=force, in_thread=joined.in_thread)
 
     return lambda joined, folder: Deferred.fromCoroutine(ask(joined, folder))
 
