@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from chatfile import errors, wire
 from chatfile.fdio import close_quietly, write_all
@@ -17,6 +17,8 @@ from chatfile.paths import LocalPath
 
 NAME = ".chatfile-mirror"
 """The file's name: a hidden one, as no server lists."""
+_NO_ROW = b"\0\n"
+"""Makes of a line that was cut short one that nobody takes for a row, whatever is noted behind it."""
 _PIECE = 1 << 20
 """Bytes read at a time."""
 
@@ -32,6 +34,9 @@ class Removal(enum.Enum):
 class Manifest:
     """The files that mirrors have fetched into one folder, by their paths on the server.
 
+    A file is noted before it has its name, and forgotten when it is certainly gone, so that nothing that was fetched is
+    taken for the user's own after a power failure. Until `rewrite`, a path may be noted several times.
+
     Its methods block on the disk: they are for threads, one at a time. It is locked until `close`.
     """
 
@@ -41,7 +46,9 @@ class Manifest:
         Raises `DownloadBusy`, `LocalFileError`.
         """
         self._place = LocalPath(folder, (NAME,))
-        self.entries: dict[str, Source] = {}
+        self.entries: dict[str, set[Source]] = {}
+        """What each file may be: one thing, or as many as were noted before the end of a mirror that was cut short."""
+        self._unsynced: set[tuple[str, ...]] = set()  # folders, by their names, with names replaced or removed
         self._folder = self._descriptor = -1
         try:
             self._open_to_read() if read_only else self._open()
@@ -58,7 +65,10 @@ class Manifest:
         check_ours(self._folder, os.fstat(self._descriptor))
         lock(self._descriptor)
         os.set_blocking(self._descriptor, True)
-        self.entries = dict(_parse(self._read()))
+        content = self._read()
+        self.entries = _parse(content)
+        if content and not content.endswith(b"\n"):
+            write_all(self._descriptor, _NO_ROW)
 
     def _open_to_read(self) -> None:
         try:
@@ -66,7 +76,7 @@ class Manifest:
             self._descriptor = os.open(NAME, os.O_RDONLY | SAFELY, dir_fd=self._folder)
         except FileNotFoundError:
             return
-        self.entries = dict(_parse(self._read()))
+        self.entries = _parse(self._read())
 
     def _read(self) -> bytes:
         pieces: list[bytes] = []
@@ -74,22 +84,34 @@ class Manifest:
             pieces.append(piece)
         return b"".join(pieces)
 
+    def plan(self, rows: Iterable[wire.FileRow]) -> None:
+        """Note what will be fetched, and is known then even if power is lost before `add`. Raises OSError."""
+        if write_all(self._descriptor, b"".join(map(_format, rows))):
+            sync(self._descriptor)
+            sync(self._folder)
+
     def add(self, fetched: Iterable[tuple[str, LocalPath]]) -> None:
         """Note files that were fetched, by their paths on the server, as they are now. Raises OSError."""
-        rows = {path: source for path, place in fetched if (source := _source(place)) is not None}
-        self.entries |= rows
-        write_all(self._descriptor, _format(rows))
+        rows = []
+        for path, place in fetched:
+            source = _source(place)
+            if source is not None:
+                if path in self.entries:
+                    self._unsynced.add(place.names[:-1])
+                self.entries[path] = {source}
+                rows.append(wire.FileRow(source.size, source.mtime, path))
+        write_all(self._descriptor, b"".join(map(_format, rows)))
 
     def unchanged(self, files: Iterable[tuple[str, LocalPath]]) -> set[str]:
         """Return those of the paths on the server whose files are here as they were fetched."""
-        return {path for path, place in files if path in self.entries and _source(place) == self.entries[path]}
+        return {path for path, place in files if path in self.entries and _source(place) in self.entries[path]}
 
     def remove(self, path: str, place: LocalPath) -> Removal:
         """Remove a file that was fetched, if it is still the same, and the folders that are empty then.
 
         Raises OSError.
         """
-        is_same = _source(place) == self.entries.pop(path)
+        is_same = _source(place) in self.entries.pop(path)
         try:
             directory = place.open_folder()
         except (FileNotFoundError, NotADirectoryError):
@@ -98,19 +120,37 @@ class Manifest:
             return _remove(directory, place.name, is_same=is_same)
         finally:
             close_quietly(directory)
-            _remove_empty_folders(place)
+            self._unsynced.add(_remove_empty_folders(place))
 
     def rewrite(self) -> None:
-        """Forget what was removed; at a power failure, all is there or nothing of that is forgotten. Raises OSError."""
+        """Forget what was replaced or removed; at a power failure, all is done or nothing forgotten. Raises OSError."""
+        for names in self._unsynced:
+            self._sync_folder(names)
+        self._unsynced.clear()
         new = f"{NAME}.new"
         remove(self._folder, new)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=self._folder)
         try:
-            write_all(descriptor, _format(self.entries))
+            rows = (
+                wire.FileRow(source.size, source.mtime, path)
+                for path, sources in self.entries.items()
+                for source in sources
+            )
+            write_all(descriptor, b"".join(map(_format, rows)))
             sync(descriptor)
         finally:
             close_quietly(descriptor)
         os.replace(new, NAME, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def _sync_folder(self, names: tuple[str, ...]) -> None:
+        try:
+            directory = LocalPath(self._place.root, (*names, NAME)).open_folder()
+        except OSError:
+            return  # it was removed as well, and then it is the one around it that counts
+        try:
+            sync(directory)
+        finally:
+            close_quietly(directory)
 
     def close(self) -> None:
         """Close it, and give up the lock."""
@@ -120,21 +160,26 @@ class Manifest:
         self._descriptor = self._folder = -1
 
 
-def _format(rows: dict[str, Source]) -> bytes:
-    return b"".join(
-        wire.format_reply(wire.FileRow(source.size, source.mtime, path)) + b"\n" for path, source in rows.items()
-    )
+def _format(row: wire.FileRow) -> bytes:
+    return wire.format_reply(row) + b"\n"
 
 
-def _parse(content: bytes) -> Iterator[tuple[str, Source]]:
+def _parse(content: bytes) -> dict[str, set[Source]]:
     """Return the files that are noted; a line that is no row, or not whole, is none."""
+    entries: dict[str, set[Source]] = {}
     *lines, _ = content.split(b"\n")
     for line in lines:
         try:
             row = wire.parse_in_tree(line)
         except errors.ProtocolViolation:
             continue
-        yield row.name, Source(row.size, row.mtime)
+        entries.setdefault(row.name, set()).add(Source(row.size, row.mtime))
+    return entries
+
+
+def is_free(place: LocalPath) -> bool:
+    """Tell whether no file is there, as far as can be found out."""
+    return _source(place) is None
 
 
 def _source(place: LocalPath) -> Source | None:
@@ -163,8 +208,8 @@ def _remove(directory: int, name: str, *, is_same: bool) -> Removal:
     return Removal.REMOVED if is_same else Removal.CHANGED
 
 
-def _remove_empty_folders(place: LocalPath) -> None:
-    """Remove the folders that a file was in, from the innermost on, while they are empty."""
+def _remove_empty_folders(place: LocalPath) -> tuple[str, ...]:
+    """Remove the folders that a file was in, from the innermost on, while they are empty; return the one that stays."""
     for depth in range(len(place.names) - 1, 0, -1):
         folder = LocalPath(place.root, place.names[:depth])
         try:
@@ -174,6 +219,7 @@ def _remove_empty_folders(place: LocalPath) -> None:
         try:
             os.rmdir(folder.name, dir_fd=directory)
         except OSError:
-            return
+            return place.names[:depth]
         finally:
             close_quietly(directory)
+    return ()
