@@ -124,7 +124,7 @@ class Manifest:
 
     def rewrite(self) -> None:
         """Forget what was replaced or removed; at a power failure, all is done or nothing forgotten. Raises OSError."""
-        for names in self._unsynced:
+        for names in sorted(self._unsynced):
             self._sync_folder(names)
         self._unsynced.clear()
         new = f"{NAME}.new"
@@ -177,7 +177,7 @@ def _parse(content: bytes) -> dict[str, set[Source]]:
     return entries
 
 
-def is_free(place: LocalPath) -> bool:
+def is_place_free(place: LocalPath) -> bool:
     """Tell whether no file is there, as far as can be found out."""
     return _source(place) is None
 

@@ -11,7 +11,7 @@ from chatfile import disk, errors, wire
 from chatfile.client import ChatFileClient
 from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.downloads.ahead import DownloadAhead
-from chatfile.downloads.manifest import Manifest, Removal, is_free
+from chatfile.downloads.manifest import Manifest, Removal, is_place_free
 from chatfile.downloads.target import Download, Stage, local_place
 from chatfile.partfile import Presence, Saved, Source, look_for, set_named_time
 from chatfile.paths import LocalPath
@@ -140,7 +140,9 @@ class Mirror:
         ours = manifest.unchanged((row.name, place) for row, place, there in differ if there is not Presence.ABSENT)
         if is_planned:
             manifest.plan(
-                row for row, place, there in differ if there is Presence.ABSENT or row.name in ours or is_free(place)
+                row
+                for row, place, there in differ
+                if there is Presence.ABSENT or row.name in ours or is_place_free(place)
             )
         return found, ours
 

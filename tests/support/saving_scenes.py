@@ -186,10 +186,17 @@ def spliced(root: Path, aside: Path) -> Scene:
 
 # --- mirrors ---
 
-STAYS = {"same": b"same", "touched": b"touched"}
-EARLIER = {"new/version": b"old", "gone/away": b"gone", "left/alone": b"gone", **STAYS}
-NOW = {"docs/ab": b"same size", "docs/deep/c": b"c" * 3000, "docs/mine": b"?", "new/version": b"another", **STAYS}
-LATER = {"docs/deep/c": b"C" * 2000, "docs/mine": b"!", "new/version": b"and another"}
+STAYS = {"stays/same": b"same", "stays/touched": b"touched"}
+EARLIER = {"new/version": b"old", "gone/away": b"gone", "left/alone": b"gone", "over/old": b"gone", **STAYS}
+NOW = {
+    "docs/ab": b"same size",
+    "docs/deep/c": b"c" * 3000,
+    "docs/mine": b"?",
+    "new/version": b"another",
+    "over/new": b"",
+    **STAYS,
+}
+LATER = {"docs/deep/c": b"C" * 2000, "docs/mine": b"!", "new/version": b"and another", "over/new": b"now"}
 FETCHED = (EARLIER.keys() | NOW.keys()) - STAYS.keys() - {"docs/mine"}
 OWN = {"docs/a": b"size same", "docs/mine": MINE, "gone/mine": MINE}
 
@@ -234,7 +241,7 @@ def _unknown(picture: Picture) -> list[str]:
 
 
 def _time(name: str, number: int) -> int:
-    return OLD + 10 * number * (name != "same")
+    return OLD + 10 * number * (name != "stays/same")
 
 
 def _mirrored(folder: Path, files: dict[str, bytes], local: Path, number: int) -> Mirrored:
