@@ -46,7 +46,7 @@ class Manifest:
         Raises `DownloadBusy`, `LocalFileError`.
         """
         self._place = LocalPath(folder, (NAME,))
-        self.entries: dict[str, set[Source]] = {}
+        self.entries: dict[str, tuple[Source, ...]] = {}
         """What each file may be: one thing, or as many as were noted before the end of a mirror that was cut short."""
         self._unsynced: set[tuple[str, ...]] = set()  # folders, by their names, with names replaced or removed
         self._folder = self._descriptor = -1
@@ -98,7 +98,7 @@ class Manifest:
             if source is not None:
                 if path in self.entries:
                     self._unsynced.add(place.names[:-1])
-                self.entries[path] = {source}
+                self.entries[path] = (source,)
                 rows.append(wire.FileRow(source.size, source.mtime, path))
         write_all(self._descriptor, b"".join(map(_format, rows)))
 
@@ -145,7 +145,7 @@ class Manifest:
     def _sync_folder(self, names: tuple[str, ...]) -> None:
         try:
             directory = LocalPath(self._place.root, (*names, NAME)).open_folder()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return  # it was removed as well, and then it is the one around it that counts
         try:
             sync(directory)
@@ -164,16 +164,18 @@ def _format(row: wire.FileRow) -> bytes:
     return wire.format_reply(row) + b"\n"
 
 
-def _parse(content: bytes) -> dict[str, set[Source]]:
+def _parse(content: bytes) -> dict[str, tuple[Source, ...]]:
     """Return the files that are noted; a line that is no row, or not whole, is none."""
-    entries: dict[str, set[Source]] = {}
+    entries: dict[str, tuple[Source, ...]] = {}
     *lines, _ = content.split(b"\n")
     for line in lines:
         try:
             row = wire.parse_in_tree(line)
         except errors.ProtocolViolation:
             continue
-        entries.setdefault(row.name, set()).add(Source(row.size, row.mtime))
+        source, known = Source(row.size, row.mtime), entries.get(row.name, ())
+        if source not in known:
+            entries[row.name] = (*known, source)
     return entries
 
 

@@ -347,7 +347,7 @@ def test_a_line_that_was_cut_short_costs_none_behind_it(mirrored: Mirrored, left
     manifest.add([("top", LocalPath.of(str(mirrored.local), "top"))])
     manifest.close()
     manifest = Manifest(str(mirrored.local), read_only=True)
-    assert manifest.entries == {"top": {Source(3, OLD)}}
+    assert manifest.entries == {"top": (Source(3, OLD),)}
     manifest.close()
 
 
