@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
+from chatfile.digests import KnownDigests
+from chatfile.digests.keeper import DigestKeeper
 from chatfile.digests.store import NAME as STORE
-from chatfile.digests.store import DigestStore
 from chatfile.digests.versions import Version
 from chatfile.downloads import Download, DownloadAhead, download
 from chatfile.downloads.manifest import NAME as MANIFEST
@@ -275,30 +277,33 @@ def _digest(number: int) -> tuple[Version, str]:
 
 
 def digests(root: Path, aside: Path) -> Scene:
-    """A store is appended to, and compacted in place; what is read from it was written, whatever happened."""
+    """A store is appended to, and compacted in place; what is known from it was written, whatever happened."""
     folder = root / "state"
     folder.mkdir()
-    written = [_digest(number) for number in range(10, 34)]
-    _add(folder, written[:10], keep=lambda version: version[1] % 2 == 0)
+    _keep(folder, range(10, 20))
 
     def run() -> list[str]:
-        return _add(folder, written[10:20], keep=lambda version: version[1] % 3 == 0) + _add(folder, written[20:])
+        return _keep(folder, range(20, 25)) + _keep(folder, range(25, 30))
 
     def again() -> list[str]:
-        return _add(folder, [_digest(99)]) + _add(folder, [])
+        return _keep(folder, range(90, 93)) + _keep(folder, (), known=range(90, 93))
 
     return Scene(run, again, {}, {}, {f"state/{STORE}"})
 
 
-def _add(folder: Path, new: list[tuple[Version, str]], keep: Callable[[Version], bool] | None = None) -> list[str]:
-    """Have a server read a store, add to it, and compact it; what is wrong with what it reads before and behind."""
-    one = DigestStore(str(folder), 10)
-    before = list(one.read())
-    if new:
-        one.append(new)
-    behind = list(one.read())
-    if keep is not None:
-        one.compact_if_stale(keep, 0)
-    one.close()
-    wrong = [f"{digest} was never written" for digest in behind if digest != _digest(digest[0][1])]
-    return wrong if behind == before + new else [*wrong, f"{new} was not added to {before}, but there is {behind}"]
+def _keep(folder: Path, new: Sequence[int], known: Sequence[int] = ()) -> list[str]:
+    """Have a server know some more digests, of the few that it may know; what it knows wrongly or not at all."""
+    digests, tasks = KnownDigests(4), list[Callable[[], None]]()
+    keeper = DigestKeeper(str(folder), digests, lambda tell, *arguments, **named: tell(*arguments, **named))
+    keeper.start(lambda: SimpleNamespace(do=tasks.append, quit=lambda: None))
+    tasks.pop()()
+    found = {number: digests.find(_digest(number)[0]) for number in range(10, 100)}
+    for number in new:
+        digests.add(*_digest(number))
+    keeper.close()
+    for task in tasks:
+        task()
+    wrong = [number for number, sha256 in found.items() if sha256 not in (None, _digest(number)[1])]
+    return [f"{number} has another digest" for number in wrong] + [
+        f"{each} is lost" for each in known if not found[each]
+    ]
