@@ -93,7 +93,7 @@ class Recorder(Seam):
         make()
         node = self._node(os.stat(new, dir_fd=dst_dir_fd))
         assert _identity(os.fstat(src_dir_fd)) == _identity(os.fstat(dst_dir_fd))
-        self.calls.append(Entries(self._folder(dst_dir_fd), ((old, None), (new, node))))
+        self.calls.append(Entries(self._of(dst_dir_fd), ((old, None), (new, node))))
 
     _replace = _rename
 
@@ -146,9 +146,6 @@ class Recorder(Seam):
 
     def _of(self, descriptor: int) -> Node:
         return self._node(os.fstat(descriptor))
-
-    def _folder(self, descriptor: int) -> Node:
-        return self._of(descriptor)
 
     def _enter(self, path: Any, dir_fd: int | None, node: Node | None) -> None:
         parent, name = os.path.split(_at(path, dir_fd))

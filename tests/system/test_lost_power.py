@@ -29,7 +29,7 @@ MODULES: tuple[ModuleType, ...] = (
 SEED = 1
 FEW, MANY = 8, 300
 """How many choices of what was lost are all tried at one moment; of more, as many are chosen by the seed."""
-SOME, MOST = 8, 1000
+SOME, MOST = 5, 300
 """In how many states of the disk it is done again."""
 
 
