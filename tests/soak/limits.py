@@ -29,9 +29,9 @@ class Limits:
         ]
 
 
-USUAL = Limits(idle=10.0, line=3.0, stall=4.0, flush=2.0)
-BRIEF = Limits(idle=4.0, line=1.0, stall=2.5, flush=0.5)
-"""For a run of seconds."""
+USUAL = Limits(idle=20.0, line=6.0, stall=6.0, flush=2.0)
+BRIEF = Limits(idle=8.0, line=3.0, stall=3.0, flush=0.5)
+"""For a run of seconds. Good clients keep them as well, in one process with all others, on a machine that is busy."""
 
 
 def check_in_time(began: float, limit: float) -> None:

@@ -34,17 +34,17 @@ def test_a_slope_is_that_of_the_line() -> None:
 def _rising(slope: float) -> Gauge:
     """As if this process had risen from its peak by so many MiB an hour."""
     gauge = Gauge(os.getpid())
-    gauge.samples = [Sample(second, gauge.peak() + slope * second / HOUR, 10) for second in range(int(LONG))]
+    gauge.samples = [Sample(second, gauge.peak() + slope * second / HOUR, 10, 5) for second in range(int(LONG))]
     return gauge
 
 
 def test_memory_may_rise_a_little() -> None:
-    _rising(STEEPEST / 2).check(LONG)
+    _rising(STEEPEST / 2).check(LONG, clients=3)
 
 
 def test_memory_that_goes_on_rising_is_a_leak() -> None:
     with pytest.raises(AssertionError):
-        _rising(STEEPEST * 2).check(LONG)
+        _rising(STEEPEST * 2).check(LONG, clients=3)
 
 
 def test_the_log_may_tell_of_files_that_shrank(tmp_path: Path) -> None:
