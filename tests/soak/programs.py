@@ -93,7 +93,7 @@ def _stop(terminal: Terminal, folder: Path, rng: Random) -> None:
 
 
 def _resize(terminal: Terminal, rng: Random) -> None:
-    terminal.resize(rng.randint(70, 200), rng.randint(10, 50))
+    terminal.resize(rng.randint(90, 200), rng.randint(10, 50))  # a question in one line
 
 
 # --- bars ---
