@@ -19,8 +19,8 @@ LARGEST_GROWTH = 24.0
 """MiB, from before the first client on: buffers for all of them, and the threads that read and hash."""
 STEEPEST = 8.0
 """MiB an hour; a hundred bytes lost with each connection would be more."""
-LONG = 1200.0
-"""Seconds of a run from which on a slope says something."""
+LONG = 1000.0
+"""Seconds of samples from which on a slope says something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,17 @@ class Gauge:
         """The most memory that it ever had, in MiB."""
         return peak_bytes(self.pid) / MIB
 
-    def check(self, seconds: float, clients: int) -> None:
+    @property
+    def seconds(self) -> float:
+        """From the first sample to the last."""
+        return self.samples[-1].time - self.samples[0].time
+
+    def check(self, clients: int) -> None:
         """Bounded, and behind a long run level as well."""
         assert self.most_threads <= _allowed_threads(clients), f"{self.most_threads} threads"
         grown = self.peak() - self.samples[0].memory
         assert grown <= LARGEST_GROWTH, f"memory grew by {grown:.1f} MiB"
-        if seconds >= LONG:
+        if self.seconds >= LONG:
             assert self.memory_slope() <= STEEPEST, f"memory grows by {self.memory_slope():.1f} MiB an hour"
 
     def memory_slope(self) -> float:

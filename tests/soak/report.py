@@ -40,7 +40,7 @@ COUNTED = (
 )
 """What is shown as it was counted."""
 SHORT = 300.0
-"""A run of fewer seconds has no slopes worth telling: the cache of clients who left is still filling."""
+"""Fewer seconds have no slopes worth telling: the cache of clients who left is still filling."""
 
 
 def rows(run: Run) -> list[tuple[str, ...]]:
@@ -69,17 +69,17 @@ def _delays(scene: Scene) -> str:
 def _held(run: Run) -> Iterator[tuple[str, ...]]:
     figures: dict[str, Callable[[Gauge], str]] = {
         "memory at start, peak (MiB)": lambda gauge: f"{gauge.samples[0].memory:.1f}, {run.held[gauge.pid].peak:.1f}",
-        "memory slope (MiB an hour)": lambda gauge: _slope(run, gauge.memory_slope()),
+        "memory slope (MiB an hour)": lambda gauge: _slope(gauge, gauge.memory_slope()),
         "descriptors at start, end": lambda gauge: f"{gauge.samples[0].descriptors}, {run.held[gauge.pid].descriptors}",
-        "descriptor slope (an hour)": lambda gauge: _slope(run, gauge.descriptor_slope()),
+        "descriptor slope (an hour)": lambda gauge: _slope(gauge, gauge.descriptor_slope()),
         "threads at start, most": lambda gauge: f"{gauge.samples[0].threads}, {gauge.most_threads}",
     }
     for what, figure in figures.items():
         yield what, *(" / ".join(map(figure, scene.gauges)) for scene in run.scenes)
 
 
-def _slope(run: Run, slope: float) -> str:
-    return f"{slope:+.2f}" if run.seconds >= SHORT else "-"
+def _slope(gauge: Gauge, slope: float) -> str:
+    return f"{slope:+.2f}" if gauge.seconds >= SHORT else "-"
 
 
 def _lines(scene: Scene) -> int:

@@ -77,7 +77,7 @@ class Run:
         _check(scene, check_seats, scene.stage)
         for gauge in scene.gauges:
             _check(scene, check_descriptors, gauge)
-            _check(scene, gauge.check, self.seconds, scene.stage.seats)
+            _check(scene, gauge.check, scene.stage.seats)
             self.held[gauge.pid] = Held(gauge.peak(), gauge.descriptors())
             _check(scene, check_end, gauge.pid)
         for log in scene.logs:

@@ -34,17 +34,24 @@ def test_a_slope_is_that_of_the_line() -> None:
 def _rising(slope: float) -> Gauge:
     """As if this process had risen from its peak by so many MiB an hour."""
     gauge = Gauge(os.getpid())
-    gauge.samples = [Sample(second, gauge.peak() + slope * second / HOUR, 10, 5) for second in range(int(LONG))]
+    gauge.samples = [Sample(second, gauge.peak() + slope * second / HOUR, 10, 5) for second in range(int(LONG) + 1)]
     return gauge
 
 
 def test_memory_may_rise_a_little() -> None:
-    _rising(STEEPEST / 2).check(LONG, clients=3)
+    _rising(STEEPEST / 2).check(clients=3)
+
+
+def test_threads_may_not_be_more_than_there_are_lanes_for() -> None:
+    gauge = Gauge(os.getpid())
+    gauge.samples.append(Sample(gauge.samples[0].time + 1, gauge.samples[0].memory, 10, 43))
+    with pytest.raises(AssertionError):
+        gauge.check(clients=3)
 
 
 def test_memory_that_goes_on_rising_is_a_leak() -> None:
     with pytest.raises(AssertionError):
-        _rising(STEEPEST * 2).check(LONG, clients=3)
+        _rising(STEEPEST * 2).check(clients=3)
 
 
 def test_the_log_may_tell_of_files_that_shrank(tmp_path: Path) -> None:
