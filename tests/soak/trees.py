@@ -131,11 +131,11 @@ def mirroring(changing: ChangingTree) -> RawTurn:
             for interrupted in (rng.choice([0, rng.uniform(0.5, 3)]), 0):
                 status = _mirror(stage, name, interrupted)
                 assert status in ({130, -signal.SIGINT, *AMID_CHANGES} if interrupted else AMID_CHANGES), status
-                _check(changing, Path(name))
+                look_at_mirror(changing, Path(name))
             with changing.lock:
                 status = _mirror(stage, name)
                 assert status == (8 if "a/0.bin" in changing.files else 0), status
-                assert _check(changing, Path(name)) == {**changing.files, **dict.fromkeys(OURS)}
+                assert look_at_mirror(changing, Path(name)) == {**changing.files, **dict.fromkeys(OURS)}
         stage.tally.count("mirrors of a changing tree")
 
     return mirror
@@ -156,7 +156,7 @@ def _mirror(stage: Stage, folder: str, interrupted: float = 0) -> int:
             process.kill()
 
 
-def _check(changing: ChangingTree, folder: Path) -> dict[str, int | None]:
+def look_at_mirror(changing: ChangingTree, folder: Path) -> dict[str, int | None]:
     """The version of each file of the mirror, and None for what is the user's, which is as it was."""
     found: dict[str, int | None] = {}
     for path, content in tree(folder / "copy").items():
