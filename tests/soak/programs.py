@@ -57,6 +57,7 @@ def check(stage: Stage, path: Path, known: Known) -> None:
 def prompting(stage: Stage, rng: Random) -> None:
     """Somebody who looks around, fetches, changes the window all the while, and thinks better of the last file."""
     with _somewhere(stage) as folder, Terminal(*command(stage, SLOWLY), folder=folder, columns=100) as terminal:
+        terminal.patience = LONGEST
         terminal.see(WHO)
         for line, answer in _talk(rng):
             _resize(terminal, rng)
@@ -114,6 +115,7 @@ def _fetch(stage: Stage, folder: Path, rng: Random, *, interrupted: bool) -> int
     """The exit status."""
     words = command(stage, SLOWLY, "get", SMALL, BIG)
     with Terminal(*words, folder=folder, columns=rng.randint(60, 160)) as terminal:
+        terminal.patience = LONGEST
         terminal.see(rf"{BIG}[\s\S]*━[\s\S]* % ")
         _resize(terminal, rng)
         if interrupted:

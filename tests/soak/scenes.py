@@ -35,6 +35,8 @@ from tests.support.redis import Redis
 SEATS = 28
 """For every actor one and a few more: it is the throng that makes the server full, or the line."""
 SEATS_OF_NODES = 12
+PROCESS = 3.0
+"""Seconds between two turns of who starts programs: they would take most of the machine."""
 PLACES = 8
 """In the line."""
 
@@ -89,7 +91,8 @@ def plain(scratch: Path, shelf: Shelf, limits: Limits) -> Iterator[Scene]:
         of_the_tree = [mirroring(shelf.tree), looking_through(shelf.tree)]
         scene = Scene("one server", stage, [
             *(Actor(turn.__name__, turn, 0.5, "good visits") for turn in [*GOOD, changing_under(shelf.disk)]),
-            *_actors([asking, prompting, watching_bars, fetching_many(shelf.many), *of_the_tree], "good visits"),
+            *_actors([asking], "good visits"),
+            *_actors([prompting, watching_bars, fetching_many(shelf.many), *of_the_tree], "good visits", PROCESS),
             *_actors(SLOW, "slow readers served to the end"),
             *_actors(HOSTILE, "hostile clients cut in time"),
             *_actors([rude, rude], "rude rounds", 0.3),
@@ -112,7 +115,8 @@ def encrypted(scratch: Path, shelf: Shelf, limits: Limits) -> Iterator[Scene]:
         stage = Stage([server.port], SEATS, limits, shelf.files, scratch, cafile=papers.ours)
         scene = Scene("TLS", stage, [
             *(Actor(turn.__name__, turn, 0.5, "good visits") for turn in GOOD),
-            *_actors([asking, prompting, watching_bars, fetching_many(shelf.many)], "good visits"),
+            *_actors([asking], "good visits"),
+            *_actors([prompting, watching_bars, fetching_many(shelf.many)], "good visits", PROCESS),
             *_actors([sipping], "slow readers served to the end"),
             *_actors([silent, stalling, leaving, clinging, *HANDSHAKES], "hostile clients cut in time"),
             *_actors([lining_up(PLACES)], "lines", 5.0),

@@ -58,7 +58,7 @@ def await_hangup(client: RawClient, every: float = 0.1) -> None:
 
 def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
     """Look again and again; `otherwise` is what is wrong if it never comes."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + 3 * PATIENCE
     while not condition():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
