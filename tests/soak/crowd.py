@@ -65,10 +65,11 @@ class Crowd:
 
     def _goes_on(self, actor: Actor, turns: int) -> bool:
         over = time.monotonic() - self._ends
+        if turns or self._stage.tally.is_hopeless:
+            return over < 0 and not self._stage.tally.is_hopeless
         if over > PATIENCE:
             self._stage.tally.wrong(f"{actor.name} never got a seat")
-            return False
-        return not self._stage.tally.is_hopeless and (over < 0 or not turns)
+        return over <= PATIENCE
 
     async def _turn(self, actor: Actor, rng: Random) -> bool:
         """Whether the turn was had, well or badly; where there is no seat, there is none."""

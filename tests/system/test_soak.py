@@ -12,13 +12,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from twisted.internet.task import Clock
 
 from chatfile import errors
-from tests.soak.asking import p99
+from tests.soak.asking import asking, p99
+from tests.soak.crowd import Actor, Crowd, in_thread
 from tests.soak.ending import check_log
 from tests.soak.gauge import HOUR, LONG, STEEPEST, Gauge, Sample, slope
-from tests.soak.limits import SLACK, check_in_time
+from tests.soak.limits import SLACK, USUAL, check_in_time
 from tests.soak.records import RECORD, records, versions
+from tests.soak.stage import Stage
 from tests.soak.trees import FOLDER, OURS, ChangingTree, look_at_mirror
 from tests.support import ROOT
 from tests.support.trees import tree
@@ -134,6 +137,14 @@ def test_a_mirror_that_touches_what_is_the_users_is_found(changing: ChangingTree
         (tmp_path / "copy" / "b/mine.txt").write_bytes(b"")
     with pytest.raises((AssertionError, ValueError)):
         look_at_mirror(changing, tmp_path)
+
+
+@pytest.mark.parametrize(("turns", "wrongs"), [(0, 1), (1, 0)])
+def test_only_who_has_had_no_turn_long_behind_the_end_never_got_a_seat(tmp_path: Path, turns: int, wrongs: int) -> None:
+    stage = Stage([], seats=1, limits=USUAL, files={}, scratch=tmp_path)
+    actor = Actor("x", in_thread(asking), 1, "turns")
+    assert not Crowd(Clock(), stage, -100, seed="")._goes_on(actor, turns)
+    assert len(stage.tally.wrongs) == wrongs
 
 
 def test_99_of_100_lines_are_answered_within_the_time_that_is_told() -> None:
