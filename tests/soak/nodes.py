@@ -95,6 +95,8 @@ def at_nodes(pair: Pair, turn: GoodTurn) -> GoodTurn:
             await turn(stage, rng)
         except (NoSeat, errors.DigestMismatch):
             raise
+        except errors.Unavailable:  # the engine did not answer in time, on a busy machine
+            raise NoSeat from None
         except Exception:  # whatever it was about when the node was gone
             if stage.kills == kills:
                 raise

@@ -107,11 +107,15 @@ class Stage:
     def greeted(self, client: RawClient) -> str:
         """The name that a new client is told; or else that there is no seat, and nothing more. Raises `NoSeat`."""
         line = client.line()
-        if any(line.startswith(f"ERROR {refusal.code} ".encode()) for refusal in self._refusals):
+        if self.is_refusal(line):
             assert client.rest() == b"", "a refused client was told more"
             self.tally.count("refused")
             raise NoSeat
         return self.welcomed(line)
+
+    def is_refusal(self, line: bytes) -> bool:
+        """Whether it says that there is no seat, or that the engine that counts them is away."""
+        return any(line.startswith(f"ERROR {refusal.code} ".encode()) for refusal in self._refusals)
 
     def welcomed(self, line: bytes) -> str:
         """The name in a greeting, which nobody had before."""
