@@ -29,8 +29,7 @@ class Limits:
         ]
 
 
-USUAL = Limits(idle=15.0, line=10.0, stall=10.0, flush=5.0)
-"""None as long as a raw client waits, which is `PATIENCE`."""
+USUAL = Limits(idle=40.0, line=10.0, stall=10.0, flush=5.0)
 BRIEF = Limits(idle=8.0, line=3.0, stall=3.0, flush=0.5)
 """For a run of seconds.
 

@@ -77,7 +77,9 @@ class Stage:
         """A raw connection without TLS, greeted or not; to that port, if it matters."""
         self._wait_at_the_door()
         self.tally.count("connections")
-        return RawClient(port or self.port, **options)
+        client = RawClient(port or self.port, **options)
+        client.socket.settimeout(self.limits.idle + PATIENCE)
+        return client
 
     def connect(self, **options: Any) -> RawClient:
         """The same, over TLS where that is spoken."""
