@@ -4,9 +4,7 @@
 
     SOURCE_DATE_EPOCH=1795940683 python -m build --wheel
 
-which gives the same bytes again (with hatchling 1.33): SHA-256
-3e5d74403f4b659bbf042b4095ff09943c307f7479fd22c868118950765b936f. When there is a next release, its wheel takes the place
-of this one, and what is listed as different begins anew.
+which gives the same bytes again (hatchling 1.33). When there is a next release, its wheel takes the place of this one.
 """
 
 from __future__ import annotations
@@ -40,7 +38,7 @@ def pair(request: pytest.FixtureRequest, environments: dict[str, Environment]) -
     return Pair(client, server, other_client=server)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def one_seat(
     environments: dict[str, Environment], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, OneSeat]]:

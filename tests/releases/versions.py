@@ -1,9 +1,10 @@
-"""Programs of two versions: a client that meets the other's server, one that is killed, and servers that are compared."""
+"""Programs of two versions: clients that meet the other's server, or are interrupted, and servers that are compared."""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.support.processes import PATIENCE, ServerProcess, client_command, wai
 Environment: TypeAlias = dict[str, str]
 """What the programs of one version are started with."""
 ENOUGH = 100_000
-"""Bytes of a file that a client has got when it is killed."""
+"""Bytes of a file that a client has got when it is ended."""
 _VISIT = re.compile(rb"(?m)^(Client\d+ unix) \S+ (?:(-)|\S+) ")
 
 
@@ -26,14 +27,14 @@ class Pair(NamedTuple):
     other_client: Environment
 
 
-def killed_amid(part: Path, work: Path, *arguments: object, environment: Environment) -> None:
-    """Start a client, and kill it when the part file at `part` has some bytes."""
+def end_amid(number: signal.Signals, part: Path, work: Path, *arguments: object, environment: Environment) -> None:
+    """Start a client, and end it by a signal when the part file at `part` has some bytes."""
     command = client_command("--limit-rate=500K", *arguments)
     with subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL, env={**os.environ, **environment}) as process:
         try:
             wait_until(lambda: part.exists() and part.stat().st_size > ENOUGH)
         finally:
-            process.kill()
+            process.send_signal(number)
 
 
 class OneSeat:
@@ -47,13 +48,13 @@ class OneSeat:
 
     def answers(self, data: bytes) -> bytes:
         """What a client that sends this is told, from its greeting to its end."""
-        with self._seated() as client, client.makefile("rb") as stream:
+        with self.taken() as client, client.makefile("rb") as stream:
             _send_all(client, data)
             return _without_times(stream.read())
 
     def answers_in_line(self, data: bytes) -> bytes:
         """The same of a client that finds the seat taken, and has its turn, if it waits for that."""
-        with self._seated() as holder, self._connected() as client, client.makefile("rb") as stream:
+        with self.taken() as holder, self._connected() as client, client.makefile("rb") as stream:
             refusal = stream.readline()
             _send_all(client, data)
             position = stream.readline()  # or the end; in either case it was heard
@@ -72,8 +73,8 @@ class OneSeat:
         client.connect(str(self._path))
         return client
 
-    def _seated(self) -> socket.socket:
-        """A client that has found the seat free; the one before may be about to go."""
+    def taken(self) -> socket.socket:
+        """A client that has the seat; the one before may be about to go."""
         while (client := self._connected()).recv(1, socket.MSG_PEEK) != b"W":
             client.close()
         return client
