@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -43,9 +44,10 @@ def one_seat(
     environments: dict[str, Environment], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, OneSeat]]:
     """A server of each version, with one seat and one place in its line, of what is served to the fuzzer as well."""
-    folder = tmp_path_factory.mktemp("seat")
-    with ExitStack() as running:
-        yield {
-            version: running.enter_context(OneSeat(served(), folder / version, environment))
-            for version, environment in environments.items()
-        }
+    folder, files = tmp_path_factory.mktemp("seat"), served()
+    with ExitStack() as running, ThreadPoolExecutor(2) as pool:
+
+        def started(version: str) -> OneSeat:
+            return running.enter_context(OneSeat(files, folder / version, environments[version]))
+
+        yield dict(zip(environments, pool.map(started, environments), strict=True))

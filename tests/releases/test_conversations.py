@@ -12,12 +12,16 @@ from tests.releases.versions import OneSeat
 from tests.system.test_fuzz import inputs
 
 Servers = dict[str, OneSeat]
+CHANGED: tuple[tuple[bytes, bytes, str], ...] = ()
+"""What the last release says, what is said in its place, and why, as the changelog has it."""
 
 
 def compare(servers: Servers, target: str, data: bytes) -> None:
     said = data.replace(CUT, b"")  # fuzzing itself shows that cuts change nothing
     ask = OneSeat.answers if target == "server" else OneSeat.answers_in_line
     old, new = (ask(servers[version], said) for version in ("old", "new"))
+    for before, now, _ in CHANGED:
+        old = old.replace(before, now)
     assert new == old
 
 

@@ -16,7 +16,6 @@ import pytest
 from tests.fuzz.server import FILES
 from tests.releases.versions import Environment, OneSeat, Pair
 from tests.support import ROOT
-from tests.support.certificates import Authority
 from tests.support.processes import PATIENCE, ServerProcess, client_command, run_client
 from tests.support.trees import tree
 
@@ -45,6 +44,10 @@ def test_the_code_of_each_version_is_what_runs(run: Run, environments: Environme
     where = [sys.executable, "-c", "import chatfile; print(chatfile.__file__)"]
     assert run("old", *where)[1].startswith(environments["old"]["PYTHONPATH"])
     assert run("new", *where)[1].startswith(str(ROOT))
+
+
+@SLOW
+def test_the_server_of_the_last_release_is_what_twistd_starts(run: Run) -> None:
     assert run("old", BIN / "twistd", "chatfile", "--version")[1] == "chatfile 0.1.0\n"
 
 
@@ -179,6 +182,8 @@ def test_a_client_waits_in_the_line_of_a_server_of_the_other_version(
 @SLOW
 def test_a_client_trusts_an_encrypted_server_of_the_other_version(pair: Pair, tmp_path: Path) -> None:
     pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
+    from tests.support.certificates import Authority
+
     authority = Authority(tmp_path, "authority")
     served, content = tmp_path / "served", os.urandom(1_000_000)
     served.mkdir()
