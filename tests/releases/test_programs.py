@@ -110,23 +110,29 @@ def test_piped_lines_have_the_output_that_scripts_know(
     assert new == old
 
 
+COMMANDS = {
+    "list a*": 0,
+    "sums": 0,
+    "get a -o -": 0,
+    "list --no-such-option": 2,
+    "list -s unix:nobody": 3,
+    "hash missing --json": 5,
+    f"get a --sha256 {'0' * 64}": 7,
+    "get a -d mine": 8,
+}
+"""And with which code they end."""
+
+
 @SLOW
-def test_exit_codes_and_plain_output_are_those_that_scripts_know(run: Run, one_seat: Servers, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[:20])
+def test_a_command_has_the_output_and_the_exit_code_that_scripts_know(
+    run: Run, one_seat: Servers, tmp_path: Path, command: str
+) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a").write_bytes(b"another file")
-    here = ["-s", one_seat["new"].address]
-    commands: dict[int, list[list[str]]] = {
-        0: [["list", *here], ["get", "a", "-o", "-", *here], ["hash", "a", *here], ["sums", *here]],
-        2: [["lis", *here], ["get", *here], ["list", "--no-such-option", *here]],
-        3: [["list", "-s", "unix:nobody"]],
-        5: [["get", "missing", *here], ["hash", "missing", "--json", *here]],
-        7: [["get", "a", "--sha256", "0" * 64, *here]],
-        8: [["get", "a", "-d", "mine", *here]],
-    }
-    for code, calls in commands.items():
-        for call in calls:
-            old, new = (run(version, *client_command(*call)) for version in ("old", "new"))
-            assert (new, new[0]) == (old, code)
+    called = client_command("-q", "-s", one_seat["new"].address, *command.split())
+    old, new = run("old", *called), run("new", *called)
+    assert (new, new[0]) == (old, COMMANDS[command])
 
 
 @SLOW
