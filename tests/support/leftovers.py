@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -85,3 +86,14 @@ def _parents() -> dict[int, int]:
 def _timers() -> list[object]:
     reactor = sys.modules.get("twisted.internet.reactor")
     return reactor.getDelayedCalls() if reactor is not None else []  # type: ignore[attr-defined]
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """What is only kept by objects that keep each other stays: nobody looks for such circles."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -155,13 +156,20 @@ class ServerProcess:
 class RawClient:
     """A plain blocking socket, as `nc` has it."""
 
-    def __init__(self, port: int, receive_buffer: int = 0) -> None:
+    def __init__(
+        self, port: int, receive_buffer: int = 0, source: str = "", context: ssl.SSLContext | None = None
+    ) -> None:
+        """From an address of its own, where it has a `source`; with a `context`, over TLS."""
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         try:
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect(("127.0.0.1", port))
+            if context is not None:
+                self.socket = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
         except OSError:
             self.socket.close()
             raise
