@@ -112,20 +112,23 @@ def test_what_bash_is_answered(line: str, expected: list[str], tmp_path: Path) -
     assert not (tmp_path / "asked").exists()
 
 
-def test_what_the_server_takes(tmp_path: Path) -> None:
-    path = put_stand_in(tmp_path, SERVER, [])
-    for line, expected in (
-        ("", []),
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
         ("--files ", ["bin/"]),
-        ("--key ", HERE),
         ("--client-ca=s", ["script"]),
-        ("--completion f", ["fish"]),
-        ("--log-format ", ["json", "text"]),
         ("-p 1 -p 2 --po", ["--port"]),
-        ("--no-digest --no", []),
-        ("--history ", []),
-    ):
-        assert sorted(replies(SERVER, tmp_path, f"{SERVER} {line}", path=path)) == expected, line
+        pytest.param("", [], marks=pytest.mark.slow),
+        pytest.param("--key ", HERE, marks=pytest.mark.slow),
+        pytest.param("--completion f", ["fish"], marks=pytest.mark.slow),
+        pytest.param("--log-format ", ["json", "text"], marks=pytest.mark.slow),
+        pytest.param("--no-digest --no", [], marks=pytest.mark.slow),
+        pytest.param("--history ", [], marks=pytest.mark.slow),
+    ],
+)
+def test_what_the_server_takes(line: str, expected: list[str], tmp_path: Path) -> None:
+    path = put_stand_in(tmp_path, SERVER, [])
+    assert sorted(replies(SERVER, tmp_path, f"{SERVER} {line}", path=path)) == expected
 
 
 def test_bash_offers_no_files_of_its_own() -> None:
