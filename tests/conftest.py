@@ -20,7 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogBeginner, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests.support import leftovers
+from tests.support import forked, leftovers
 from tests.support.faulty_path import Fault, FaultyPath
 from tests.support.hostile import HostileServer, Step
 from tests.support.processes import hear_signals
@@ -87,6 +87,12 @@ def pytest_collection_finish() -> None:
     """What was imported stays: the collection behind each test need not look at it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def origin_of_programs() -> Iterator[None]:
+    yield
+    forked.end()
 
 
 @pytest.fixture(autouse=True)

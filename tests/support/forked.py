@@ -6,7 +6,6 @@ own, and ends as an interpreter does. Whatever else is to be different, the envi
 
 from __future__ import annotations
 
-import atexit
 import codecs
 import gc
 import json
@@ -47,9 +46,8 @@ class Origin:
             command = [sys.executable, "-m", __name__]
             # Its streams are as little at a place, and as little a terminal, as those of what it forks.
             self._process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs)
-        atexit.register(self._end)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         self._requests.close()
         self._process.wait()
 
@@ -135,6 +133,14 @@ def origin() -> Origin:
     if _origin is None:
         _origin = Origin()
     return _origin
+
+
+def end() -> None:
+    """End the origin, if there is one, when all that was forked has ended."""
+    global _origin  # noqa: PLW0603
+    if _origin is not None:
+        _origin.end()
+        _origin = None
 
 
 # --- the other process ---
