@@ -90,7 +90,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def origin_of_programs() -> Iterator[None]:
+def forked_programs() -> Iterator[None]:
+    forked.begin()
     yield
     forked.end()
 

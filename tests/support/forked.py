@@ -31,21 +31,24 @@ _NUMBER = struct.Struct("i")
 _OF_ONE_TEST = {"PYTEST_CURRENT_TEST"}
 _NOBODY = 65534
 _CHANGES = {"open", "os.mkdir", "os.truncate", "os.utime", "os.remove", "os.link", "os.rename"}
+_environment: dict[str, str] | None = None
 _origin: Origin | None = None
 
 
 class Origin:
     """The process that all are forked from, which ends with this one."""
 
-    def __init__(self) -> None:
-        self._environment = dict(os.environ)
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         self._asking = threading.Lock()
         self._requests, theirs = socket.socketpair()
         leftovers.keep(self._requests.fileno())
         with theirs:
             command = [sys.executable, "-m", __name__]
             # Its streams are as little at a place, and as little a terminal, as those of what it forks.
-            self._process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs)
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+            )
 
     def end(self) -> None:
         self._requests.close()
@@ -121,7 +124,7 @@ def start(
 ) -> Forked | subprocess.Popen[bytes]:
     """Start a command in `folder` with these streams; `environment` has what is different in its own."""
     words, around = [*map(str, command)], {**os.environ, **(environment or {})}
-    if os.path.basename(words[0]) in _PROGRAMS and origin().is_like(around):
+    if _environment is not None and os.path.basename(words[0]) in _PROGRAMS and origin().is_like(around):
         return Forked(words, folder, streams)
     stdin, stdout, stderr = streams
     return subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, env=around)
@@ -131,16 +134,23 @@ def origin() -> Origin:
     """Return the one of this process, started when it is asked for first."""
     global _origin  # noqa: PLW0603 -- as long as the tests are run
     if _origin is None:
-        _origin = Origin()
+        assert _environment is not None
+        _origin = Origin(_environment)
     return _origin
 
 
+def begin() -> None:
+    """From here on, programs are forked wherever they may be, with the environment that this process has now."""
+    global _environment  # noqa: PLW0603
+    _environment = {name: value for name, value in os.environ.items() if name not in _OF_ONE_TEST}
+
+
 def end() -> None:
-    """End the origin, if there is one, when all that was forked has ended."""
-    global _origin  # noqa: PLW0603
+    """End what they are forked from, when all of them have ended."""
+    global _environment, _origin  # noqa: PLW0603
     if _origin is not None:
         _origin.end()
-        _origin = None
+    _environment = _origin = None
 
 
 # --- the other process ---
