@@ -20,7 +20,7 @@ _ends: list[Callable[[], None]] = []
 
 def keep(descriptor: int) -> None:
     """Leave an open descriptor alone, which is for the tests behind this one, too."""
-    _kept.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+    _kept.add(open_descriptors("self").get(str(descriptor), _RESERVED))
 
 
 def at_end(end: Callable[[], None]) -> None:
