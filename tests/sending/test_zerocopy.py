@@ -161,7 +161,13 @@ def test_a_peer_that_is_gone_ends_it(sending: Any) -> None:
     assert (one.failed_with(errors.TransferAborted), one.transport.producer) == (True, None)
 
 
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW])
+@pytest.mark.parametrize(
+    "number",
+    [
+        errno.EINVAL,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW)),
+    ],
+)
 def test_where_the_system_can_not_it_is_copied(sending: Any, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     one = sending(send_buffer=4096)
 
