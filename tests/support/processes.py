@@ -12,8 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
+from tests.support import forked
 from tests.support.leftovers import open_descriptors
 
 PATIENCE = 20.0
@@ -73,22 +76,21 @@ class ServerProcess:
         command = [*twistd, "chatfile", "-p", port, "-f", folder, *options]
         self.log = ""
         self._header = header
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder.parent,
-            env={**os.environ, **(environment or {})},
-        )  # fmt: skip
+        ours, theirs = os.pipe()
+        with open(os.devnull, "rb") as nothing, open(theirs, "wb") as log:
+            streams = (nothing.fileno(), log.fileno(), log.fileno())
+            self.process = forked.start(command, folder.parent, streams, environment)
         self._logged = threading.Condition()
-        self._log_reader = threading.Thread(target=self._read_log, daemon=True)
+        self._log_reader = threading.Thread(target=self._read_log, args=(ours,), daemon=True)
         self._log_reader.start()
         self.port = int(self.log_until(r"starting on (\d+)")) if port.startswith("tcp") else 0
         self.log_until(ready)
         self._descriptors = self._open()
         self._clients: list[RawClient] = []
 
-    def _read_log(self) -> None:
+    def _read_log(self, descriptor: int) -> None:
         """In a thread: a log that nobody takes would hold the server up."""
-        assert self.process.stdout is not None
-        with self.process.stdout as stream:
+        with open(descriptor, "rb") as stream:
             for line in stream:
                 with self._logged:
                     self.log += line.decode()
@@ -221,8 +223,24 @@ def client_command(*arguments: object) -> list[str]:
 def run_client(
     folder: Path, *arguments: object, stdin: bytes = b"", environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """`chatfile-client` in `folder`, to its end."""
-    return subprocess.run(
-        client_command(*arguments), cwd=folder, input=stdin, capture_output=True, timeout=PATIENCE, check=False,
-        env={**os.environ, **(environment or {})},
-    )  # fmt: skip
+    """`chatfile-client` in `folder`, to its end; `stdin` is what a pipe holds at most."""
+    command = client_command(*arguments)
+    with ExitStack() as stack:
+        pipes = [
+            [stack.enter_context(open(end, mode)) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)]
+            for _ in range(3)
+        ]
+        (theirs, typed), *shown = pipes
+        with typed:
+            typed.write(stdin)
+        streams = [theirs, *(stream for _, stream in shown)]
+        process = forked.start(command, folder, [stream.fileno() for stream in streams], environment)
+        for stream in streams:
+            stream.close()
+        with ThreadPoolExecutor(2) as reading:
+            said = reading.map(lambda pipe: pipe[0].read(), shown)
+            try:
+                status = process.wait(PATIENCE)
+            finally:
+                process.kill()
+        return subprocess.CompletedProcess(command, status, *said)
