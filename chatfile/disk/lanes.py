@@ -182,12 +182,7 @@ class Lane:
 
     def _make(self, call: Call) -> None:
         """Make `call`, in a thread."""
-        result: Any
-        try:
-            result = call.function(*call.arguments)
-        except BaseException:  # every error goes to the caller
-            result = Failure()
-        self._in_reactor(self._returned, call, result)
+        self._in_reactor(self._returned, call, _outcome(call))
 
     def _refuse_all(self, why: DiskUnavailable) -> None:
         """Refuse all waiting calls, but not those that insist."""
@@ -266,3 +261,14 @@ class Lane:
             self._lose(call)
             call.is_unwanted = True
             call.answer.errback(DiskUnavailable())
+
+
+def _outcome(call: Call) -> Any:
+    """Return what `call` returns, or a Failure.
+
+    No variable holds that: the frame would be in a circle with its traceback, and the buffers of the call be kept.
+    """
+    try:
+        return call.function(*call.arguments)
+    except BaseException:  # every error goes to the caller
+        return Failure()

@@ -6,7 +6,7 @@ import enum
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from chatfile import errors, wire
 from chatfile.fdio import close_quietly, write_all
@@ -18,6 +18,8 @@ from chatfile.paths import LocalPath
 
 NAME = ".chatfile-mirror"
 """The file's name: a hidden one, as no server lists."""
+_NO_ROW = b"\0\n"
+"""Makes of a line that was cut short one that nobody takes for a row, whatever is noted behind it."""
 _PIECE = 1 << 20
 """Bytes read at a time."""
 
@@ -33,6 +35,9 @@ class Removal(enum.Enum):
 class Manifest:
     """The files that mirrors have fetched into one folder, by their paths on the server.
 
+    A file is noted before it has its name, and forgotten when it is certainly gone, so that nothing that was fetched is
+    taken for the user's own after a power failure. Until `rewrite`, a path may be noted several times.
+
     Its methods block on the disk: they are for threads, one at a time. It is locked until `close`.
     """
 
@@ -42,7 +47,9 @@ class Manifest:
         Raises `DownloadBusy`, `LocalFileError`.
         """
         self._place = LocalPath(folder, (NAME,))
-        self.entries: dict[str, Source] = {}
+        self.entries: dict[str, tuple[Source, ...]] = {}
+        """What each file may be: one thing, or as many as were noted before the end of a mirror that was cut short."""
+        self._unsynced: set[tuple[str, ...]] = set()  # folders, by their names, with names replaced or removed
         self._folder = self._descriptor = -1
         try:
             self._open_to_read() if read_only else self._open()
@@ -59,7 +66,10 @@ class Manifest:
         check_ours(self._folder, os.fstat(self._descriptor))
         lock(self._descriptor)
         os.set_blocking(self._descriptor, True)
-        self.entries = dict(_parse(self._read()))
+        content = self._read()
+        self.entries = _parse(content)
+        if content and not content.endswith(b"\n"):
+            write_all(self._descriptor, _NO_ROW)
 
     def _open_to_read(self) -> None:
         try:
@@ -67,7 +77,7 @@ class Manifest:
             self._descriptor = os.open(NAME, os.O_RDONLY | SAFELY, dir_fd=self._folder)
         except FileNotFoundError:
             return
-        self.entries = dict(_parse(self._read()))
+        self.entries = _parse(self._read())
 
     def _read(self) -> bytes:
         """Return all of it. Raises OSError, also where the disk gives less: what is not in it is the user's own."""
@@ -78,11 +88,23 @@ class Manifest:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return bytes(content)
 
+    def plan(self, rows: Iterable[wire.FileRow]) -> None:
+        """Note what will be fetched, and is known then even if power is lost before `add`. Raises OSError."""
+        if write_all(self._descriptor, b"".join(map(_format, rows))):
+            sync(self._descriptor)
+            sync(self._folder)
+
     def add(self, fetched: Iterable[tuple[str, LocalPath]]) -> None:
         """Note files that were fetched, by their paths on the server, as they are now. Raises OSError."""
-        rows = {path: source for path, place in fetched if (source := _source(place)) is not None}
-        self.entries |= rows
-        write_all(self._descriptor, _format(rows))
+        rows = []
+        for path, place in fetched:
+            source = _source(place)
+            if source is not None:
+                if path in self.entries:
+                    self._unsynced.add(place.names[:-1])
+                self.entries[path] = (source,)
+                rows.append(wire.FileRow(source.size, source.mtime, path))
+        write_all(self._descriptor, b"".join(map(_format, rows)))
 
     def unchanged(self, files: Iterable[tuple[str, LocalPath]]) -> set[str]:
         """Return those of the paths on the server whose files are here as they were fetched."""
@@ -93,21 +115,55 @@ class Manifest:
 
         Raises OSError.
         """
-        removal = _remove(place, self.entries[path])
+        removal = self._remove(place, self.entries[path])
         del self.entries[path]  # only now: what can't be looked at, or removed, is still to be
         return removal
 
+    def _remove(self, place: LocalPath, fetched: tuple[Source, ...]) -> Removal:
+        try:
+            directory = place.open_folder()
+        except (FileNotFoundError, NotADirectoryError):
+            return Removal.MISSING
+        try:
+            is_same = _source_in(directory, place.name) in fetched
+            if is_same:
+                os.unlink(place.name, dir_fd=directory)
+        except FileNotFoundError:
+            return Removal.MISSING
+        finally:
+            close_quietly(directory)
+            self._unsynced.add(_remove_empty_folders(place))
+        return Removal.REMOVED if is_same else Removal.CHANGED
+
     def rewrite(self) -> None:
-        """Forget what was removed; at a power failure, all is there or nothing of that is forgotten. Raises OSError."""
+        """Forget what was replaced or removed; at a power failure, all is done or nothing forgotten. Raises OSError."""
+        for names in sorted(self._unsynced):
+            self._sync_folder(names)
+        self._unsynced.clear()
         new = f"{NAME}.new"
         remove(self._folder, new)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=self._folder)
         try:
-            write_all(descriptor, _format(self.entries))
+            rows = (
+                wire.FileRow(source.size, source.mtime, path)
+                for path, sources in self.entries.items()
+                for source in sources
+            )
+            write_all(descriptor, b"".join(map(_format, rows)))
             sync(descriptor)
         finally:
             close_quietly(descriptor)
         os.replace(new, NAME, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def _sync_folder(self, names: tuple[str, ...]) -> None:
+        try:
+            directory = LocalPath(self._place.root, (*names, NAME)).open_folder()
+        except (FileNotFoundError, NotADirectoryError):
+            return  # it was removed as well, and then it is the one around it that counts
+        try:
+            sync(directory)
+        finally:
+            close_quietly(directory)
 
     def close(self) -> None:
         """Close it, and give up the lock."""
@@ -117,27 +173,37 @@ class Manifest:
         self._descriptor = self._folder = -1
 
 
-def _format(rows: dict[str, Source]) -> bytes:
-    return b"".join(
-        wire.format_reply(wire.FileRow(source.size, source.mtime, path)) + b"\n" for path, source in rows.items()
-    )
+def _format(row: wire.FileRow) -> bytes:
+    return wire.format_reply(row) + b"\n"
 
 
-def _parse(content: bytes) -> Iterator[tuple[str, Source]]:
+def _parse(content: bytes) -> dict[str, tuple[Source, ...]]:
     """Return the files that are noted; a line that is no row, or not whole, is none."""
+    entries: dict[str, tuple[Source, ...]] = {}
     *lines, _ = content.split(b"\n")
     for line in lines:
         try:
             row = wire.parse_in_tree(line)
         except errors.ProtocolViolation:
             continue
-        yield row.name, Source(row.size, row.mtime)
+        source, known = Source(row.size, row.mtime), entries.get(row.name, ())
+        if source not in known:
+            entries[row.name] = (*known, source)
+    return entries
 
 
-def _is_there(place: LocalPath, source: Source) -> bool:
+def is_place_free(place: LocalPath) -> bool:
+    """Tell whether no file is there, as far as can be found out."""
+    try:
+        return _source(place) is None
+    except OSError:
+        return True
+
+
+def _is_there(place: LocalPath, fetched: tuple[Source, ...]) -> bool:
     """Tell whether the file that is there is as it was fetched, as far as that can be found out."""
     try:
-        return _source(place) == source
+        return _source(place) in fetched
     except OSError:
         return False
 
@@ -164,25 +230,8 @@ def _source_in(directory: int, name: str) -> Source | None:
     return Source(status.st_size, status.st_mtime_ns // 1_000_000_000) if stat.S_ISREG(status.st_mode) else None
 
 
-def _remove(place: LocalPath, source: Source) -> Removal:
-    try:
-        directory = place.open_folder()
-    except (FileNotFoundError, NotADirectoryError):
-        return Removal.MISSING
-    try:
-        is_same = _source_in(directory, place.name) == source
-        if is_same:
-            os.unlink(place.name, dir_fd=directory)
-    except FileNotFoundError:
-        return Removal.MISSING
-    finally:
-        close_quietly(directory)
-        _remove_empty_folders(place)
-    return Removal.REMOVED if is_same else Removal.CHANGED
-
-
-def _remove_empty_folders(place: LocalPath) -> None:
-    """Remove the folders that a file was in, from the innermost on, while they are empty."""
+def _remove_empty_folders(place: LocalPath) -> tuple[str, ...]:
+    """Remove the folders that a file was in, from the innermost on, while they are empty; return the one that stays."""
     for depth in range(len(place.names) - 1, 0, -1):
         folder = LocalPath(place.root, place.names[:depth])
         try:
@@ -192,6 +241,7 @@ def _remove_empty_folders(place: LocalPath) -> None:
         try:
             os.rmdir(folder.name, dir_fd=directory)
         except OSError:
-            return
+            return place.names[:depth]
         finally:
             close_quietly(directory)
+    return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +19,7 @@ from twisted.python.failure import Failure
 from chatfile import errors
 from chatfile.digests import FileChanged
 from chatfile.disk import DiskUnavailable, Lane, LaneLoad, acquire, run_unawaited
-from tests.support.leftovers import at_end
+from tests.support.leftovers import at_end, without_collector
 
 TIMEOUT, PATIENCE = 30, 1
 AT_ONCE, MOST, SPARE = 2, 4, 3
@@ -99,6 +100,21 @@ def test_the_result_of_a_call_is_that_of_its_thread(threads: Threads) -> None:
     assert results == ([], [])
     threads.end_all()
     assert results == ([(3, 1)], [ZeroDivisionError])
+
+
+def test_what_a_failed_call_has_used_is_gone_with_its_failure(threads: Threads) -> None:
+    used: list[weakref.ref[HandWorker]] = []
+
+    def fail() -> None:
+        buffer = HandWorker()
+        used.append(weakref.ref(buffer))
+        raise ValueError
+
+    with without_collector():
+        asked = outcome(threads.lane.queue()(fail))
+        threads.end_all()
+        assert asked == [ValueError]
+        assert used[0]() is None
 
 
 def test_threads_are_started_as_they_are_needed_and_used_again(threads: Threads) -> None:
