@@ -79,7 +79,7 @@ def passing() -> Iterator[object]:
             yield pytest.param(calls, error, marks=[] if is_quick else [pytest.mark.slow], id=f"{calls}-{error}")
 
 
-@pytest.mark.parametrize(("calls", "error"), passing())
+@pytest.mark.parametrize(("calls", "error"), list(passing()))
 def test_what_passes_is_borne(server: ServerProcess, tmp_path: Path, calls: str, error: str) -> None:
     injection = Injection(tmp_path, calls, f"error={error}:when={AMONG_OTHERS}")
     neighbour = server.greeted()
