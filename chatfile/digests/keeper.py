@@ -101,7 +101,7 @@ class DigestKeeper:
             return
         try:
             self._store.append(group)
-            self._store.compact_if_stale(self._known.has, len(self._known))
+            self._store.compact_if_stale(self._known.versions, len(self._known))
         except OSError as error:
             self._fail(error)
         else:

@@ -43,10 +43,9 @@ class KnownDigests:
                 return known[1]
         return None
 
-    def has(self, version: Version) -> bool:
-        """Tell whether the digest of `version` is known, without keeping it for longer."""
-        found = (self._digests.get((device, version[1])) for device in (version[0], ANY_DEVICE))
-        return any(known is not None and known[0][1:] == version[1:] for known in found)
+    def versions(self) -> set[Version]:
+        """Return the versions of which there are digests, as a store has them: each as one of any device."""
+        return {(ANY_DEVICE, *version[1:]) for version, _ in list(self._digests.values())}
 
     def _use(self, file: tuple[int, int]) -> None:
         try:

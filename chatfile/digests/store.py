@@ -19,11 +19,11 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from chatfile.digests.known import ANY_DEVICE
 from chatfile.digests.versions import Version
-from chatfile.fdio import close_quietly
+from chatfile.fdio import close_quietly, require_progress
 
 NAME = "digests"
 """The file's name in its folder."""
@@ -138,19 +138,20 @@ class DigestStore:
         written = 0
         with memoryview(data) as view:
             while written < len(data):
-                written += os.pwrite(self._descriptor, view[written:], offset + written)
+                written += require_progress(os.pwrite(self._descriptor, view[written:], offset + written))
         return written
 
-    def compact_if_stale(self, is_current: Callable[[Version], bool], count: int) -> None:
+    def compact_if_stale(self, current: Callable[[], Container[Version]], count: int) -> None:
         """Move the lines that are current to the beginning, if they may be less than half of all; `count` are known.
 
-        Lines only move towards the beginning, so a crash costs one of them at most. Raises OSError.
+        `current()` returns the versions that are, each as one of any device. Lines only move towards the beginning, so
+        a crash costs one of them at most. Raises OSError.
         """
         if self._lines <= 2 * max(min(count, self._most), self.LEAST):
             return
-        lines, end, moving = 0, 0, bytearray()
+        lines, end, moving, kept = 0, 0, bytearray(), current()
         for line in self._read_lines():
-            if _is_current(line, is_current):
+            if _is_current(line, kept):
                 lines, moving = lines + 1, moving + line + b"\n"
             if len(moving) >= _PIECE:
                 end += self._write_at(end, moving)
@@ -160,6 +161,6 @@ class DigestStore:
         self._lines, self._end = lines, end
 
 
-def _is_current(line: bytes, is_current: Callable[[Version], bool]) -> bool:
+def _is_current(line: bytes, current: Container[Version]) -> bool:
     record = parse_record(line)
-    return record is not None and is_current(record[0])
+    return record is not None and record[0] in current

@@ -23,7 +23,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from chatfile.disk.calls import DiskUnavailable, run_unawaited
+from chatfile.disk.calls import DiskUnavailable, log_defect, run_unawaited
 from chatfile.disk.queues import Call, Queue, RoundRobin
 from chatfile.disk.workers import ThreadWorker, Worker, WorkerPool
 from chatfile.timeouts import Timer
@@ -183,12 +183,7 @@ class Lane:
 
     def _make(self, call: Call) -> None:
         """Make `call`, in a thread."""
-        result: Any
-        try:
-            result = call.function(*call.arguments)
-        except BaseException:  # every error goes to the caller
-            result = Failure()
-        self._in_reactor(self._returned, call, result)
+        self._in_reactor(self._returned, call, _outcome(call))
 
     def _refuse_all(self, why: DiskUnavailable) -> None:
         """Refuse all waiting calls, but not those that insist."""
@@ -205,7 +200,10 @@ class Lane:
         else:
             self._workers.give_back(call.worker)
         if call.is_unwanted:
-            self._clean_up(call, None if isinstance(result, Failure) else result)
+            if isinstance(result, Failure):
+                log_defect(result)
+                result = None
+            self._clean_up(call, result)
         self._begin_some()
         if not call.is_unwanted:
             call.answer.callback(result)
@@ -266,3 +264,14 @@ class Lane:
             self._lose(call)
             call.is_unwanted = True
             call.answer.errback(DiskUnavailable())
+
+
+def _outcome(call: Call) -> Any:
+    """Return what `call` returns, or a Failure.
+
+    No variable holds that: the frame would be in a circle with its traceback, and the buffers of the call be kept.
+    """
+    try:
+        return call.function(*call.arguments)
+    except BaseException:  # every error goes to the caller
+        return Failure()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,8 +16,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from chatfile import errors
+from chatfile.digests import FileChanged
 from chatfile.disk import DiskUnavailable, Lane, LaneLoad, acquire, run_unawaited
-from tests.support.leftovers import at_end
+from tests.support.leftovers import at_end, without_collector
 
 TIMEOUT, PATIENCE = 30, 1
 AT_ONCE, MOST, SPARE = 2, 4, 3
@@ -96,6 +100,21 @@ def test_the_result_of_a_call_is_that_of_its_thread(threads: Threads) -> None:
     assert results == ([], [])
     threads.end_all()
     assert results == ([(3, 1)], [ZeroDivisionError])
+
+
+def test_what_a_failed_call_has_used_is_gone_with_its_failure(threads: Threads) -> None:
+    used: list[weakref.ref[HandWorker]] = []
+
+    def fail() -> None:
+        buffer = HandWorker()
+        used.append(weakref.ref(buffer))
+        raise ValueError
+
+    with without_collector():
+        asked = outcome(threads.lane.queue()(fail))
+        threads.end_all()
+        assert asked == [ValueError]
+        assert used[0]() is None
 
 
 def test_threads_are_started_as_they_are_needed_and_used_again(threads: Threads) -> None:
@@ -188,7 +207,7 @@ def test_flooding_and_going_leaves_nothing_to_do(threads: Threads) -> None:
 def test_the_result_of_a_call_under_way_that_nobody_waits_for_is_given_back(threads: Threads) -> None:
     given_back: list[str] = []
     gone = acquire(threads.lane.queue(), given_back.append, lambda: "opened")
-    failed = acquire(threads.lane.queue(), given_back.append, lambda: 1 / 0)
+    failed = acquire(threads.lane.queue(), given_back.append, fail_as, NO_DEFECTS[0])
     for asked in (gone, failed):
         outcome(asked)
         asked.cancel()
@@ -197,6 +216,27 @@ def test_the_result_of_a_call_under_way_that_nobody_waits_for_is_given_back(thre
     assert given_back == [], "in a thread, for it may hang as well"
     threads.end_all()
     assert given_back == ["opened"]
+
+
+def fail_as(error: BaseException) -> None:
+    raise error
+
+
+NO_DEFECTS = [OSError(errno.EIO, "Input/output error"), errors.NoSuchFile(name="a"), FileChanged()]
+
+
+@pytest.mark.parametrize("seconds", [0, PATIENCE, TIMEOUT], ids=["cancelled", "cancelled when slow", "too late"])
+def test_a_defect_in_a_call_that_nobody_waits_for_is_in_the_log(
+    threads: Threads, seconds: int, logged_errors: list[str]
+) -> None:
+    for error in (TypeError("a defect"), *NO_DEFECTS):
+        gone = threads.lane.queue()(fail_as, error)
+        outcome(gone)
+        threads.clock.advance(seconds)
+        gone.cancel()
+        threads.end_all()
+    assert len(logged_errors) == 1
+    logged_errors.clear()
 
 
 def test_what_hangs_is_told_in_time_and_not_before(threads: Threads) -> None:
