@@ -30,6 +30,8 @@ from chatfile.timeouts import Timer
 
 _LOST_ABOUT_ONE = 3
 """Lost calls about one file or folder from which on further ones are refused at once: they would take more threads."""
+_TRY_AGAIN = 1.0
+"""Seconds until a thread is asked for again, where the system gave none."""
 _AT_ONCE = 1e-6
 """Seconds: for a time that is over already, where 0 would mean no time limit."""
 
@@ -154,8 +156,7 @@ class Lane:
             return
         if self._workers.count == len(self._lost):
             self._refuse_all(DiskUnavailable())  # every thread hangs, and there can't be more
-        else:
-            self._watch()
+        self._watch()
 
     def _has_room(self) -> bool:
         """Tell whether the next call may begin, if there is a thread for it."""
@@ -220,12 +221,14 @@ class Lane:
     # --- the clock ---
 
     def _watch(self) -> None:
-        """Set the timer to when the next call under way becomes slow or reaches its timeout."""
+        """Set the timer to when the next call under way becomes slow or late, or there may be a thread for another."""
         dues = [
             next(iter(calls)).since + self._timeout for calls in (self._slow, self._fresh) if calls and self._timeout
         ]
         if self._waiting and self._fresh:
             dues.append(next(iter(self._fresh)).since + self._patience)
+        if self._waiting:
+            dues.append(self._clock.seconds() + _TRY_AGAIN)
         if dues:
             self._timer.restart(max(min(dues) - self._clock.seconds(), _AT_ONCE))
 

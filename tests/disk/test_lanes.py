@@ -358,6 +358,30 @@ def test_without_any_thread_it_is_refused_at_once_and_tried_again_the_next_time(
     assert results == [0]
 
 
+def test_what_insists_is_done_as_soon_as_there_is_a_thread_though_nobody_asks_again() -> None:
+    threads = Threads(most_of_system=0)
+    closed: list[Any] = []
+    asked = outcome(threads.lane.queue()(lambda: None, unwanted=closed.append))
+    assert asked == [DiskUnavailable]
+    threads.clock.pump([1] * 5)
+    threads.most_of_system = 1
+    threads.clock.pump([1] * 5)
+    threads.end_all()
+    assert closed == [None]
+
+
+def test_a_thread_that_was_not_to_be_had_is_asked_for_again() -> None:
+    threads = Threads(most_of_system=1)
+    hang(threads, 1)
+    waiting = outcome(threads.lane.queue()(lambda: "done"))
+    threads.clock.pump([PATIENCE] * 2)
+    threads.most_of_system = 2
+    threads.clock.pump([PATIENCE] * 2)
+    threads.end_one(1)
+    assert waiting == ["done"]
+    threads.end_all()
+
+
 def test_a_close_that_fails_is_told(threads: Threads, logged_errors: list[str]) -> None:
     run_unawaited(threads.lane.queue(), lambda: 1 / 0)
     threads.end_all()
