@@ -290,6 +290,10 @@ class NotUtf8(ChatFileError):
     """Standard input is UTF-16, where UTF-8 is wanted; "iconv -f UTF-16 -t UTF-8" makes it that."""
 
 
+class Exhausted(ChatFileError):
+    """The system has no room for what this takes: {why}."""
+
+
 class NoThreads(ChatFileError):
     """Standard input can't be read: the system gives no more threads. End other programs, or raise "ulimit -u"."""
 

@@ -44,5 +44,15 @@ def write_all(descriptor: int, data: bytes | memoryview) -> int:
     """
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        rest = rest[require_progress(os.write(descriptor, rest)) :]
     return len(data)
+
+
+def require_progress(count: int) -> int:
+    """Return `count`, of bytes that a call has moved into a file.
+
+    Raises OSError where it is none: some file systems say so when they have no space, and to try again has no end.
+    """
+    if not count:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return count

@@ -2,7 +2,9 @@
 
 import encodings.idna  # noqa: F401 -- or a name that is looked up in a thread has it read amid a test
 import faulthandler
+import functools
 import gc
+import importlib.metadata
 import os
 import signal
 import sys
@@ -18,11 +20,18 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogBeginner, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests.support import leftovers
+from tests.support import forked, leftovers
 from tests.support.faulty_path import Fault, FaultyPath
 from tests.support.hostile import HostileServer, Step
 from tests.support.processes import hear_signals
 from tests.support.talking import Talk
+
+# Our programs are started a few hundred times: nobody wants to compile them each time, whatever the environment says.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Pytest asks around every test which version of Twisted there is: it need not read that from the disk.
+importlib.metadata.version = functools.cache(importlib.metadata.version)
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("chatfile", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +41,11 @@ settings.load_profile("chatfile")
 def _is_a(item: pytest.Item, base: type) -> bool:
     cls = getattr(item, "cls", None)
     return cls is not None and issubclass(cls, base)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """As many as there are processors; but what is named is over before they have started, and can be debugged."""
+    return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else None
 
 
 @pytest.hookimpl(trylast=True)
@@ -73,6 +87,13 @@ def pytest_collection_finish() -> None:
     """What was imported stays: the collection behind each test need not look at it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_programs() -> Iterator[None]:
+    forked.begin()
+    yield
+    forked.end()
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ _CODES: tuple[tuple[ExitCode, tuple[type[errors.ChatFileError], ...]], ...] = (
     (ExitCode.BROKEN, (errors.Changed, errors.IdleTimeout, errors.Shutdown, errors.Internal)),
     (ExitCode.REFUSED, (errors.Refusal, errors.NoSubfolders)),
     (ExitCode.MISMATCH, (errors.DigestMismatch,)),
-    (ExitCode.LOCAL_FILE, (errors.LocalFileError, errors.NoThreads, errors.NoSuchFolder)),
+    (ExitCode.LOCAL_FILE, (errors.LocalFileError, errors.NoThreads, errors.Exhausted, errors.NoSuchFolder)),
     (
         ExitCode.USAGE,
         (errors.BadAddress, errors.BadCertificate, errors.TlsMissing, errors.BadName, errors.UnclosedQuote),

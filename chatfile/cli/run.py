@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import sys
@@ -33,6 +34,7 @@ _SHORT = 1.0
 """Seconds that the program waits after a Ctrl-C for a terminal that stood still to show the last lines."""
 _WATCH_PATIENCE = 60.0
 """Seconds for which `watch` waits for a server that restarts, and may finish transfers before."""
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _TAB_PATIENCE = 2.0
 """Seconds for which the user waits after a Tab at a shell, at most."""
 
@@ -41,11 +43,21 @@ def run(config: ClientConfig) -> ExitCode:
     """Carry out what `config` asks for, and return the exit code."""
     is_at_a_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
     if config.command is not None or not is_at_a_terminal:
-        return _Run(config, is_interactive=False).run_to_end()
+        return _run_once(config)
     from chatfile.cli.prompt.terminal import prepared  # noqa: PLC0415 -- only the prompt needs what it imports
 
     with prepared():
-        return _Run(config, is_interactive=True).run_to_end()
+        return _Run(config, _prepared_reactor(), is_interactive=True).run_to_end()
+
+
+def _run_once(config: ClientConfig) -> ExitCode:
+    try:
+        reactor = _prepared_reactor()
+    except OSError as error:  # the system gives it no descriptors
+        no_connection = errors.NoConnection(server=config.server, why=errors.reason(error))
+        View(as_json=config.as_json, quiet=config.is_quiet).error(no_connection)
+        return exit_code(no_connection)
+    return _Run(config, reactor, is_interactive=False).run_to_end()
 
 
 def remote_names(options: Mapping[str, str]) -> list[str]:
@@ -92,8 +104,8 @@ def _prepared_reactor() -> Any:
 class _Run:
     """Owns the reactor, the view and the handling of Ctrl-C for one run."""
 
-    def __init__(self, config: ClientConfig, *, is_interactive: bool) -> None:
-        self._reactor = reactor = _prepared_reactor()
+    def __init__(self, config: ClientConfig, reactor: Any, *, is_interactive: bool) -> None:
+        self._reactor = reactor
         self._config = config
         self._is_interactive = is_interactive
         self._view = View(
@@ -134,9 +146,20 @@ class _Run:
         except errors.ChatFileError as error:
             self._view.error(error)
             self._code = exit_code(error)
+        except OSError as error:
+            self._exhausted_or_defect(error)
         except Exception as defect:  # its traceback is shown when the reactor has stopped
             self._defect = defect
         self._reactor.stop()
+
+    def _exhausted_or_defect(self, error: OSError) -> None:
+        """Tell that descriptors or memory have run out, which can be at an import; anything else is a defect."""
+        if error.errno in _EXHAUSTED:
+            exhausted = errors.Exhausted(why=errors.reason(error))
+            self._view.error(exhausted)
+            self._code = exit_code(exhausted)
+        else:
+            self._defect = error
 
     def _exit_interrupted(self) -> None:
         """Tell that the user interrupted, and exit at once: a thread may block in a write that nobody reads."""

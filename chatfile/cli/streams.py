@@ -213,7 +213,18 @@ def forget_output() -> None:
     """
     if sys.stdout is not None:
         drain()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _lead_nowhere(sys.stdout.fileno())
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there are no more descriptors: make do with this one
+        os.close(descriptor)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 def concluded(code: ExitCode) -> ExitCode:

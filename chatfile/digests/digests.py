@@ -30,10 +30,6 @@ from chatfile.disk import InThread
 from chatfile.fdio import close_quietly
 
 
-class _Stopped(Exception):
-    """Raised in a thread to stop a job of which no asker is left."""
-
-
 class HashJob:
     """One file that is being hashed, how far that is, and the askers that wait for the digest."""
 
@@ -180,15 +176,13 @@ class Digests:
         except BaseException:
             job.close()
             raise
-        if job.offset == job.size:
+        if job.offset == job.size or job.stopped.is_set():
             job.close()
 
     def _compute(self, job: HashJob) -> None:
         end, until = min(job.size, job.offset + self.TURN), self._ticks() + self.TURN_SECONDS
         buffer = memoryview(bytearray(min(self.CHUNK, end - job.offset)))
-        while job.offset < end and self._ticks() < until:
-            if job.stopped.is_set():
-                raise _Stopped
+        while job.offset < end and self._ticks() < until and not job.stopped.is_set():
             count = os.preadv(job.descriptor, [buffer[: end - job.offset]], job.offset)
             if count == 0:
                 raise FileChanged

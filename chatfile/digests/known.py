@@ -44,7 +44,7 @@ class KnownDigests:
         return None
 
     def versions(self) -> set[Version]:
-        """Return all whose digests are known, of any device, as a store has them."""
+        """Return the versions of which there are digests, as a store has them: each as one of any device."""
         return {(ANY_DEVICE, *version[1:]) for version, _ in list(self._digests.values())}
 
     def _use(self, file: tuple[int, int]) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 from chatfile.digests.known import ANY_DEVICE
 from chatfile.digests.versions import Version
-from chatfile.fdio import close_quietly
+from chatfile.fdio import close_quietly, require_progress
 
 NAME = "digests"
 """The file's name in its folder."""
@@ -138,20 +138,20 @@ class DigestStore:
         written = 0
         with memoryview(data) as view:
             while written < len(data):
-                written += os.pwrite(self._descriptor, view[written:], offset + written)
+                written += require_progress(os.pwrite(self._descriptor, view[written:], offset + written))
         return written
 
-    def compact_if_stale(self, find_current: Callable[[], Container[Version]], count: int) -> None:
+    def compact_if_stale(self, current: Callable[[], Container[Version]], count: int) -> None:
         """Move the lines that are current to the beginning, if they may be less than half of all; `count` are known.
 
-        `find_current()` returns the versions that are, of any device, as those that were read. Lines only move towards
-        the beginning, so a crash costs one of them at most. Raises OSError.
+        `current()` returns the versions that are, each as one of any device. Lines only move towards the beginning, so
+        a crash costs one of them at most. Raises OSError.
         """
         if self._lines <= 2 * max(min(count, self._most), self.LEAST):
             return
-        lines, end, moving, current = 0, 0, bytearray(), find_current()
+        lines, end, moving, kept = 0, 0, bytearray(), current()
         for line in self._read_lines():
-            if _is_current(line, current):
+            if _is_current(line, kept):
                 lines, moving = lines + 1, moving + line + b"\n"
             if len(moving) >= _PIECE:
                 end += self._write_at(end, moving)

@@ -11,6 +11,8 @@ import enum
 import os
 from typing import NamedTuple
 
+from chatfile.errors import ChatFileError
+
 Version = tuple[int, int, int, int, int]
 """Device, inode, size in bytes, mtime and ctime in ns: what tells one content of one file from another."""
 
@@ -42,7 +44,7 @@ class Reading(NamedTuple):
     began: float
 
 
-class FileChanged(Exception):
+class FileChanged(ChatFileError):
     """Raised where a file has changed since it was opened: it is shorter, or was not only appended to."""
 
 

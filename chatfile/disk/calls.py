@@ -10,6 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatfile.errors import ChatFileError
+
 T = TypeVar("T")
 
 _log = Logger()
@@ -65,6 +67,12 @@ def acquire(
 def run_unawaited(in_thread: InThread, call: Callable[..., Any], *arguments: Any) -> None:
     """Make a call that must be made, but whose result is not waited for, such as a close. A failure is logged."""
     in_thread(call, *arguments, insist=True).addErrback(_log_failure)
+
+
+def log_defect(failure: Failure) -> None:
+    """Log the failure of a call that nobody waits for any more, if it is a fault of this program, not of the disk."""
+    if failure.check(OSError, ChatFileError) is None:
+        _log_failure(failure)
 
 
 def _log_failure(failure: Failure) -> None:

@@ -23,13 +23,15 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from chatfile.disk.calls import DiskUnavailable, run_unawaited
+from chatfile.disk.calls import DiskUnavailable, log_defect, run_unawaited
 from chatfile.disk.queues import Call, Queue, RoundRobin
 from chatfile.disk.workers import ThreadWorker, Worker, WorkerPool
 from chatfile.timeouts import Timer
 
 _LOST_ABOUT_ONE = 3
 """Lost calls about one file or folder from which on further ones are refused at once: they would take more threads."""
+_TRY_AGAIN = 1.0
+"""Seconds until a thread is asked for again, where the system gave none."""
 _AT_ONCE = 1e-6
 """Seconds: for a time that is over already, where 0 would mean no time limit."""
 
@@ -153,8 +155,7 @@ class Lane:
             return
         if self._workers.count == len(self._lost):
             self._refuse_all(DiskUnavailable())  # every thread hangs, and there can't be more
-        else:
-            self._watch()
+        self._watch()
 
     def _has_room(self) -> bool:
         """Tell whether the next call may begin, if there is a thread for it."""
@@ -181,12 +182,7 @@ class Lane:
 
     def _make(self, call: Call) -> None:
         """Make `call`, in a thread."""
-        result: Any
-        try:
-            result = call.function(*call.arguments)
-        except BaseException:  # every error goes to the caller
-            result = Failure()
-        self._in_reactor(self._returned, call, result)
+        self._in_reactor(self._returned, call, _outcome(call))
 
     def _refuse_all(self, why: DiskUnavailable) -> None:
         """Refuse all waiting calls, but not those that insist."""
@@ -203,7 +199,10 @@ class Lane:
         else:
             self._workers.give_back(call.worker)
         if call.is_unwanted:
-            self._clean_up(call, None if isinstance(result, Failure) else result)
+            if isinstance(result, Failure):
+                log_defect(result)
+                result = None
+            self._clean_up(call, result)
         self._begin_some()
         if not call.is_unwanted:
             call.answer.callback(result)
@@ -221,12 +220,14 @@ class Lane:
     # --- the clock ---
 
     def _watch(self) -> None:
-        """Set the timer to when the next call under way becomes slow or reaches its timeout."""
+        """Set the timer to when the next call under way becomes slow or late, or there may be a thread for another."""
         dues = [
             next(iter(calls)).since + self._timeout for calls in (self._slow, self._fresh) if calls and self._timeout
         ]
         if self._waiting and self._fresh:
             dues.append(next(iter(self._fresh)).since + self._patience)
+        if self._waiting:
+            dues.append(self._clock.seconds() + _TRY_AGAIN)
         if dues:
             self._timer.restart(max(min(dues) - self._clock.seconds(), _AT_ONCE))
 
@@ -262,3 +263,14 @@ class Lane:
             self._lose(call)
             call.is_unwanted = True
             call.answer.errback(DiskUnavailable())
+
+
+def _outcome(call: Call) -> Any:
+    """Return what `call` returns, or a Failure.
+
+    No variable holds that: the frame would be in a circle with its traceback, and the buffers of the call be kept.
+    """
+    try:
+        return call.function(*call.arguments)
+    except BaseException:  # every error goes to the caller
+        return Failure()

@@ -241,11 +241,11 @@ class DownloadAhead:
         elif row.size > SMALL or presence is Presence.OTHER or not client.is_receiving:
             return False
         elif presence is Presence.ABSENT:
-            self._request(self._add(number, path), client.read(row.name, most=SMALL), self._content_came)
+            return self._request(number, partial(client.read, row.name, most=SMALL), self._content_came)
         elif expected is not None:
             self._compare_with(expected, self._add(number, path))
         else:
-            self._request(self._add(number, path), client.hash(row.name, size=row.size), self._digest_came)
+            return self._request(number, partial(client.hash, row.name, size=row.size), self._digest_came)
         return True
 
     def _add(self, number: int, path: LocalPath) -> AskedFile:
@@ -253,10 +253,16 @@ class DownloadAhead:
         self._bytes += min(asked.row.size, SMALL)
         return asked
 
-    def _request(self, asked: AskedFile, reply: Deferred[Any], came: Callable[[Any, AskedFile], None]) -> None:
+    def _request(self, number: int, ask: Callable[[], Deferred[Any]], came: Callable[[Any, AskedFile], None]) -> bool:
+        try:
+            reply = ask()
+        except errors.ChatFileError:
+            return False  # the server has said that it closes; the download by itself tells that
+        asked = self._add(number, self._path(self._rows[number]))
         self._due += 1
         asked.reply = reply
         reply.addCallback(self._replied, asked, came).addErrback(self._failed, asked)
+        return True
 
     def _replied(self, reply: Any, asked: AskedFile, came: Callable[[Any, AskedFile], None]) -> None:
         if asked.state is AskedState.COMING:
@@ -273,6 +279,7 @@ class DownloadAhead:
         if is_end and self._is_end_told:
             self._forget(asked)  # it was only behind the file that the connection broke at
             asked.drop()
+            self._changed()  # but it may be waited for by now
             return
         self._is_end_told = is_end
         asked.finish(failure)

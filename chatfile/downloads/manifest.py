@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from chatfile import errors, wire
 from chatfile.fdio import close_quietly, write_all
@@ -17,6 +18,8 @@ from chatfile.paths import LocalPath
 
 NAME = ".chatfile-mirror"
 """The file's name: a hidden one, as no server lists."""
+_NO_ROW = b"\0\n"
+"""Makes of a line that was cut short one that nobody takes for a row, whatever is noted behind it."""
 _PIECE = 1 << 20
 """Bytes read at a time."""
 
@@ -32,6 +35,9 @@ class Removal(enum.Enum):
 class Manifest:
     """The files that mirrors have fetched into one folder, by their paths on the server.
 
+    A file is noted before it has its name, and forgotten when it is certainly gone, so that nothing that was fetched is
+    taken for the user's own after a power failure. Until `rewrite`, a path may be noted several times.
+
     Its methods block on the disk: they are for threads, one at a time. It is locked until `close`.
     """
 
@@ -41,7 +47,9 @@ class Manifest:
         Raises `DownloadBusy`, `LocalFileError`.
         """
         self._place = LocalPath(folder, (NAME,))
-        self.entries: dict[str, Source] = {}
+        self.entries: dict[str, tuple[Source, ...]] = {}
+        """What each file may be: one thing, or as many as were noted before the end of a mirror that was cut short."""
+        self._unsynced: set[tuple[str, ...]] = set()  # folders, by their names, with names replaced or removed
         self._folder = self._descriptor = -1
         try:
             self._open_to_read() if read_only else self._open()
@@ -58,7 +66,10 @@ class Manifest:
         check_ours(self._folder, os.fstat(self._descriptor))
         lock(self._descriptor)
         os.set_blocking(self._descriptor, True)
-        self.entries = dict(_parse(self._read()))
+        content = self._read()
+        self.entries = _parse(content)
+        if content and not content.endswith(b"\n"):
+            write_all(self._descriptor, _NO_ROW)
 
     def _open_to_read(self) -> None:
         try:
@@ -66,51 +77,93 @@ class Manifest:
             self._descriptor = os.open(NAME, os.O_RDONLY | SAFELY, dir_fd=self._folder)
         except FileNotFoundError:
             return
-        self.entries = dict(_parse(self._read()))
+        self.entries = _parse(self._read())
 
     def _read(self) -> bytes:
-        pieces: list[bytes] = []
+        """Return all of it. Raises OSError, also where the disk gives less: what is not in it is the user's own."""
+        content, size = bytearray(), os.fstat(self._descriptor).st_size
         while piece := os.read(self._descriptor, _PIECE):
-            pieces.append(piece)
-        return b"".join(pieces)
+            content += piece
+        if len(content) < size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return bytes(content)
+
+    def plan(self, rows: Iterable[wire.FileRow]) -> None:
+        """Note what will be fetched, and is known then even if power is lost before `add`. Raises OSError."""
+        if write_all(self._descriptor, b"".join(map(_format, rows))):
+            sync(self._descriptor)
+            sync(self._folder)
 
     def add(self, fetched: Iterable[tuple[str, LocalPath]]) -> None:
         """Note files that were fetched, by their paths on the server, as they are now. Raises OSError."""
-        rows = {path: source for path, place in fetched if (source := _source(place)) is not None}
-        self.entries |= rows
-        write_all(self._descriptor, _format(rows))
+        rows = []
+        for path, place in fetched:
+            source = _source(place)
+            if source is not None:
+                if path in self.entries:
+                    self._unsynced.add(place.names[:-1])
+                self.entries[path] = (source,)
+                rows.append(wire.FileRow(source.size, source.mtime, path))
+        write_all(self._descriptor, b"".join(map(_format, rows)))
 
     def unchanged(self, files: Iterable[tuple[str, LocalPath]]) -> set[str]:
         """Return those of the paths on the server whose files are here as they were fetched."""
-        return {path for path, place in files if path in self.entries and _source(place) == self.entries[path]}
+        return {path for path, place in files if path in self.entries and _is_there(place, self.entries[path])}
 
     def remove(self, path: str, place: LocalPath) -> Removal:
         """Remove a file that was fetched, if it is still the same, and the folders that are empty then.
 
         Raises OSError.
         """
-        is_same = _source(place) == self.entries.pop(path)
+        removal = self._remove(place, self.entries[path])
+        del self.entries[path]  # only now: what can't be looked at, or removed, is still to be
+        return removal
+
+    def _remove(self, place: LocalPath, fetched: tuple[Source, ...]) -> Removal:
         try:
             directory = place.open_folder()
         except (FileNotFoundError, NotADirectoryError):
             return Removal.MISSING
         try:
-            return _remove(directory, place.name, is_same=is_same)
+            is_same = _source_in(directory, place.name) in fetched
+            if is_same:
+                os.unlink(place.name, dir_fd=directory)
+        except FileNotFoundError:
+            return Removal.MISSING
         finally:
             close_quietly(directory)
-            _remove_empty_folders(place)
+            self._unsynced.add(_remove_empty_folders(place))
+        return Removal.REMOVED if is_same else Removal.CHANGED
 
     def rewrite(self) -> None:
-        """Forget what was removed; at a power failure, all is there or nothing of that is forgotten. Raises OSError."""
+        """Forget what was replaced or removed; at a power failure, all is done or nothing forgotten. Raises OSError."""
+        for names in sorted(self._unsynced):
+            self._sync_folder(names)
+        self._unsynced.clear()
         new = f"{NAME}.new"
         remove(self._folder, new)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o666, dir_fd=self._folder)
         try:
-            write_all(descriptor, _format(self.entries))
+            rows = (
+                wire.FileRow(source.size, source.mtime, path)
+                for path, sources in self.entries.items()
+                for source in sources
+            )
+            write_all(descriptor, b"".join(map(_format, rows)))
             sync(descriptor)
         finally:
             close_quietly(descriptor)
         os.replace(new, NAME, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def _sync_folder(self, names: tuple[str, ...]) -> None:
+        try:
+            directory = LocalPath(self._place.root, (*names, NAME)).open_folder()
+        except (FileNotFoundError, NotADirectoryError):
+            return  # it was removed as well, and then it is the one around it that counts
+        try:
+            sync(directory)
+        finally:
+            close_quietly(directory)
 
     def close(self) -> None:
         """Close it, and give up the lock."""
@@ -120,51 +173,65 @@ class Manifest:
         self._descriptor = self._folder = -1
 
 
-def _format(rows: dict[str, Source]) -> bytes:
-    return b"".join(
-        wire.format_reply(wire.FileRow(source.size, source.mtime, path)) + b"\n" for path, source in rows.items()
-    )
+def _format(row: wire.FileRow) -> bytes:
+    return wire.format_reply(row) + b"\n"
 
 
-def _parse(content: bytes) -> Iterator[tuple[str, Source]]:
+def _parse(content: bytes) -> dict[str, tuple[Source, ...]]:
     """Return the files that are noted; a line that is no row, or not whole, is none."""
+    entries: dict[str, tuple[Source, ...]] = {}
     *lines, _ = content.split(b"\n")
     for line in lines:
         try:
             row = wire.parse_in_tree(line)
         except errors.ProtocolViolation:
             continue
-        yield row.name, Source(row.size, row.mtime)
+        source, known = Source(row.size, row.mtime), entries.get(row.name, ())
+        if source not in known:
+            entries[row.name] = (*known, source)
+    return entries
+
+
+def is_place_free(place: LocalPath) -> bool:
+    """Tell whether no file is there, as far as can be found out."""
+    try:
+        return _source(place) is None
+    except OSError:
+        return True
+
+
+def _is_there(place: LocalPath, fetched: tuple[Source, ...]) -> bool:
+    """Tell whether the file that is there is as it was fetched, as far as that can be found out."""
+    try:
+        return _source(place) in fetched
+    except OSError:
+        return False
 
 
 def _source(place: LocalPath) -> Source | None:
-    """Return the size and the time of the file that is there; None where there is none, or not a regular one."""
+    """Return the size and the time of the file that is there; None where there is none, or not a regular one.
+
+    Raises OSError where that can't be found out.
+    """
     try:
         directory = place.open_folder()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        status = os.stat(place.name, dir_fd=directory, follow_symlinks=False)
-    except OSError:
+        return _source_in(directory, place.name)
+    except FileNotFoundError:
         return None
     finally:
         close_quietly(directory)
+
+
+def _source_in(directory: int, name: str) -> Source | None:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     return Source(status.st_size, status.st_mtime_ns // 1_000_000_000) if stat.S_ISREG(status.st_mode) else None
 
 
-def _remove(directory: int, name: str, *, is_same: bool) -> Removal:
-    try:
-        if is_same:
-            os.unlink(name, dir_fd=directory)
-        else:
-            os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return Removal.MISSING
-    return Removal.REMOVED if is_same else Removal.CHANGED
-
-
-def _remove_empty_folders(place: LocalPath) -> None:
-    """Remove the folders that a file was in, from the innermost on, while they are empty."""
+def _remove_empty_folders(place: LocalPath) -> tuple[str, ...]:
+    """Remove the folders that a file was in, from the innermost on, while they are empty; return the one that stays."""
     for depth in range(len(place.names) - 1, 0, -1):
         folder = LocalPath(place.root, place.names[:depth])
         try:
@@ -174,6 +241,7 @@ def _remove_empty_folders(place: LocalPath) -> None:
         try:
             os.rmdir(folder.name, dir_fd=directory)
         except OSError:
-            return
+            return place.names[:depth]
         finally:
             close_quietly(directory)
+    return ()

@@ -11,7 +11,7 @@ from chatfile import disk, errors, wire
 from chatfile.client import ChatFileClient
 from chatfile.disk import InThread, acquire, run_unawaited
 from chatfile.downloads.ahead import DownloadAhead
-from chatfile.downloads.manifest import Manifest, Removal
+from chatfile.downloads.manifest import Manifest, Removal, is_place_free
 from chatfile.downloads.target import Download, Stage, local_place
 from chatfile.partfile import Presence, Saved, Source, look_for, set_named_time
 from chatfile.paths import LocalPath
@@ -110,32 +110,41 @@ class Mirror:
         open_manifest = partial(Manifest, self._destination, read_only=read_only)
         self._manifest = await acquire(self._in_thread, Manifest.close, open_manifest)
         count = len(self.rows)
-        await self._look()
+        await self._look(read_only=read_only)
         return count - len(self.rows)
 
-    async def _look(self) -> None:
+    async def _look(self, *, read_only: bool) -> None:
         """Leave out the files that are the same, and find out which of the others are here as they were fetched."""
         rows, self.rows = self.rows, []
         presence: list[Presence] = []
         for start in range(0, len(rows), self.SLICE):
             some = rows[start : start + self.SLICE]
-            found, ours = await self._told(self._look_at, some)
+            found, ours = await self._told(partial(self._look_at, is_planned=not read_only), some)
             self._ours |= ours
             differ = [(row, there) for row, there in zip(some, found, strict=True) if self._is_to_do(there)]
             self.rows += [row for row, _ in differ]
             presence += [there for _, there in differ]
+            self._has_changed = bool(self.rows) and not read_only
         self._ahead = self._download_ahead(presence)
 
-    def _look_at(self, manifest: Manifest, rows: Sequence[wire.FileRow]) -> tuple[list[Presence], set[str]]:
-        """Look for some files, in a thread; return what is there, and which were fetched and are unchanged."""
+    def _look_at(
+        self, manifest: Manifest, rows: Sequence[wire.FileRow], *, is_planned: bool
+    ) -> tuple[list[Presence], set[str]]:
+        """Look for some files, in a thread; return what is there, and which were fetched and are unchanged.
+
+        With `is_planned`, those that will be fetched are noted before any of them is.
+        """
         places = [self._place(row.name) for row in rows]
         found = look_for([(place, Source(row.size, row.mtime)) for row, place in zip(rows, places, strict=True)])
-        differ = [
-            (row.name, place)
-            for row, place, there in zip(rows, places, found, strict=True)
-            if there is not Presence.ABSENT and self._is_to_do(there)
-        ]
-        return found, manifest.unchanged(differ)
+        differ = [each for each in zip(rows, places, found, strict=True) if self._is_to_do(each[2])]
+        ours = manifest.unchanged((row.name, place) for row, place, there in differ if there is not Presence.ABSENT)
+        if is_planned:
+            manifest.plan(
+                row
+                for row, place, there in differ
+                if there is Presence.ABSENT or row.name in ours or is_place_free(place)
+            )
+        return found, ours
 
     def _is_to_do(self, there: Presence) -> bool:
         return self._by_digest or there is not Presence.SAME

@@ -189,7 +189,8 @@ class _FileDownload:
     async def _resume(self, noted: Source, offset: int) -> Received | None:
         """Download the rest of the file from byte `offset` on.
 
-        Returns None if it is not the file of which there was `noted` any more, or if nothing shows that it is.
+        Returns None if it is not the file of which there was `noted` any more, if nothing shows that it is, or if the
+        digest shows that what is here is not its beginning: lost power can leave zeros in the place of bytes.
         """
         hasher = hashlib.sha256()
         await self._read_part(hasher.update, offset)
@@ -205,14 +206,14 @@ class _FileDownload:
             received = await self._client.get(
                 self._name, resume, offset=offset, hasher=hasher, progress=self._count_received
             )
-        except errors.BadOffset:
-            return None  # it is shorter now
+            received = check_expected(self._name, received, self._expected)
+        except (errors.BadOffset, errors.DigestMismatch):  # it is shorter now, or what is here was damaged
+            return None
         except errors.Changed:
             if is_same:
                 raise
             return None
-        is_proved = received.verified or self._expected is not None
-        return received if is_same and is_proved else None
+        return received if is_same and received.verified else None
 
     async def _read_part(self, take: Callable[[memoryview], None], end: int) -> None:
         """Give the first `end` bytes of the part file to `take`, in threads. Raises `LocalFileError`, OSError."""

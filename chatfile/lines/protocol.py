@@ -245,6 +245,7 @@ class LineProtocol(LineReceiver):
         if self.state is ConnectionState.HALF_CLOSED:
             self._deliver()
         else:
+            self._stop_linger()
             self.transport.loseConnection()
 
     def close(self) -> None:
@@ -285,16 +286,18 @@ class LineProtocol(LineReceiver):
         """Reset the connection: the only honest end in the middle of a promised size."""
         if self.state not in (ConnectionState.ABORTED, ConnectionState.CLOSED):
             self._go(ConnectionEvent.ABORT)
-            if self._linger is not None:
-                self._linger.stop()  # or it might end before the connection is lost
+            self._stop_linger()
             self.transport.abortConnection()
+
+    def _stop_linger(self) -> None:
+        if self._linger is not None:
+            self._linger.stop()  # or it might end before the connection is lost
 
     def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 -- for subclasses
         """Leave no timer behind."""
         self._go(ConnectionEvent.LOST)
         self.splitter.take_rest()
         self._cancel_turn()
-        if self._linger is not None:
-            self._linger.stop()
+        self._stop_linger()
         if self._flush is not None:
             self._flush.stop()

@@ -83,11 +83,11 @@ def rename(folder: int, old: str, new: str, descriptor: int, *, replace: bool) -
     try:
         _replace(folder, old, new) if replace else _link(folder, old, new)
     except OSError:
-        if not _is_done(folder, new, descriptor):
+        if not is_done(folder, new, descriptor):
             raise  # else it was done; if the old name is still there, the next download removes it
 
 
-def _is_done(folder: int, new: str, descriptor: int) -> bool:
+def is_done(folder: int, new: str, descriptor: int) -> bool:
     """Tell whether a rename was done, although it failed: over NFS the answer may have been lost."""
     try:
         return is_same_file(folder, new, descriptor)

@@ -10,7 +10,7 @@ import stat
 import time
 from typing import NamedTuple
 
-from chatfile.fdio import close_quietly
+from chatfile.fdio import close_quietly, write_all
 from chatfile.partfile.names import PART, SAFELY, is_same_file, remove
 
 _ATTEMPTS = 5
@@ -102,7 +102,7 @@ def _copy(folder: int, part: str, descriptor: int) -> ExclusiveFile:
     try:
         at = 0
         while piece := os.pread(descriptor, _PIECE, at):
-            at += os.write(opened.descriptor, piece)
+            at += write_all(opened.descriptor, piece)
     except BaseException:
         close_quietly(opened.descriptor)
         raise

@@ -12,7 +12,7 @@ from itertools import groupby, islice
 
 from chatfile import errors
 from chatfile.fdio import close_quietly, write_all
-from chatfile.partfile.names import names_beside
+from chatfile.partfile.names import is_done, names_beside
 from chatfile.partfile.part import PartFile, Source
 from chatfile.partfile.present import PresentFile
 from chatfile.partfile.saving import set_time, sync
@@ -152,7 +152,7 @@ def _save_unnamed(directory: int, files: list[WholeFile]) -> list[bool]:
     try:
         synced = [descriptor is not None and _is_synced(descriptor) for descriptor in descriptors]
         return [
-            is_synced and _is_named(directory, descriptor, file.target.name)
+            descriptor is not None and is_synced and _is_named(directory, descriptor, file.target.name)
             for file, descriptor, is_synced in zip(files, descriptors, synced, strict=True)
         ]
     finally:
@@ -195,11 +195,13 @@ def _is_synced(descriptor: int) -> bool:
     return True
 
 
-def _is_named(directory: int, descriptor: int | None, name: str) -> bool:
+def _is_named(directory: int, descriptor: int, name: str) -> bool:
     """Give an open file its name, which is free: link(2) replaces nothing. Return whether that was done."""
     try:
         os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=directory, follow_symlinks=True)
-    except (OSError, ValueError):
+    except OSError:
+        return is_done(directory, name, descriptor)
+    except ValueError:
         return False
     return True
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from twisted.python.failure import Failure
 
 from chatfile.disk import InThread
-from chatfile.fdio import close_quietly, write_all
+from chatfile.fdio import close_quietly, require_progress, write_all
 from chatfile.receiving.incoming_file import IncomingFile
 
 
@@ -201,10 +201,10 @@ class Splice:
         """Write the `count` bytes that are in the pipe into the file."""
         while count:
             if self._is_copying:
-                count -= self._copy(count)
+                count -= require_progress(self._copy(count))
                 continue
             try:
-                count -= os.splice(self._from, self._descriptor, count)
+                count -= require_progress(os.splice(self._from, self._descriptor, count))
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise

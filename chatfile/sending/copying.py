@@ -60,6 +60,11 @@ class CopyingSender(FileSender):
         else:
             self._read(self._write_on, os.pread, len(buffer), self._offset)
 
+    def _close(self) -> None:
+        """Let go of the buffer as well: of a TLS session that has ended, objects are kept in circles for a while."""
+        self._buffer = memoryview(b"")
+        super()._close()
+
     def _write_resident(self, count: int) -> None:
         try:
             piece = os.pread(self._descriptor, count, self._offset)

@@ -26,8 +26,8 @@ class Connections(Generic[C]):
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._open: set[C] = set()
-        self._closing: set[C] = set()
+        self._open: dict[C, None] = {}  # in the order of coming
+        self._closing: dict[C, None] = {}
         self._drained: Deferred[None] | None = None
 
     def __len__(self) -> int:
@@ -45,15 +45,15 @@ class Connections(Generic[C]):
 
     def add(self, connection: C) -> None:
         """Take in a new connection."""
-        self._open.add(connection)
+        self._open[connection] = None
 
     def add_closing(self, connection: C) -> None:
         """Note that a connection which has a seat is being closed, and may not need the seat any more."""
-        self._closing.add(connection)
+        self._closing[connection] = None
 
     def discard_closing(self, connection: C) -> None:
         """Note that a connection has given its seat back."""
-        self._closing.discard(connection)
+        self._closing.pop(connection, None)
 
     def reap_closing(self) -> bool:
         """Have every closing connection give its seat back if it does not need it any more; tell whether one did."""
@@ -64,8 +64,8 @@ class Connections(Generic[C]):
 
     def discard(self, connection: C) -> None:
         """Forget a connection that is gone."""
-        self._open.discard(connection)
-        self._closing.discard(connection)
+        self._open.pop(connection, None)
+        self._closing.pop(connection, None)
         if self._drained is not None and not self._open and not self._drained.called:
             self._drained.callback(None)
 

@@ -39,6 +39,11 @@ class Certificates:
         self._reload = Reload.NONE
         self._daily = Timer(clock, self._warn_daily)
 
+    @property
+    def is_reading(self) -> bool:
+        """Tell whether the files are being read anew, or are going to be."""
+        return self._reload is not Reload.NONE
+
     def start(self) -> None:
         """Warn of what is wrong with the certificate in use, and once a day from now on of its end."""
         self._warn(self.tls.current.warnings(self._now()))

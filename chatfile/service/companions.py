@@ -54,7 +54,7 @@ class Companions:
         Deferred.fromCoroutine(self.reload()).addErrback(lambda fault: self.log.failure("Reading files anew", fault))
 
     async def reload(self) -> None:
-        """Read the certificates anew, if there are any."""
+        """Read the certificates anew, if there are any; systemd hears of the end once, behind the last reading."""
         if self.certificates is None:
             return
         if self.notifier is not None:
@@ -62,7 +62,7 @@ class Companions:
         try:
             await self.certificates.reload()
         finally:  # a fault of our own is none of systemd's
-            if self.notifier is not None:
+            if self.notifier is not None and not self.certificates.is_reading:
                 self.notifier.ready()
 
     def begin_drain(self) -> None:

@@ -16,8 +16,9 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     ITransport,
 )
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 _RECORD = 1 << 14
@@ -45,6 +46,18 @@ class ServerSession(BufferingTLSTransport):
         if isinstance(self.transport, FileDescriptor):
             self.transport.SEND_LIMIT = self.SEND
         super().connectionMade()  # type: ignore[no-untyped-call]  # it is Twisted's
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Let go of what could not be sent any more: objects around the socket are kept in circles for a while."""
+        super().connectionLost(reason)
+        if isinstance(self.transport, FileDescriptor):
+            self.transport.dataBuffer, self.transport._tempDataBuffer = b"", []
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:  # of Twisted's own; without it, memory is kept
+        """Part a failure from its frames: in a circle, they would keep the session and all that it has not sent."""
+        if reason is not None and reason.value is not None:
+            reason.tb = reason.value.__traceback__ = None
+        super()._tlsShutdownFinished(reason)  # type: ignore[no-untyped-call]  # it is Twisted's
 
     def _write(self, data: bytes) -> None:  # of Twisted's own; without it, all is well, but slow
         if len(data) <= _RECORD or self._lostTLSConnection:

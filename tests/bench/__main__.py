@@ -10,14 +10,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import latency, lines, many, nodes, seats, startup, transfers
+from tests.bench import latency, lines, many, nodes, plot, saved, seats, startup, transfers
 from tests.bench.peers import Absent
 from tests.bench.registry import BENCHMARKS, Benchmark
 from tests.bench.session import Session, session
 from tests.bench.table import Result, circumstances, markdown, plain
 
-SUBJECTS = (transfers, many, lines, seats, latency, startup, nodes)
-"""Whose benchmarks there are, in the order of the table."""
+SUBJECTS = {
+    transfers: "Large files",
+    many: "Many small files",
+    lines: "Messages",
+    seats: "Many clients, and slow ones",
+    latency: "How long another client waits, 99 of 100 times",
+    startup: "The start",
+    nodes: "Several nodes",
+}
+"""Whose benchmarks there are, in the order of the table, and their titles in the picture."""
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 LEAST_RUNS = 5
 LEAST_SIZE = 1 << 20
@@ -47,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--folder", type=Path, help="where files are made, on an ordinary disk (default: as tempfile)")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    parser.add_argument("--plot", type=Path, metavar="SVG", help="draw the table into this file")
+    parser.add_argument(
+        "--from", type=Path, dest="saved", metavar="FILE", help="with --plot: run nothing, and draw the tables of FILE"
+    )
     return parser
 
 
@@ -54,10 +66,23 @@ def _chosen(parser: argparse.ArgumentParser, names: Sequence[str]) -> list[Bench
     for name in names:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name!r}; --list shows what there is")
-    ordered = [
-        entry for subject in SUBJECTS for entry in BENCHMARKS.values() if entry.measure.__module__ == subject.__name__
-    ]
+    ordered = [entry for subject in SUBJECTS for entry in BENCHMARKS.values() if _subject(entry) == subject.__name__]
     return [entry for entry in ordered if not names or entry.name in names]
+
+
+def _subject(entry: Benchmark) -> str:
+    """The name of its module."""
+    return entry.measure.__module__
+
+
+def picture(table: str) -> str:
+    """Of what a text in Markdown tells of benchmarks: the table of a run, or `docs/benchmarks.md`."""
+    rows = saved.rows(table)
+    groups = {
+        title: [row for row in rows if row.name in BENCHMARKS and _subject(BENCHMARKS[row.name]) == subject.__name__]
+        for subject, title in SUBJECTS.items()
+    }
+    return plot.drawn(groups, saved.circumstances(table))
 
 
 def _result(entry: Benchmark, present: Session) -> Result:
@@ -91,14 +116,22 @@ def main() -> int:
     if arguments.list:
         sys.stdout.writelines(f"{entry.name:19} {entry.goal or '-'!s:10} {entry.title}\n" for entry in entries)
         return 0
+    if arguments.saved:
+        if not arguments.plot:
+            parser.error("--from is for --plot")
+        arguments.plot.write_text(picture(arguments.saved.read_text(encoding="utf-8")), encoding="utf-8")
+        return 0
     signal.signal(signal.SIGTERM, _end)  # an exit ends what was started, where the signal alone would not
     with session(arguments.size, arguments.runs, arguments.seconds, arguments.folder) as present:
         results = _run(entries, present)
         native = present.programs.are_native
-    sys.stdout.write(f"{circumstances(' '.join(['python -m tests.bench', *sys.argv[1:]]))}\n")
+    told = circumstances(" ".join(["python -m tests.bench", *sys.argv[1:]]))
+    sys.stdout.write(f"{told}\n")
     if not native:
         sys.stdout.write("No C compiler: sinks and load generators are in Python, and may be the bottleneck.\n")
     sys.stdout.write(f"\n{(markdown if arguments.markdown else plain)(results)}\n")
+    if arguments.plot:
+        arguments.plot.write_text(picture(f"{told}\n\n{markdown(results)}"), encoding="utf-8")
     return 1 if any(result.failed for result in results) else 0
 
 

@@ -72,38 +72,38 @@ def test_a_script_that_can_not_be_written_is_told_in_words(name: str, told: tupl
     [
         ("", ALL),
         ("st", ["status"]),
-        ("--qu", ["--quiet"]),
+        pytest.param("--qu", ["--quiet"], marks=pytest.mark.slow),
         ("--completion ", [*SHELLS]),
         ("--completion=z", ["zsh"]),
-        ("--ver", ["--version"]),
-        ("list --ver", []),
+        pytest.param("--ver", ["--version"], marks=pytest.mark.slow),
+        pytest.param("list --ver", [], marks=pytest.mark.slow),
         ("get --o", ["--output"]),
-        ("get x --o", ["--output"]),
+        pytest.param("get x --o", ["--output"], marks=pytest.mark.slow),
         ("--o", []),
-        ("-q --qu", []),
+        pytest.param("-q --qu", [], marks=pytest.mark.slow),
         ("-q list --qu", []),
-        ("-qsx --ser", []),
-        ("--server=x --ser", []),
+        pytest.param("-qsx --ser", [], marks=pytest.mark.slow),
+        pytest.param("--server=x --ser", [], marks=pytest.mark.slow),
         ("-sx --ser", []),
-        ("-s list li", ["list"]),
-        ("--timeout ", []),
+        pytest.param("-s list li", ["list"], marks=pytest.mark.slow),
+        pytest.param("--timeout ", [], marks=pytest.mark.slow),
         ("--timeout x --qu", ["--quiet"]),
         ("send ", []),
-        ("status ", []),
-        ("nonsense ", []),
+        pytest.param("status ", [], marks=pytest.mark.slow),
+        pytest.param("nonsense ", [], marks=pytest.mark.slow),
         ("nonsense --qu", []),
         ("send -- --qu", []),
-        ("get --nonsense=", []),
+        pytest.param("get --nonsense=", [], marks=pytest.mark.slow),
         ("--cafile 'my file' 2>out st", ["status"]),
         ("> s", ["script"]),
-        (">s", ["script"]),
-        ("> nowhere/", []),
+        pytest.param(">s", ["script"], marks=pytest.mark.slow),
+        pytest.param("> nowhere/", [], marks=pytest.mark.slow),
         ("--cafile ", HERE),
-        ("get --cert=", HERE),
-        ("get x -o ", HERE),
+        pytest.param("get --cert=", HERE, marks=pytest.mark.slow),
+        pytest.param("get x -o ", HERE, marks=pytest.mark.slow),
         ("--key bin/", [f"bin/{CLIENT}"]),
         ("--key $'", []),
-        ("-d ", ["bin/"]),
+        pytest.param("-d ", ["bin/"], marks=pytest.mark.slow),
     ],
 )
 def test_what_bash_is_answered(line: str, expected: list[str], tmp_path: Path) -> None:
@@ -112,20 +112,23 @@ def test_what_bash_is_answered(line: str, expected: list[str], tmp_path: Path) -
     assert not (tmp_path / "asked").exists()
 
 
-def test_what_the_server_takes(tmp_path: Path) -> None:
-    path = put_stand_in(tmp_path, SERVER, [])
-    for line, expected in (
-        ("", []),
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
         ("--files ", ["bin/"]),
-        ("--key ", HERE),
         ("--client-ca=s", ["script"]),
-        ("--completion f", ["fish"]),
-        ("--log-format ", ["json", "text"]),
         ("-p 1 -p 2 --po", ["--port"]),
-        ("--no-digest --no", []),
-        ("--history ", []),
-    ):
-        assert sorted(replies(SERVER, tmp_path, f"{SERVER} {line}", path=path)) == expected, line
+        pytest.param("", [], marks=pytest.mark.slow),
+        pytest.param("--key ", HERE, marks=pytest.mark.slow),
+        pytest.param("--completion f", ["fish"], marks=pytest.mark.slow),
+        pytest.param("--log-format ", ["json", "text"], marks=pytest.mark.slow),
+        pytest.param("--no-digest --no", [], marks=pytest.mark.slow),
+        pytest.param("--history ", [], marks=pytest.mark.slow),
+    ],
+)
+def test_what_the_server_takes(line: str, expected: list[str], tmp_path: Path) -> None:
+    path = put_stand_in(tmp_path, SERVER, [])
+    assert sorted(replies(SERVER, tmp_path, f"{SERVER} {line}", path=path)) == expected
 
 
 def test_bash_offers_no_files_of_its_own() -> None:
@@ -147,22 +150,22 @@ def listed(line: str, folder: Path, *names: str, behind: str = "", before: str =
     ("typed", "name", "reply"),
     [
         ("two\\ w", "two words", "two\\ words"),
-        ("'two w", "two words", "two words"),
+        pytest.param("'two w", "two words", "two words", marks=pytest.mark.slow),
         ('"a', 'a"$b`\\!', 'a\\"\\$b\\`\\\\"\\!"'),
         ("'i", "it's", "it'\\''s"),
-        ("a:b=", "a:b=c d", "c\\ d"),
+        pytest.param("a:b=", "a:b=c d", "c\\ d", marks=pytest.mark.slow),
         ("a:b=c@", "a:b=c@d e", "@d\\ e"),
-        ('"a:b', "a:b=c d", "a:b=c d"),
+        pytest.param('"a:b', "a:b=c d", "a:b=c d", marks=pytest.mark.slow),
         ('a:"b', "a:b=c d", "b=c d"),
         ('"a\\"', 'a"b c', 'a\\"b c'),
         ('a" "', "a b", "a\\ b"),
-        ("x\\", "x y", "x\\ y"),
-        ("-- -", "-dash", "-dash"),
+        pytest.param("x\\", "x y", "x\\ y", marks=pytest.mark.slow),
+        pytest.param("-- -", "-dash", "-dash", marks=pytest.mark.slow),
         ("\\ ", "  lead", "\\ \\ lead"),
         ("a#", "a#b c", "a\\#b\\ c"),
-        ("x#y a", "a b", "a\\ b"),
+        pytest.param("x#y a", "a b", "a\\ b", marks=pytest.mark.slow),
         ("\\~", "~tilde", "\\~tilde"),
-        ("'*", "* b", "* b"),
+        pytest.param("'*", "* b", "* b", marks=pytest.mark.slow),
         ("g", "grüße 🎉.txt", "grüße\\ 🎉.txt"),
     ],
 )
@@ -174,17 +177,17 @@ def test_a_name_is_quoted_as_the_word_is(typed: str, name: str, reply: str, tmp_
 @pytest.mark.parametrize(
     ("line", "behind", "asked"),
     [
-        ("-s a:1 get ", "", {"server": "a:1"}),
+        pytest.param("-s a:1 get ", "", {"server": "a:1"}, marks=pytest.mark.slow),
         ("get --server=a:1 ", "", {"server": "a:1"}),
-        ("get -sa:1 ", "", {"server": "a:1"}),
+        pytest.param("get -sa:1 ", "", {"server": "a:1"}, marks=pytest.mark.slow),
         ("get -qsa:1 ", "", {"server": "a:1"}),
-        ("--server 'a b' get ", "", {"server": "a b"}),
+        pytest.param("--server 'a b' get ", "", {"server": "a b"}, marks=pytest.mark.slow),
         ("--cafile ~/x --wait 9 get ", "", {"cafile": "/home/me/x", "wait": "9"}),
         ("-d . --json --force hash ", " -o y", {"downloads": ".", "output": "y"}),
-        ("get ", " --server a:1", {"server": "a:1"}),
+        pytest.param("get ", " --server a:1", {"server": "a:1"}, marks=pytest.mark.slow),
         ("get 'x", " y' --server a:1", {"server": "a:1"}),
         ("get -- ", " --server a:1", {}),
-        ("get > out ", " 2>err", {}),
+        pytest.param("get > out ", " 2>err", {}, marks=pytest.mark.slow),
     ],
 )
 def test_the_listing_is_that_of_the_server_of_the_line(
@@ -213,8 +216,8 @@ def test_a_name_is_taken_by_one_that_wants_a_name_and_no_more_than_it_wants(tmp_
     "before",
     [
         "set -euf; set -o posix",
-        "IFS=ist",
-        "COMP_WORDBREAKS=' '",
+        pytest.param("IFS=ist", marks=pytest.mark.slow),
+        pytest.param("COMP_WORDBREAKS=' '", marks=pytest.mark.slow),
         "shopt -s failglob nullglob",
         "compopt() { not-there; }",
     ],

@@ -230,3 +230,17 @@ PREPARED = "import os, sys; from chatfile.cli.streams import prepare; prepare();
 def test_no_file_of_ours_takes_the_place_of_a_stream_that_is_closed(closed: str) -> None:
     command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", PREPARED]
     assert subprocess.run(command, timeout=PATIENCE, check=False).returncode > 2
+
+
+WITHOUT_DESCRIPTORS = """
+import resource, sys
+from chatfile.cli import streams
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+streams.forget_output()
+print("what can't be written")
+"""
+
+
+def test_an_output_is_forgotten_without_a_descriptor_to_spare() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_DESCRIPTORS], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -164,7 +164,7 @@ class Cluster:
 
     def has_client(self) -> Node:
         """The node that has the first client."""
-        wait_until(lambda: any(" is admitted from" in node.log for node in self.nodes))
+        wait_until(lambda: any(map(_has_client, self.nodes)))
         return next(node for node in self.nodes if _has_client(node))
 
 
@@ -176,6 +176,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             with RawClient(made.port) as client:
                 if client.line().startswith(WELCOME):
                     break
+        wait_until(lambda: any(" left: " in node.log for node in made.nodes))
         yield made
 
 

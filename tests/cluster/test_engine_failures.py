@@ -186,10 +186,9 @@ def test_what_happens_under_load(shared: Shared, command: str) -> None:
     assert len(present(inside[0])) == len(present(inside[1])) == 2
 
 
-@pytest.mark.parametrize("lease", [pytest.param(1, marks=pytest.mark.slow), 1.5])
-@pytest.mark.parametrize(
-    "forget", [start_empty, pytest.param(lambda redis: redis.ask("FLUSHALL"), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("lease", [1, 1.5])
+@pytest.mark.parametrize("forget", [start_empty, lambda redis: redis.ask("FLUSHALL")])
 def test_who_is_inside_is_counted_before_anybody_is_let_in(
     folder: Path, redis: Redis, forget: Callable[[Redis], None], lease: float
 ) -> None:

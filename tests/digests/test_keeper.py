@@ -129,6 +129,19 @@ def test_a_digest_survives_a_restart(home: Path) -> None:
     assert [kept(home) for _ in range(3)] == [False, True, True]
 
 
+def test_it_survives_the_moving_of_lines(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DigestStore, "LEAST", 1)
+    with Life(home) as life:
+        life.hash("a")
+        for content in (b"1", b"12", b"123", b"1234"):
+            (home / "b").write_bytes(content)
+            life.hash("b")
+            life.worker.work()
+    assert len((home / "state" / NAME).read_bytes().splitlines()) == 2
+    assert kept(home)
+    assert kept(home, "b")
+
+
 def test_it_survives_a_server_that_is_killed_soon_after(home: Path) -> None:
     with Life(home) as life:
         life.hash("a")

@@ -19,6 +19,8 @@ from chatfile.digests.store import NAME, DigestStore, StoreInUse, format_record,
 
 NUMBERS = st.integers(0, 2**64 - 1)
 TIMES = st.integers(-(2**63), 2**63 - 1)
+EACH_STEP = pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+"""Of so many bytes, one is tried."""
 VERSIONS = st.tuples(st.just(0), NUMBERS, NUMBERS, TIMES, TIMES)
 SHA256 = st.binary(max_size=8).map(lambda content: sha256(content).hexdigest())
 Digest = tuple[Version, str]
@@ -92,10 +94,11 @@ def test_what_was_kept_is_read(folder: str) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_of_every_beginning_of_the_file_the_whole_lines_are_read_and_more_can_be_added(folder: str) -> None:
+@EACH_STEP
+def test_of_every_beginning_of_the_file_the_whole_lines_are_read_and_more_can_be_added(folder: str, step: int) -> None:
     path = filled(folder)
     whole = path.read_bytes()
-    for length in range(len(whole)):
+    for length in range(0, len(whole), step):
         path.write_bytes(whole[:length])
         kept = read(folder)
         assert kept == DIGESTS[: len(kept)]
@@ -190,7 +193,7 @@ def test_a_file_that_changes_for_ever_takes_no_more_room(folder: str) -> None:
     with opened(folder, most=10) as each:
         for version in versions:
             each.append([(version, MORE[1])])
-            each.compact_if_stale(lambda: {version}, 1)  # noqa: B023 -- it is called at once
+            each.compact_if_stale({version}.copy, 1)
             sizes.add(Path(folder, NAME).stat().st_size)
     assert max(sizes) < 12 * store.LONGEST_RECORD
     assert read(folder)[-1] == (versions[-1], MORE[1])
@@ -200,9 +203,10 @@ class Crash(BaseException):
     """The process ends here."""
 
 
+@EACH_STEP
 @pytest.mark.usefixtures("small")
 def test_a_crash_amid_the_moving_of_lines_loses_one_that_is_current_at_most(
-    folder: str, monkeypatch: pytest.MonkeyPatch
+    folder: str, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     path = filled(folder)
     whole, really, allowed, written = path.read_bytes(), os.pwrite, 0, 0
@@ -216,7 +220,7 @@ def test_a_crash_amid_the_moving_of_lines_loses_one_that_is_current_at_most(
         return len(data)
 
     monkeypatch.setattr(os, "pwrite", write)
-    for each_byte in range(len(whole) // 2):
+    for each_byte in range(0, len(whole) // 2, step):
         path.write_bytes(whole)
         allowed, written = each_byte, 0
         with opened(folder) as each, suppress(Crash):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,8 +20,10 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
+from chatfile import errors
+from chatfile.digests import FileChanged
 from chatfile.disk import Disk, DiskUnavailable, Lane, LaneLoad, ThreadWorker, acquire, in_thread, run_unawaited
-from tests.support.leftovers import at_end
+from tests.support.leftovers import at_end, without_collector
 
 TIMEOUT, PATIENCE = 30, 1
 AT_ONCE, MOST, SPARE = 2, 4, 3
@@ -104,6 +108,21 @@ def test_the_result_of_a_call_is_that_of_its_thread(threads: Threads) -> None:
     assert results == ([], [])
     threads.end_all()
     assert results == ([(3, 1)], [ZeroDivisionError])
+
+
+def test_what_a_failed_call_has_used_is_gone_with_its_failure(threads: Threads) -> None:
+    used: list[weakref.ref[HandWorker]] = []
+
+    def fail() -> None:
+        buffer = HandWorker()
+        used.append(weakref.ref(buffer))
+        raise ValueError
+
+    with without_collector():
+        asked = outcome(threads.lane.queue()(fail))
+        threads.end_all()
+        assert asked == [ValueError]
+        assert used[0]() is None
 
 
 def test_threads_are_started_as_they_are_needed_and_used_again(threads: Threads) -> None:
@@ -217,7 +236,7 @@ def test_flooding_and_going_leaves_nothing_to_do(threads: Threads) -> None:
 def test_the_result_of_a_call_under_way_that_nobody_waits_for_is_given_back(threads: Threads) -> None:
     given_back: list[str] = []
     gone = acquire(threads.lane.queue(), given_back.append, lambda: "opened")
-    failed = acquire(threads.lane.queue(), given_back.append, lambda: 1 / 0)
+    failed = acquire(threads.lane.queue(), given_back.append, fail_as, NO_DEFECTS[0])
     for asked in (gone, failed):
         outcome(asked)
         asked.cancel()
@@ -226,6 +245,27 @@ def test_the_result_of_a_call_under_way_that_nobody_waits_for_is_given_back(thre
     assert given_back == [], "in a thread, for it may hang as well"
     threads.end_all()
     assert given_back == ["opened"]
+
+
+def fail_as(error: BaseException) -> None:
+    raise error
+
+
+NO_DEFECTS = [OSError(errno.EIO, "Input/output error"), errors.NoSuchFile(name="a"), FileChanged()]
+
+
+@pytest.mark.parametrize("seconds", [0, PATIENCE, TIMEOUT], ids=["cancelled", "cancelled when slow", "too late"])
+def test_a_defect_in_a_call_that_nobody_waits_for_is_in_the_log(
+    threads: Threads, seconds: int, logged_errors: list[str]
+) -> None:
+    for error in (TypeError("a defect"), *NO_DEFECTS):
+        gone = threads.lane.queue()(fail_as, error)
+        outcome(gone)
+        threads.clock.advance(seconds)
+        gone.cancel()
+        threads.end_all()
+    assert len(logged_errors) == 1
+    logged_errors.clear()
 
 
 def test_what_hangs_is_told_in_time_and_not_before(threads: Threads) -> None:
@@ -427,6 +467,30 @@ def test_without_any_thread_it_is_refused_at_once_and_tried_again_the_next_time(
     results = outcome(threads.lane.queue()(int))
     threads.end_all()
     assert results == [0]
+
+
+def test_what_insists_is_done_as_soon_as_there_is_a_thread_though_nobody_asks_again() -> None:
+    threads = Threads(most_of_system=0)
+    closed: list[Any] = []
+    asked = outcome(threads.lane.queue()(lambda: None, unwanted=closed.append))
+    assert asked == [DiskUnavailable]
+    threads.clock.pump([1] * 5)
+    threads.most_of_system = 1
+    threads.clock.pump([1] * 5)
+    threads.end_all()
+    assert closed == [None]
+
+
+def test_a_thread_that_was_not_to_be_had_is_asked_for_again() -> None:
+    threads = Threads(most_of_system=1)
+    hang(threads, 1)
+    waiting = outcome(threads.lane.queue()(lambda: "done"))
+    threads.clock.pump([PATIENCE] * 2)
+    threads.most_of_system = 2
+    threads.clock.pump([PATIENCE] * 2)
+    threads.end_one(1)
+    assert waiting == ["done"]
+    threads.end_all()
 
 
 def test_a_close_that_fails_is_told(threads: Threads, logged_errors: list[str]) -> None:

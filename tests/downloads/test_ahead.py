@@ -330,6 +330,20 @@ def test_a_break_is_told_for_one_file_only(server: Server, folder: Path) -> None
     assert not any(fetching.ahead.has_result(number) for number in range(1, COUNT))
 
 
+@pytest.mark.parametrize("requests", [2, COUNT])
+def test_files_that_a_goodbye_came_before_are_not_waited_for(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, requests: int
+) -> None:
+    """Whether they were asked for already or not; the connection is there for some time yet."""
+    monkeypatch.setattr(DownloadAhead, "REQUESTS", requests)
+    fetching = Fetching(server, folder)
+    fetching.link.altered = lambda data: data and b"ERROR shutdown The server is going down.\n"
+    assert isinstance(fetching.get(0), errors.Shutdown)
+    next_one = Deferred.fromCoroutine(fetching.ahead.download(fetching.link.client, 1))
+    fetching.link.cut()
+    assert isinstance(outcome(next_one), errors.Shutdown)
+
+
 def test_an_end_drops_what_was_asked_for(server: Server, folder: Path) -> None:
     fetching = Fetching(server, folder)
     fetching.link.cut_after = 0

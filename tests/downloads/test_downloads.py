@@ -110,12 +110,22 @@ def test_a_source_that_changed_is_fetched_anew(server: Server, folder: Path, con
     assert ((folder / "a").read_bytes(), names(folder)) == (content, ["a"])
 
 
-def test_a_part_that_does_not_belong_is_found_by_its_digest_and_dropped(server: Server, folder: Path) -> None:
+def test_a_part_that_does_not_belong_is_found_by_its_digest_and_fetched_anew(server: Server, folder: Path) -> None:
     interrupted_after(server, folder, 100)
     server.put("a", CONTENT[::-1])  # the same size and time
-    assert isinstance(outcome(Link(server, folder).get()), errors.DigestMismatch)
+    link = Link(server, folder)
+    saved = outcome(link.get())
+    assert link.requests[-2:] == [b"resume 100 a", b"get a"]
+    assert (saved.resumed_from, saved.verified) == (0, True)
+    assert ((folder / "a").read_bytes(), names(folder)) == (CONTENT[::-1], ["a"])
+
+
+def test_a_part_that_lacks_the_expected_digest_is_fetched_anew_once(server: Server, folder: Path) -> None:
+    interrupted_after(server, folder, 100)
+    link = Link(server, folder)
+    assert isinstance(outcome(link.get(sha256="0" * 64)), errors.DigestMismatch)
+    assert link.requests[-2:] == [b"resume 100 a", b"get a"]
     assert names(folder) == []
-    assert outcome(Link(server, folder).get()).verified
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[1]", b'["a", "b"]', b"null", b"[50, 1500000000]", b"[" * 1000])

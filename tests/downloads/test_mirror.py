@@ -6,91 +6,25 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
-from chatfile import errors, wire
+from chatfile import downloads, errors, paths
 from chatfile.downloads import Download, Mirror, MirrorFilter, Removal
 from chatfile.downloads.manifest import NAME, Manifest
+from chatfile.partfile import Source
 from chatfile.paths import LocalPath
 from tests.support.lacking import refuse
 from tests.support.linked import Link, outcome
-from tests.support.serving import OLD, Server
+from tests.support.mirrored import FILES, Mirrored
+from tests.support.serving import OLD
+from tests.support.torture import NOTHING, Seam, refused
 from tests.support.transports import Threads, at_once, turn_over
 from tests.support.trees import tree
-
-FILES = {
-    "top": b"top",
-    "docs/a": b"a" * 100,
-    "docs/b c": b"",
-    "docs/deep/er/x": b"x" * 70_000,
-    "other/y": b"y",
-}
-
-
-class Mirrored:
-    """A server with subfolders, a local folder, and mirrors of one into the other."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "served").mkdir()
-        self.server = Server(folder / "served", limit=1000, recursive=True)
-        self.local = folder / "local"
-        self.requests: list[bytes] = []
-        for path, content in FILES.items():
-            self.put(path, content)
-
-    def put(self, path: str, content: bytes, *, time: int = OLD) -> None:
-        place = self.server.folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
-        os.utime(place, (time, time))
-
-    def remove(self, path: str) -> None:
-        (self.server.folder / path).unlink()
-
-    def rows(self, link: Link, folder: str) -> Sequence[wire.FileRow]:
-        listing = link.client.tree(folder)
-        link.carry()
-        rows: Sequence[wire.FileRow] = outcome(listing)
-        return rows
-
-    def mirror(
-        self, folder: str = "", *, delete: bool = False, rows: Sequence[wire.FileRow] | None = None, **options: Any
-    ) -> tuple[dict[str, Any], dict[str, Removal]]:
-        """Mirror; what came of each file that was fetched or failed, and of each that was removed."""
-        link = Link(self.server, self.local)
-        listed = self.rows(link, folder) if rows is None else rows
-        mirror = Mirror(listed, folder, str(self.local), in_thread=at_once, **options)
-        removed: dict[str, Removal] = {}
-        self._run(link, mirror.begin())
-        if delete:
-            self._run(link, mirror.remove_gone(removed.__setitem__))
-        results: dict[str, Any] = {}
-        for number, row in enumerate(mirror.rows):
-            result = self._run(link, mirror.download(link.client, number))
-            if not isinstance(result, Download) or not result.already:
-                results[row.name] = result
-        assert self._run(link, mirror.finish()) is None
-        self.requests = link.requests
-        return results, removed
-
-    def _run(self, link: Link, coroutine: Any) -> Any:
-        running = Deferred.fromCoroutine(coroutine)
-        for _ in range(4):
-            link.carry()
-            turn_over(self.server.clock)
-        return outcome(running)
-
-    def files(self) -> dict[str, bytes]:
-        return {
-            name: content for name, content in tree(self.local).items() if isinstance(content, bytes) and name != NAME
-        }
 
 
 @pytest.fixture
@@ -252,7 +186,7 @@ def test_a_mirror_that_broke_goes_on(mirrored: Mirrored) -> None:
     link = Link(mirrored.server, mirrored.local)
     rows = mirrored.rows(link, "")
     mirror = Mirror(rows, "", str(mirrored.local), in_thread=at_once)
-    mirrored._run(link, mirror.begin())
+    mirrored.run(link, mirror.begin())
     link.cut_after = 70_200
     result: Any = None
     for number in range(len(mirror.rows)):
@@ -266,7 +200,7 @@ def test_a_mirror_that_broke_goes_on(mirrored: Mirrored) -> None:
         if not isinstance(result, Download):
             break
     assert isinstance(result, errors.ServerClosed)
-    mirrored._run(link, mirror.finish())
+    mirrored.run(link, mirror.finish())
     before = set(mirrored.files())
     results, _ = mirrored.mirror()
     assert set(results).isdisjoint(before)
@@ -281,9 +215,9 @@ def test_what_was_saved_ahead_of_its_turn_is_noted_where_the_turn_does_not_come(
         mirrored.put(f"many/{number:02}", b"small")
     link = Link(mirrored.server, mirrored.local)
     mirror = Mirror(mirrored.rows(link, "many"), "many", str(mirrored.local), in_thread=at_once)
-    mirrored._run(link, mirror.begin())
-    mirrored._run(link, mirror.download(link.client, 0))
-    mirrored._run(link, mirror.finish())
+    mirrored.run(link, mirror.begin())
+    mirrored.run(link, mirror.download(link.client, 0))
+    mirrored.run(link, mirror.finish())
     saved = set(mirrored.files())
     assert len(saved) > 1
     manifest = Manifest(str(mirrored.local), read_only=True)
@@ -358,19 +292,19 @@ def test_what_is_excluded_is_not_removed(mirrored: Mirrored) -> None:
 def test_what_would_be_done_is_told_and_not_done(mirrored: Mirrored) -> None:
     link = Link(mirrored.server, mirrored.local)
     mirror = Mirror(mirrored.rows(link, ""), "", str(mirrored.local), in_thread=at_once)
-    mirrored._run(link, mirror.begin(read_only=True))
+    mirrored.run(link, mirror.begin(read_only=True))
     assert [row.name for row in mirror.rows] == sorted(FILES)
-    mirrored._run(link, mirror.finish())
+    mirrored.run(link, mirror.finish())
     assert not mirrored.local.exists()
     mirrored.mirror()
     mirrored.put("docs/a", b"other")
     mirrored.remove("top")
     before = tree(mirrored.local)
     mirror = Mirror(mirrored.rows(link, ""), "", str(mirrored.local), in_thread=at_once)
-    mirrored._run(link, mirror.begin(read_only=True))
+    mirrored.run(link, mirror.begin(read_only=True))
     assert [row.name for row in mirror.rows] == ["docs/a"]
     assert mirror.gone() == ["top"]
-    mirrored._run(link, mirror.finish())
+    mirrored.run(link, mirror.finish())
     assert tree(mirrored.local) == before
 
 
@@ -404,30 +338,129 @@ def test_lines_that_are_none_cost_only_themselves(mirrored: Mirrored) -> None:
     manifest.close()
 
 
-@given(cut=st.integers(0, 300))
-def test_a_torn_manifest_removes_nothing_that_it_should_not(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    mirrored = Mirrored(tmp_path_factory.mktemp("torn"))
+@pytest.mark.parametrize("left", [b"3 2017-07-14T02:40", b"3 2017-07-14T02:40:00Z t", bytes(30)])
+def test_a_line_that_was_cut_short_costs_none_behind_it(mirrored: Mirrored, left: bytes) -> None:
     mirrored.mirror()
-    path = mirrored.local / NAME
-    path.write_bytes(path.read_bytes()[:cut])
-    for name in FILES:
-        mirrored.remove(name)
-    _, removed = mirrored.mirror(delete=True)
-    assert set(mirrored.files()) == set(FILES) - set(removed)
-    assert all(result is Removal.REMOVED for result in removed.values())
+    (mirrored.local / NAME).write_bytes(left)
+    manifest = Manifest(str(mirrored.local))
+    manifest.add([("top", LocalPath.of(str(mirrored.local), "top"))])
+    manifest.close()
+    manifest = Manifest(str(mirrored.local), read_only=True)
+    assert manifest.entries == {"top": (Source(3, OLD),)}
+    manifest.close()
+
+
+def test_what_was_fetched_is_known_though_that_was_never_noted(mirrored: Mirrored) -> None:
+    mirrored.mirror()
+    mirrored.put("docs/a", b"replaced", time=OLD + 5)
+    mirrored.put("docs/n", b"new")
+    mirrored.local.joinpath("mine").write_bytes(b"mine")
+    mirrored.put("mine", b"not mine")
+    _fetch_all_and_vanish(mirrored)
+    for path in ("docs/a", "docs/n", "mine", "top"):
+        mirrored.remove(path)
+    removed = mirrored.mirror(delete=True)[1]
+    assert removed == dict.fromkeys(("docs/a", "docs/n", "top"), Removal.REMOVED)
+    assert mirrored.files()["mine"] == b"mine"
+
+
+def _fetch_all_and_vanish(mirrored: Mirrored) -> None:
+    """As a mirror that is killed, or loses power, before it has noted anything."""
+    link = Link(mirrored.server, mirrored.local)
+    mirror = Mirror(mirrored.rows(link, ""), "", str(mirrored.local), in_thread=at_once)
+    mirrored.run(link, mirror.begin())
+    for number in range(len(mirror.rows)):
+        mirrored.run(link, mirror.download(link.client, number))
+    assert mirror._manifest is not None
+    mirror._manifest.close()
+
+
+def test_what_was_planned_and_not_fetched_is_not_noted_in_the_end(mirrored: Mirrored) -> None:
+    link = Link(mirrored.server, mirrored.local)
+    mirror = Mirror(mirrored.rows(link, ""), "", str(mirrored.local), in_thread=at_once)
+    mirrored.run(link, mirror.begin())
+    assert b"docs/a" in (mirrored.local / NAME).read_bytes()
+    mirrored.run(link, mirror.finish())
+    assert (mirrored.local / NAME).read_bytes() == b""
+
+
+@pytest.mark.parametrize("step", [29, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_torn_manifest_removes_nothing_that_it_should_not(tmp_path: Path, step: int) -> None:
+    for cut in range(0, 301, step):
+        (tmp_path / str(cut)).mkdir()
+        mirrored = Mirrored(tmp_path / str(cut))
+        mirrored.mirror()
+        path = mirrored.local / NAME
+        path.write_bytes(path.read_bytes()[:cut])
+        for name in FILES:
+            mirrored.remove(name)
+        _, removed = mirrored.mirror(delete=True)
+        assert set(mirrored.files()) == set(FILES) - set(removed)
+        assert all(result is Removal.REMOVED for result in removed.values())
 
 
 def test_a_manifest_that_can_not_be_written_is_told(mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = Mirror([], "", str(mirrored.local), in_thread=at_once)
     link = Link(mirrored.server, mirrored.local)
-    mirrored._run(link, mirror.begin())
+    mirrored.run(link, mirror.begin())
     mirror._fetched.append(("top", LocalPath(str(mirrored.local), ("top",))))
     (mirrored.local / "top").touch()
     refuse(monkeypatch, os, "write", errno.ENOSPC)
-    assert isinstance(mirrored._run(link, mirror.finish()), errors.LocalFileError)
+    assert isinstance(mirrored.run(link, mirror.finish()), errors.LocalFileError)
 
 
 # --- somebody who swaps folders for links meanwhile ---
+
+
+@pytest.mark.parametrize("after", range(4))
+@pytest.mark.parametrize("call", ["open", "stat", "unlink"])
+def test_what_can_not_be_removed_now_is_removed_the_next_time(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch, call: str, after: int
+) -> None:
+    mirrored.mirror()
+    mirrored.remove("docs/a")
+    manifest = Manifest(str(mirrored.local))
+    with monkeypatch.context() as patch:
+        seam = Seam()
+        seam.install(patch, downloads.manifest, paths)
+        seam.strike(refused(errno.EIO, call), after)
+        removal = attempt(lambda: manifest.remove("docs/a", LocalPath.of(str(mirrored.local), "docs/a")))
+    manifest.rewrite()
+    manifest.close()
+    assert removal is Removal.REMOVED or isinstance(removal, OSError)
+    assert ("docs/a" in manifest.entries) is isinstance(removal, OSError)
+    mirrored.mirror(delete=True)
+    assert "docs/a" not in mirrored.files()
+
+
+def test_a_file_that_can_not_be_looked_at_is_not_left_out_of_what_is_noted(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored.mirror()
+    manifest = Manifest(str(mirrored.local))
+    seam = Seam()
+    seam.install(monkeypatch, downloads.manifest)
+    seam.strike(refused(errno.EIO, "stat"), 0)
+    with pytest.raises(OSError, match="Input/output"):
+        manifest.add([("docs/a", LocalPath.of(str(mirrored.local), "docs/a"))])
+    manifest.close()
+
+
+def test_a_manifest_of_which_the_disk_gives_less_is_told(mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirrored.mirror()
+    seam = Seam()
+    seam.install(monkeypatch, downloads.manifest)
+    seam.strike(NOTHING, 0)
+    with pytest.raises(errors.LocalFileError):
+        Manifest(str(mirrored.local))
+
+
+def attempt(call: Callable[[], Any]) -> Any:
+    """What comes of it, or the OSError."""
+    try:
+        return call()
+    except OSError as error:
+        return error
 
 
 def _swap(folder: Path, outside: Path, is_over: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import re
@@ -27,8 +28,26 @@ pytestmark = pytest.mark.slow
 
 SLOW = pytest.mark.slow
 EXAMPLES = ROOT / "tests" / "examples"
-NEEDS = {"sh": ("nc", "sha256sum"), "c": ("cc", "sha256sum"), "js": ("node",)}
-LONGEST = {"sh": 100, "c": 99, "js": 59}
+NEEDS = {
+    "sh": ("nc", "sha256sum"),
+    "c": ("cc", "sha256sum"),
+    "js": ("node",),
+    "micropython": ("micropython",),
+    "py": (),
+}
+LONGEST = {"sh": 100, "c": 99, "js": 59, "py": 79}
+INTERPRETERS = {
+    "sh": ["sh"],
+    "js": ["node"],
+    "micropython": ["micropython", "-X", "heapsize=40k"],
+    "py": [sys.executable],
+}
+"""That for boards is tried with as much memory as small ones have, and by the Python at hand, which is always there."""
+OF_MICROPYTHON = {
+    *("hashlib.sha256", "os.getenv", "os.remove", "os.rename", "os.stat", "socket.SOCK_STREAM", "socket.getaddrinfo"),
+    *("socket.socket", "sys.argv", "sys.exit", "sys.stderr"),
+}
+"""What it has of its modules, with a network."""
 FILES = {
     "empty": b"",
     " spaces  in it ": bytes(range(256)),
@@ -50,16 +69,16 @@ def fetch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     program = built(language, folder)
 
     def run(work: Path, port: int, *names: str, timeout: int = 60) -> subprocess.CompletedProcess[bytes]:
-        command, env = [*program, "127.0.0.1", str(port), *names], os.environ | {"TIMEOUT": str(timeout)}
+        command, env = [*program, "127.0.0.1", str(port), *names], unmeasured() | {"TIMEOUT": str(timeout)}
         return subprocess.run(command, cwd=work, env=env, capture_output=True, timeout=PATIENCE, check=False)
 
     return run
 
 
 def built(language: str, folder: Path) -> list[str]:
-    source, program = str(EXAMPLES / f"fetch.{language}"), str(folder / "fetch")
+    source, program = str(EXAMPLES / f"fetch.{language.replace('micropython', 'py')}"), str(folder / "fetch")
     if language != "c":
-        return ["node" if language == "js" else "sh", source]
+        return [*INTERPRETERS[language], source]
     subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True)
     return [program]
 
@@ -74,11 +93,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.mark.parametrize("language", NEEDS)
+@pytest.mark.parametrize("language", LONGEST)
 def test_a_client_is_short(language: str) -> None:
     lines = (EXAMPLES / f"fetch.{language}").read_text().splitlines()
     assert len(lines) <= LONGEST[language]
     assert max(map(len, lines)) <= 120
+
+
+def test_the_client_for_boards_asks_for_nothing_that_they_lack() -> None:
+    nodes = list(ast.walk(ast.parse((EXAMPLES / "fetch.py").read_text())))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    used = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    assert {name for name in used if name.split(".")[0] in imported and name.count(".") == 1} == OF_MICROPYTHON
 
 
 def statuses(fetch: Fetch, work: Path, port: int, calls: Iterable[tuple[str, ...]]) -> list[int]:
@@ -102,9 +128,12 @@ def test_a_hundred_megabytes_come_in_seconds(fetch: Fetch, tmp_path: Path) -> No
     assert (tmp_path / "here").read_bytes() == content
 
 
-def test_what_is_there_is_left_as_it_is(fetch: Fetch, server: ServerProcess, tmp_path: Path) -> None:
+def test_what_is_there_is_left_as_it_is(
+    fetch: Fetch, server: ServerProcess, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    boards_have_no_links = request.node.callspec.params["fetch"] in ("micropython", "py")
     (tmp_path / "mine").write_bytes(b"mine")
-    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "link").symlink_to("mine" if boards_have_no_links else "nowhere")
     before = tree(tmp_path)
     calls = [("empty", output) for output in ("mine", "link", "no/such")]
     assert statuses(fetch, tmp_path, server.port, calls) == [8, 8, 8]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tokenize
 from collections import Counter
@@ -21,7 +22,7 @@ HOUSE = {
     "transports": set(),
     "timeouts": {"transports"},
     "rates": set(),
-    "disk": {"timeouts"},
+    "disk": {"errors", "timeouts"},
     "resolving": {"disk"},
     "tls": {"errors"},
     "lines": {"timeouts", "transports"},
@@ -30,7 +31,7 @@ HOUSE = {
     "repository": {"fdio", "paths", "errors", "wire"},
     "admission": {"errors"},
     "cluster": {"errors", "admission", "timeouts", "tls"},
-    "digests": {"fdio", "disk"},
+    "digests": {"errors", "fdio", "disk"},
     "prehash": {"errors", "repository", "digests"},
     "sending": {"fdio", "errors", "disk", "transports"},
     "receiving": {"fdio", "disk", "rates", "timeouts"},
@@ -143,16 +144,22 @@ def module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports(path: Path) -> list[tuple[str, bool]]:
     """Every module that is imported, and whether that happens when `path` itself is."""
-    tree = ast.parse(path.read_text())
+    tree, found = parsed(path), []
     top = set(tree.body)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node in top) for alias in node.names)
+            found += [(alias.name, node in top) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}", node in top
+            found += [(f"{node.module}.{alias.name}", node in top) for alias in node.names]
+    return found
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -181,7 +188,7 @@ def test_there_is_no_circle() -> None:
 
 def test_no_two_classes_have_one_name() -> None:
     """One word has one meaning; `_Private` and `Private` are one word as well."""
-    nodes = (node for path in MODULES for node in ast.walk(ast.parse(path.read_text())))
+    nodes = (node for path in MODULES for node in ast.walk(parsed(path)))
     names = Counter(node.name.lstrip("_") for node in nodes if isinstance(node, ast.ClassDef))
     assert {name for name, count in names.items() if count > 1} == set()
 
@@ -189,18 +196,13 @@ def test_no_two_classes_have_one_name() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=place)
 def test_no_function_is_longer_than_fifty_lines(path: Path) -> None:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, functions)]
+    nodes = [node for node in ast.walk(parsed(path)) if isinstance(node, functions)]
     assert [node.name for node in nodes if (node.end_lineno or 0) - node.lineno >= 50] == []
 
 
 def test_two_classes_of_ours_are_the_deepest_that_one_stands_on_another() -> None:
     """But for errors, whose kinds are what `except` is for."""
-    classes = {
-        node.name: node
-        for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ClassDef)
-    }
+    classes = {node.name: node for path in MODULES for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)}
 
     def depth(name: str) -> int:
         spelled = {ast.unparse(base).partition("[")[0].removeprefix("errors.") for base in classes[name].bases}
@@ -219,7 +221,7 @@ def test_the_repository_knows_of_the_wire_what_a_name_is_and_no_more() -> None:
 
 def clocks_read(path: Path) -> Iterator[str]:
     """What of the wall clock is used, and by whom."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         used = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
         if used in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.datetime.now"):
             yield used
@@ -276,7 +278,7 @@ def test_what_is_for_an_option_is_loaded_behind_it_alone(optional: str) -> None:
 
 def test_only_the_command_line_prints() -> None:
     for path in MODULES:
-        calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+        calls = (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
         prints = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
         assert not prints or room(path) == "cli", path
 
@@ -312,7 +314,7 @@ def with_words() -> Iterator[Path]:
 
 def words_of(path: Path) -> Iterator[str]:
     """Every comment and docstring, also of a constant, as one line."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield " ".join(node.value.value.split())
     with tokenize.open(path) as file:
@@ -322,7 +324,7 @@ def words_of(path: Path) -> Iterator[str]:
 
 
 def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
-    nodes = (node for path in with_words() for node in ast.walk(ast.parse(path.read_text())))
+    nodes = (node for path in with_words() for node in ast.walk(parsed(path)))
     functions = (node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     assert [each.name for each in functions if NO_VERB.match(ast.get_docstring(each) or "")] == []
 
@@ -335,7 +337,7 @@ def test_no_two_public_functions_have_one_name() -> None:
     names = Counter(
         node.name
         for path in with_words()
-        for node in ast.parse(path.read_text()).body
+        for node in parsed(path).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
     assert {name for name, count in names.items() if count > 1 and not name.startswith("_")} == set()

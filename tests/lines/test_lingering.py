@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from chatfile.lines import ConnectionState, LineProtocol
 from chatfile.transports import outstanding_bytes
 from tests.support.joined import PATIENCE, Turned
-from tests.support.transports import Threads
+from tests.support.transports import MemoryTransport, Threads
 
 REPLY = bytes(range(256)) * 800
 
@@ -101,3 +101,17 @@ def test_a_peer_that_has_taken_everything_and_does_not_close_is_left(closing: Cl
     closing.turn_until(lambda: not outstanding_bytes(closing.server.transport))
     closing.lingers()
     assert closing.server.state is ConnectionState.CLOSED
+
+
+def test_a_peer_that_goes_first_ends_the_wait_for_it() -> None:
+    """Also where the transport takes its time to end the connection."""
+    clock, transport = Clock(), MemoryTransport()
+    server = Answering(clock)
+    server.makeConnection(transport)
+    server.dataReceived(b"bye\n")
+    server.writeConnectionLost()
+    server.readConnectionLost()
+    clock.advance(server.LINGER)
+    assert transport.disconnecting
+    server.connectionLost()
+    assert not clock.getDelayedCalls()

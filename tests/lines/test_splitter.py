@@ -69,13 +69,13 @@ def test_bytes_become_lines(sent: bytes, seen: Lines) -> None:
 @pytest.mark.parametrize("line", [b"\xff\xfa" * 4096, b"\xff\xf0" + b"\xff\xfa" * 4095, b"\xff" * 8192])
 def test_no_line_takes_long_to_look_at(line: bytes) -> None:
     splitter = LineSplitter(4096, hears_telnet=True)
-    began = time.process_time()
+    began = time.thread_time()
     for _ in range(50):
         taken(splitter, line[:4000] + b"\n")
         for start in range(0, len(line), 1000):
             taken(splitter, line[start : start + 1000])
         taken(splitter, b"\n")
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
 
 
 @given(

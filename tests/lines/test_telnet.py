@@ -66,6 +66,6 @@ def test_a_read_full_of_telnet_costs_milliseconds(flood: bytes) -> None:
 
 
 def cost(read: bytes) -> float:
-    began = time.process_time()
+    began = time.thread_time()
     TelnetFilter().text(read)
-    return time.process_time() - began
+    return time.thread_time() - began

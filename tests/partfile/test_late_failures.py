@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from chatfile import errors, partfile
+from chatfile.paths import LocalPath
 from chatfile.receiving import incoming_file
 from tests.support.linked import CONTENT, Link, names, outcome, serving_a
-from tests.support.serving import Server
+from tests.support.serving import OLD, Server
 from tests.support.torture import NOTHING, Fault, Seam, done_but_refused, refused
 
 
@@ -60,6 +61,17 @@ def test_a_name_that_was_given_all_the_same_is_no_failure(
     assert (folder / "a").read_bytes() == CONTENT
     assert outcome(Link(server, folder).get()).already
     assert names(folder) == ["a"]
+
+
+def test_a_name_that_was_given_to_one_of_several_all_the_same_is_no_failure(
+    folder: Path, seam: Seam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seam.install(monkeypatch, partfile.together)
+    files = [partfile.WholeFile(LocalPath.of(str(folder), name), OLD, CONTENT) for name in ("a", "b")]
+    seam.strike(done_but_refused(errno.EIO, "link"), 1)
+    assert partfile.save_together(files, create_folder=False) == [True, True]
+    assert seam.struck
+    assert names(folder) == ["a", "b"]
 
 
 @pytest.mark.parametrize("fault", [refused(errno.EIO, "stat"), NOTHING], ids=str)

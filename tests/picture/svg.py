@@ -75,9 +75,9 @@ def drawn(screen: Screen, title: str) -> str:
     width, height = screen.columns * CELL + 2 * _EDGE, _BAR + screen.lines * _LINE + _EDGE
     size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
     svg = ET.Element("svg", size, xmlns="http://www.w3.org/2000/svg", role="img")
-    _add(svg, "title", title)
+    add(svg, "title", title)
     _frame(svg, title, width, height)
-    inside = _add(svg, "g", transform=f"translate({_EDGE} {_BAR})", font_family=_FAMILY, font_size=_FONT)
+    inside = add(svg, "g", transform=f"translate({_EDGE} {_BAR})", font_family=_FAMILY, font_size=_FONT)
     inside.set("fill", _FOREGROUND)
     runs = [(line, run) for line in range(screen.lines) for run in _runs(screen.buffer[line], screen.columns)]
     for line, run in runs:
@@ -90,7 +90,8 @@ def drawn(screen: Screen, title: str) -> str:
     return ET.tostring(svg, encoding="unicode") + "\n"
 
 
-def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: object) -> ET.Element:
+def add(parent: ET.Element, tag: str, text: str | None = None, **attributes: object) -> ET.Element:
+    """A new element in another one; each `_` in the name of an attribute stands for a `-`."""
     named = {name.replace("_", "-"): str(value) for name, value in attributes.items()}
     element = ET.SubElement(parent, tag, named)
     element.text = text
@@ -98,17 +99,17 @@ def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: ob
 
 
 def _frame(svg: ET.Element, title: str, width: int, height: int) -> None:
-    whole = _add(svg, "rect", width=width - 1, height=height - 1, rx=8, fill=BACKGROUND, stroke=_BORDER)
+    whole = add(svg, "rect", width=width - 1, height=height - 1, rx=8, fill=BACKGROUND, stroke=_BORDER)
     whole.attrib |= {"x": "0.5", "y": "0.5"}  # or its line would be blurred over two pixels
     middle = _BAR // 2
     for at, colour in enumerate(_BUTTONS):
-        _add(svg, "circle", cx=20 + 20 * at, cy=middle - 1, r=6, fill=colour)
-    name = _add(svg, "text", title, x=width // 2, y=middle + 4, text_anchor="middle", fill=_TITLE)
+        add(svg, "circle", cx=20 + 20 * at, cy=middle - 1, r=6, fill=colour)
+    name = add(svg, "text", title, x=width // 2, y=middle + 4, text_anchor="middle", fill=_TITLE)
     name.attrib |= {"font-family": "sans-serif", "font-size": str(_FONT - 2)}
 
 
 def _rectangle(svg: ET.Element, column: int, line: int, columns: int, colour: str) -> None:
-    ground = _add(svg, "rect", x=column * CELL, y=line * _LINE, width=columns * CELL, height=_LINE, fill=colour)
+    ground = add(svg, "rect", x=column * CELL, y=line * _LINE, width=columns * CELL, height=_LINE, fill=colour)
     ground.set("shape-rendering", "crispEdges")
 
 
@@ -116,7 +117,7 @@ def _words(svg: ET.Element, line: int, run: Run) -> None:
     """Each column of a table begins where it should, whatever the font makes of spaces."""
     for match in re.finditer(r"\S+(?: \S+)*", run.text):
         at = run.at + match.start() * run.look.columns
-        word = _add(svg, "text", match.group(), **_places(at, run.look.columns, len(match.group())))
+        word = add(svg, "text", match.group(), **_places(at, run.look.columns, len(match.group())))
         word.set("y", str(line * _LINE + _FONT - 1))
         if run.look.colour != _FOREGROUND:
             word.set("fill", run.look.colour)

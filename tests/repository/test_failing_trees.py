@@ -50,7 +50,7 @@ def struck(seam: Seam, fault: Fault, ask: Callable[[], object], check: Callable[
         seam.rest()
         if not seam.struck:
             break
-        seen.add(seam.struck)
+        seen.update(seam.struck)
         assert check(result), (fault, after, seam.struck, result)
         assert open_descriptors("self") == before, (fault, after, seam.struck)
     return seen

@@ -192,3 +192,11 @@ def test_what_the_peer_has_ended_is_not_written_to(tmp_path: Path, monkeypatch: 
     assert sending.failed_with(errors.TransferAborted)
     threads.run()
     assert (sending.transport.value(), sending.is_open()) == (b"", False)
+
+
+def test_its_buffer_is_let_go_of_at_the_end_of_the_connection(tmp_path: Path) -> None:
+    sending = Sending(tmp_path)
+    assert sending.sender._buffer.nbytes
+    sending.sender.stopProducing()
+    assert sending.failed_with(errors.TransferAborted)
+    assert not sending.sender._buffer.nbytes

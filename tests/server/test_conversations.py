@@ -244,6 +244,7 @@ class ConversationMachine(RuleBasedStateMachine):
                 assert rows[guest.judge.name] == (guest.judge.files, guest.judge.bytes)
 
 
-def test_whatever_happens_the_promises_hold(logged_errors: list[str]) -> None:
-    run_state_machine_as_test(ConversationMachine, settings=settings(max_examples=120, stateful_step_count=50))
+@pytest.mark.parametrize("count", [30, pytest.param(120, marks=pytest.mark.slow)])
+def test_whatever_happens_the_promises_hold(logged_errors: list[str], count: int) -> None:
+    run_state_machine_as_test(ConversationMachine, settings=settings(max_examples=count, stateful_step_count=50))
     logged_errors.clear()  # of files that got shorter; a guest that is told of a mistake of the server's own objects

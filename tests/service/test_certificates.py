@@ -24,9 +24,11 @@ pytest.importorskip("OpenSSL", reason="TLS needs chatfile[tls]")
 
 from chatfile.disk import InThread, Lane
 from chatfile.service.certificates import Certificates
+from chatfile.service.companions import Companions
 from chatfile.signals import on_hangup
 from chatfile.tls.server import SOON, ServerTLS
 from tests.service.test_signals import has, ignored
+from tests.service.test_systemd import Notified, listening_at
 from tests.support.certificates import TODAY, Authority
 from tests.support.processes import PATIENCE, wait_until
 from tests.support.started import program
@@ -130,6 +132,23 @@ def test_whoever_asks_during_a_reading_gets_one_that_began_later(renewal: Renewa
     assert len(told) == 2
     running.reload()
     assert threads.run() == 1
+
+
+def test_systemd_hears_of_the_end_of_several_hangups_when_the_last_reading_is_over(
+    renewal: Renewal, tmp_path: Path
+) -> None:
+    threads = Threads()
+    running = Running(renewal, threads)
+    with listening_at(str(tmp_path / "notify")) as manager, Notified(manager.address) as notified:
+        companions = Companions(certificates=running.certificates, notifier=notified.notifier)
+        for _ in range(3):
+            companions.begin_reload()
+        assert manager.hears()["RELOADING"] == "1"
+        threads.run()
+        assert manager.has_heard_all()
+        threads.run()
+        assert manager.hears()["READY"] == "1"
+        assert manager.has_heard_all()
 
 
 class HungThread:

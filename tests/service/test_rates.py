@@ -159,6 +159,7 @@ def test_a_run_of_small_files_is_no_way_around_it(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_sum_is_the_rate_and_each_has_its_share(folder: Path, count: int) -> None:
     with ServerProcess(folder, f"--rate={QUICK}") as server, Readers(server) as reading:
@@ -170,6 +171,7 @@ def test_the_sum_is_the_rate_and_each_has_its_share(folder: Path, count: int) ->
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_what_one_leaves_is_for_the_others_within_a_second(folder: Path) -> None:
     with ServerProcess(folder, f"--rate={QUICK}") as server, Readers(server) as reading:
         readers = [reading(number) for number in (1, 2, 3)]
@@ -181,6 +183,7 @@ def test_what_one_leaves_is_for_the_others_within_a_second(folder: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_what_a_slow_reader_leaves_is_for_the_others(folder: Path) -> None:
     with ServerProcess(folder, f"--rate={QUICK}") as server, Readers(server) as reading:
         quick, slow = reading(1), reading(2, QUICK / 10)
@@ -191,6 +194,7 @@ def test_what_a_slow_reader_leaves_is_for_the_others(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_message_waits_for_no_file(folder: Path) -> None:
     with ServerProcess(folder, f"--rate={QUICK}") as server, server.greeted() as other, Readers(server) as reading:
         rates([reading(1)], 0.5)
@@ -204,6 +208,7 @@ def test_a_message_waits_for_no_file(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_thousand_bytes_a_second_trip_no_timeout_and_a_drain_ends(folder: Path) -> None:
     options = ["--stall-timeout=1", "--idle-timeout=1", "--line-timeout=1", "--drain-timeout=1"]
     with ServerProcess(folder, "--rate=1K", *options) as server, tcp(server) as sock:

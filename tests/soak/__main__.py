@@ -32,14 +32,14 @@ def main() -> int:
         try:
             react(lambda reactor: Deferred.fromCoroutine(_report(reactor, run, arguments.markdown)))
         except SystemExit:  # as react always ends
-            return 130 if not run.is_over else 1 if run.stage.tally.wrongs else 0
+            return 130 if not run.is_over else 1 if run.wrongs else 0
 
 
 async def _report(reactor: object, run: Run, in_markdown: bool) -> None:
     await run.act(reactor)
     command = " ".join(["python -m tests.soak", *sys.argv[1:]])
     sys.stdout.write(f"{circumstances(command)}, seed {run.seed}\n\n{(markdown if in_markdown else plain)(run)}\n")
-    sys.stdout.writelines(f"BROKEN: {wrong}\n" for wrong in run.stage.tally.wrongs)
+    sys.stdout.writelines(f"BROKEN: {wrong}\n" for wrong in run.wrongs)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from tests.soak.changing import changing_under
-from tests.soak.disk import Disk
-from tests.soak.good import GOOD, GoodTurn
-from tests.soak.hostile import HOSTILE
-from tests.soak.rude import rude
-from tests.soak.slow import SLOW
+from tests.soak.good import GoodTurn
 from tests.soak.stage import NoSeat, RawTurn, Stage
-from tests.soak.throng import throng
 
 PATIENCE = 60.0
 """Seconds beyond the end within which everyone must have had a turn."""
@@ -36,19 +30,9 @@ class Actor:
     counts: str
 
 
-def cast(stage: Stage, disk: Disk) -> list[Actor]:
-    """Everyone who is there: as many as there are seats, the throng and the disk left out."""
-    return [
-        *(Actor(turn.__name__, turn, 0.5, "good visits") for turn in [*GOOD, changing_under(disk)]),
-        *(Actor(turn.__name__, _in_thread(turn), 0.5, "slow readers served to the end") for turn in SLOW),
-        *(Actor(turn.__name__, _in_thread(turn), 0.5, "hostile clients cut in time") for turn in HOSTILE),
-        *[Actor("rude", _in_thread(rude), 0.3, "rude rounds")] * 2,
-        Actor("throng", _in_thread(throng), 10.0, "throngs"),
-        Actor("disk", _in_thread(disk.change), 0.0, "changes of the disk"),
-    ]
+def in_thread(turn: RawTurn) -> GoodTurn:
+    """An actor that blocks, as one that does not."""
 
-
-def _in_thread(turn: RawTurn) -> GoodTurn:
     def call(stage: Stage, rng: Random) -> Awaitable[None]:
         return deferToThread(turn, stage, rng)
 
@@ -81,10 +65,11 @@ class Crowd:
 
     def _goes_on(self, actor: Actor, turns: int) -> bool:
         over = time.monotonic() - self._ends
+        if turns or self._stage.tally.is_hopeless:
+            return over < 0 and not self._stage.tally.is_hopeless
         if over > PATIENCE:
             self._stage.tally.wrong(f"{actor.name} never got a seat")
-            return False
-        return not self._stage.tally.is_hopeless and (over < 0 or not turns)
+        return over <= PATIENCE
 
     async def _turn(self, actor: Actor, rng: Random) -> bool:
         """Whether the turn was had, well or badly; where there is no seat, there is none."""

@@ -34,6 +34,16 @@ class Known:
     sha256: str
 
 
+MANY, SIZE = 100, 4096
+
+
+def lay_out_many(folder: Path, rng: Random) -> dict[str, Known]:
+    """Write many small files into a folder in the folder; the result tells what they are, by path."""
+    (folder / "many").mkdir()
+    names = [f"many/{number}.bin" for number in range(MANY)]
+    return {name: _write(folder / name, rng.randbytes(SIZE)) for name in names}
+
+
 def lay_out(folder: Path, rng: Random) -> dict[str, Known]:
     """Write the files, and what is none; the result tells what they are, by name."""
     (folder / ".hidden").write_bytes(b"secret")

@@ -17,6 +17,8 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._names: set[str] = set()
         self.wrongs: list[str] = []
+        self.delays: list[float] = []
+        """Seconds for which a line was waited for, by who asks one at a time."""
 
     def __getitem__(self, what: str) -> int:
         return self._counts[what]

@@ -45,8 +45,8 @@ class InMemory:
 
     in_thread = staticmethod(at_once)
 
-    def __init__(self, served: Path) -> None:
-        self.server = Server(served)
+    def __init__(self, served: Path, *, recursive: bool = False) -> None:
+        self.server = Server(served, recursive=recursive)
 
     def connect(self) -> None:
         self._link = Link(self.server, Path())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -14,7 +15,13 @@ _RESERVED = "/dev/null"
 """Twisted keeps one from its first listening port on, to have a descriptor to spare when accept finds none."""
 _PATIENCE = 2.0
 """Seconds for which a thread may still have something to close."""
+_kept = {_RESERVED}
 _ends: list[Callable[[], None]] = []
+
+
+def keep(descriptor: int) -> None:
+    """Leave an open descriptor alone, which is for the tests behind this one, too."""
+    _kept.add(open_descriptors("self").get(str(descriptor), _RESERVED))
 
 
 def at_end(end: Callable[[], None]) -> None:
@@ -42,7 +49,7 @@ def nothing_left() -> Iterator[None]:
 def _descriptors_left(before: dict[str, str]) -> dict[str, str]:
     """What has come since; none where there are no more than before."""
     after = open_descriptors("self")
-    left = {number: what for number, what in after.items() if before.get(number) != what and what != _RESERVED}
+    left = {number: what for number, what in after.items() if before.get(number) != what and what not in _kept}
     return left if len(after) > len(before) else {}
 
 
@@ -85,3 +92,14 @@ def _parents() -> dict[int, int]:
 def _timers() -> list[object]:
     reactor = sys.modules.get("twisted.internet.reactor")
     return reactor.getDelayedCalls() if reactor is not None else []  # type: ignore[attr-defined]
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """What is only kept by objects that keep each other stays: nobody looks for such circles."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

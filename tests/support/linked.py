@@ -40,6 +40,8 @@ class Link:
         self.requests: list[bytes] = []
         self.altered = lambda data: data
         self.cut_after: int | None = None
+        self.piece = 0
+        """How many bytes the client is given at a time; 0 where it is given all that there are."""
         self.held = b""
         """What was not carried over behind the cut."""
         self.carry()
@@ -56,16 +58,17 @@ class Link:
         if said and self.cut_after is not None:
             self.held += said[self.cut_after :]
             said, self.cut_after = said[: self.cut_after], max(self.cut_after - len(said), 0)
-        if said:
-            self.client.dataReceived(said)
+        size = self.piece or len(said) or 1
+        for start in range(0, len(said), size):
+            self.client.dataReceived(said[start : start + size])
         return bool(said)
 
     def _to_server(self) -> bool:
         said = self.client.transport.value()
         self.client.transport.clear()
         self.requests += said.splitlines()
-        self.peer.sends(said)
-        return bool(said)
+        self.peer.sends(said)  # what was due is done with it, and the client may say more behind that
+        return bool(said or self.client.transport.value())
 
     def go_on(self) -> None:
         """Carry over what was held back, and all else."""

@@ -6,13 +6,17 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
+from tests.support import forked
 from tests.support.leftovers import open_descriptors
 
 PATIENCE = 20.0
@@ -72,22 +76,21 @@ class ServerProcess:
         command = [*twistd, "chatfile", "-p", port, "-f", folder, *options]
         self.log = ""
         self._header = header
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder.parent,
-            env={**os.environ, **(environment or {})},
-        )  # fmt: skip
+        ours, theirs = os.pipe()
+        with open(os.devnull, "rb") as nothing, open(theirs, "wb") as log:
+            streams = (nothing.fileno(), log.fileno(), log.fileno())
+            self.process = forked.start(command, folder.parent, streams, environment)
         self._logged = threading.Condition()
-        self._log_reader = threading.Thread(target=self._read_log, daemon=True)
+        self._log_reader = threading.Thread(target=self._read_log, args=(ours,), daemon=True)
         self._log_reader.start()
         self.port = int(self.log_until(r"starting on (\d+)")) if port.startswith("tcp") else 0
         self.log_until(ready)
         self._descriptors = self._open()
         self._clients: list[RawClient] = []
 
-    def _read_log(self) -> None:
+    def _read_log(self, descriptor: int) -> None:
         """In a thread: a log that nobody takes would hold the server up."""
-        assert self.process.stdout is not None
-        with self.process.stdout as stream:
+        with open(descriptor, "rb") as stream:
             for line in stream:
                 with self._logged:
                     self.log += line.decode()
@@ -155,13 +158,20 @@ class ServerProcess:
 class RawClient:
     """A plain blocking socket, as `nc` has it."""
 
-    def __init__(self, port: int, receive_buffer: int = 0) -> None:
+    def __init__(
+        self, port: int, receive_buffer: int = 0, source: str = "", context: ssl.SSLContext | None = None
+    ) -> None:
+        """From an address of its own, where it has a `source`; with a `context`, over TLS."""
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         try:
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect(("127.0.0.1", port))
+            if context is not None:
+                self.socket = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
         except OSError:
             self.socket.close()
             raise
@@ -213,8 +223,24 @@ def client_command(*arguments: object) -> list[str]:
 def run_client(
     folder: Path, *arguments: object, stdin: bytes = b"", environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """`chatfile-client` in `folder`, to its end."""
-    return subprocess.run(
-        client_command(*arguments), cwd=folder, input=stdin, capture_output=True, timeout=PATIENCE, check=False,
-        env={**os.environ, **(environment or {})},
-    )  # fmt: skip
+    """`chatfile-client` in `folder`, to its end; `stdin` is what a pipe holds at most."""
+    command = client_command(*arguments)
+    with ExitStack() as stack:
+        pipes = [
+            [stack.enter_context(open(end, mode)) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)]
+            for _ in range(3)
+        ]
+        (theirs, typed), *shown = pipes
+        with typed:
+            typed.write(stdin)
+        streams = [theirs, *(stream for _, stream in shown)]
+        process = forked.start(command, folder, [stream.fileno() for stream in streams], environment)
+        for stream in streams:
+            stream.close()
+        with ThreadPoolExecutor(2) as reading:
+            said = reading.map(lambda pipe: pipe[0].read(), shown)
+            try:
+                status = process.wait(PATIENCE)
+            finally:
+                process.kill()
+        return subprocess.CompletedProcess(command, status, *said)

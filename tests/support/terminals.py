@@ -43,6 +43,8 @@ class Terminal:
         """Everything that came."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._unfinished = ""
+        self.patience = PATIENCE
+        """Seconds for which something to be seen is waited for."""
         self._slave = slave  # open until the end, or the terminal is gone before the program has it
 
     def resize(self, columns: int, rows: int = 24) -> None:
@@ -74,7 +76,7 @@ class Terminal:
         return seen
 
     def _read_until(self, find: Callable[[], T | None]) -> T:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         with selectors.DefaultSelector() as selector:
             selector.register(self._master, selectors.EVENT_READ)
             while not (found := find()):

@@ -40,16 +40,28 @@ for number in map(int, sys.argv[1:]):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of processes, and limits others, so")
-def test_a_test_that_hangs_ends_the_run_which_names_it_and_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_test_that_hangs_ends_its_process_is_named_and_leaves_none(tmp_path: Path, workers: int) -> None:
     (tmp_path / "test_it.py").write_text(HANGING)
-    how = ["-qs", "-p", "tests.conftest", "-p", "no:cacheprovider", "--timeout=1", "-c", ROOT / "pyproject.toml"]
+    how = [
+        "-qs",
+        f"-n{workers}",
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+        "--timeout=1",
+        "-c",
+        ROOT / "pyproject.toml",
+    ]
     command = [sys.executable, "-m", "pytest", *how, tmp_path / "test_it.py"]
     # Its output ends when the last process that has it does.
     done = subprocess.run(
-        command, cwd=ROOT, env=unmeasured(), capture_output=True, text=True, timeout=PATIENCE, check=False
+        command, cwd=ROOT, env=unmeasured(), capture_output=True, text=True, timeout=3 * PATIENCE, check=False
     )
     assert done.returncode == 1, done.stdout
     assert "test_that_hangs has not ended" in done.stderr
+    assert ("1 failed, 1 passed" in done.stdout) is bool(workers)
 
 
 def test_what_is_started_hears_the_signals_that_are_ignored_here() -> None:

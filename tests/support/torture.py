@@ -1,11 +1,11 @@
-"""A seam between some modules and the system: their calls pass through it, and one of them can be made to fail."""
+"""A seam between some modules and the system: their calls pass through it, and some of them can be made to fail."""
 
 from __future__ import annotations
 
 import os
 import select
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -18,10 +18,25 @@ _SHORTER: dict[str, Callable[..., tuple[Any, ...]]] = {
     "pread": lambda descriptor, count, offset: (descriptor, _less(count), offset),
     "preadv": lambda descriptor, buffers, *rest: (descriptor, [buffers[0][: _less(len(buffers[0]))]], *rest),
     "write": lambda descriptor, data: (descriptor, data[: _less(len(data))]),
+    "pwrite": lambda descriptor, data, offset: (descriptor, data[: _less(len(data))], offset),
     "sendfile": lambda out, descriptor, offset, count: (out, descriptor, offset, _less(count)),
     "splice": lambda source, target, count: (source, target, _less(count)),
 }
-_NOTHING: dict[str, Any] = {"read": b"", "pread": b"", "preadv": 0, "sendfile": 0, "splice": 0, "access": False}
+_NOTHING: dict[str, Any] = {
+    "read": b"",
+    "pread": b"",
+    "preadv": 0,
+    "sendfile": 0,
+    "splice": 0,
+    "write": 0,  # as some file systems have it where there is no space
+    "pwrite": 0,
+}
+_MOST = 5_000
+"""Calls between a fault and its end, above which it is sure that there is no end; no step makes a tenth of these."""
+
+
+class EndlessError(Exception):
+    """Raised from a call that was made again and again."""
 
 
 def _less(count: int) -> int:
@@ -34,11 +49,12 @@ class Seam:
     def __init__(self) -> None:
         self.seen: set[str] = set()
         """The names of all calls so far."""
-        self.struck = ""
-        """The name of the call that was made to fail."""
+        self.struck: list[str] = []
+        """The names of the calls that were made to fail, in their order."""
         self._lock = threading.Lock()
-        self._fault: Fault | None = None
-        self._left = 0
+        self._coming: list[tuple[Fault, int]] = []
+        self._stays = False
+        self._calls = 0
 
     def install(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
         """From now on `modules` see the system through here."""
@@ -47,13 +63,17 @@ class Seam:
                 if hasattr(module, name):
                     monkeypatch.setattr(module, name, _System(self, getattr(module, name)))
 
-    def strike(self, fault: Fault, after: int) -> None:
-        """Let one call fail, the first behind `after` others that could have failed in the same way."""
-        self._fault, self._left, self.struck = fault, after, ""
+    def strike(self, fault: Fault, after: int, *, then: Sequence[tuple[Fault, int]] = (), stays: bool = False) -> None:
+        """Let one call fail, the first behind `after` others that could have failed in the same way.
+
+        `then` are further faults, each with the number of such calls behind the one before. The last one `stays`
+        until `rest`, or happens once as the others do.
+        """
+        self._coming, self._stays, self.struck, self._calls = [(fault, after), *then], stays, [], 0
 
     def rest(self) -> None:
         """Let no call fail any more."""
-        self._fault = None
+        self._coming = []
 
     def call(self, name: str, really: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         fault = self._fault_of(name)
@@ -64,12 +84,20 @@ class Seam:
     def _fault_of(self, name: str) -> Fault | None:
         with self._lock:
             self.seen.add(name)
-            if self._fault is None or not self._fault.fits(name):
+            self._calls += 1
+            if not self._coming:
                 return None
-            self._left -= 1
-            if self._left >= 0:
+            fault, left = self._coming[0]
+            if not fault.fits(name):
                 return None
-            fault, self._fault, self.struck = self._fault, None, name
+            if self._calls > _MOST:
+                raise EndlessError(name)
+            self._coming[0] = fault, left - 1
+            if left > 0:
+                return None
+            if not self._stays or len(self._coming) > 1:
+                del self._coming[0]
+            self.struck.append(name)
             return fault
 
 

@@ -23,7 +23,7 @@ def test_every_target_has_a_corpus_and_every_corpus_a_target() -> None:
     assert {path.parent.name for path in INPUTS} == set(TARGETS)
 
 
-def _inputs(target: str) -> st.SearchStrategy[tuple[str, bytes]]:
+def inputs(target: str) -> st.SearchStrategy[tuple[str, bytes]]:
     """The beginning of one that is kept, then lines of others, with cuts and any bytes between them."""
     kept = [path.read_bytes() for path in INPUTS if path.parent.name == target]
     lines = sorted({line for data in kept for line in data.splitlines(keepends=True)})
@@ -33,7 +33,7 @@ def _inputs(target: str) -> st.SearchStrategy[tuple[str, bytes]]:
 
 
 @settings(max_examples=120)
-@given(st.one_of([_inputs(target) for target in TARGETS]))
+@given(st.one_of([inputs(target) for target in TARGETS]))
 def test_nothing_that_a_stranger_says_breaks_a_promise(said: tuple[str, bytes]) -> None:
     target, data = said
     TARGETS[target](data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from chatfile.tls.files import trust
 from chatfile.tls.server import ServerTLS
 from chatfile.tls.sessions import ClientSessions
 from tests.support.certificates import Authority
+from tests.support.leftovers import without_collector
 
 PIECE = os.urandom(256 << 10)
 
@@ -153,6 +155,23 @@ def test_an_end_is_told_once_and_behind_all_that_came(pair: Pair) -> None:
     assert pair.client.content == PIECE
     pair.client.session.connectionLost(Failure(ConnectionResetError()))
     assert len(pair.client.ear.lost) == 1
+
+
+def test_a_session_that_is_cut_is_kept_by_nobody(pair: Pair) -> None:
+    session = weakref.ref(pair.server.session)
+    with without_collector():
+        pair.server.session.connectionLost(Failure(ConnectionResetError()))
+        del pair.server
+        assert session() is None
+
+
+def test_what_is_not_sent_when_a_session_is_cut_is_let_go_of(pair: Pair) -> None:
+    beneath = FileDescriptor(Clock())  # type: ignore[arg-type]  # it asks for nothing
+    beneath.dataBuffer, beneath._tempDataBuffer = PIECE, [PIECE]
+    pair.server.session.transport = beneath
+    pair.server.session.connectionLost(Failure(ConnectionResetError()))
+    assert not beneath.dataBuffer
+    assert not beneath._tempDataBuffer
 
 
 def test_what_can_not_be_decrypted_is_never_delivered(pair: Pair) -> None:
