@@ -30,6 +30,7 @@ class Reach:
         package = room.paths[0].parts[0].removesuffix(".py")
         options = [
             "-x",
+            "-n0",
             "-q",
             "-p",
             "no:cacheprovider",

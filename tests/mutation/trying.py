@@ -25,7 +25,7 @@ PROCESSOR = 30
 MEMORY = 4 << 30
 """Bytes."""
 _FAILED = 77
-_OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", f"--timeout={SECONDS}"]
+_OPTIONS = ["-x", "-q", "-n0", "-p", "no:cacheprovider", f"--timeout={SECONDS}"]
 
 
 @dataclass(frozen=True)

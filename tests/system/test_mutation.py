@@ -97,3 +97,11 @@ def test_a_change_that_no_test_notices_survives_also_one_that_none_reaches(toy: 
         "survived: return count - 1",
         "survived: return count is not None and count == LEAST",
     ]
+
+
+def test_what_was_judged_still_stands_in_its_file() -> None:
+    from tests.mutation.report import judgements
+
+    for mutant in judgements():
+        text = (ROOT / "chatfile" / mutant.file).read_text()
+        assert mutant.was in " ".join(text.split()), mutant

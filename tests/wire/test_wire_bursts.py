@@ -102,7 +102,9 @@ def test_requests_for_files_that_come_together_are_taken_together() -> None:
     assert wire.parse_file_requests(burst, 6, 2) == (FILES[:2], burst.index(b"hash"))
 
 
-@pytest.mark.parametrize("line", [b"get\n", b"get \xff\n", b"resume 0 a\n", b"getter\n", b"a\n", b"\n", b"get a", b""])
+@pytest.mark.parametrize(
+    "line", [b"get\n", b"get \xff\n", b"resume 0 a\n", b"getter\n", b"a\n", b"\n", b"get abc", b""]
+)
 def test_the_first_line_that_is_none_of_these_is_left(line: bytes) -> None:
     assert wire.parse_file_requests(b"get a\n" + line, 0, 9) == (FILES[:1], 6)
 
