@@ -154,9 +154,7 @@ class Digests:
         job.askers.remove(asker)
         if not job.askers:
             job.stopped.set()
-            if self._jobs.get(job.version) is job:
-                del self._jobs[job.version]
-            job.turn.cancel()
+            job.turn.cancel()  # whose end forgets the job
 
     def _end_turn(self, result: Failure | None, job: HashJob) -> None:
         if result is None and job.offset < job.size:
