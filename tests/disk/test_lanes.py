@@ -176,9 +176,15 @@ def test_whoever_is_waiting_for_a_slow_disk_waits_for_no_place(threads: Threads)
     hang(threads, AT_ONCE)
     queue(int)
     assert len(threads.busy()) == 1 + AT_ONCE + 1
-    hang(threads, 1)
+
+
+def test_whoever_is_waiting_for_a_slow_disk_has_no_turn_before_others(threads: Threads) -> None:
+    queue = threads.lane.queue()
     queue(int)
-    assert len(threads.busy()) == 1 + AT_ONCE + 1, "it is the turn of another, who does"
+    threads.clock.advance(PATIENCE)
+    hang(threads, AT_ONCE + 1)
+    queue(int)
+    assert len(threads.busy()) == 1 + AT_ONCE
 
 
 def test_whoever_waits_for_a_slow_disk_takes_the_place_of_others_once(threads: Threads) -> None:
@@ -459,7 +465,9 @@ def test_that_there_is_no_other_thread_is_told_once_until_there_is_one_again() -
 
 def test_without_any_thread_it_is_refused_at_once_and_tried_again_the_next_time() -> None:
     threads = Threads(most_of_system=0)
-    assert hang(threads, 2) == [[DiskUnavailable], [DiskUnavailable]]
+    with capturedLogs() as told:
+        assert hang(threads, 2) == [[DiskUnavailable], [DiskUnavailable]]
+    assert [event["event"] for event in told] == ["threads"]
     why: list[str] = []
     threads.lane.queue()(int).addErrback(lambda failure: why.append(failure.value.strerror))
     assert why == ["the system gives no more threads"]
