@@ -3,7 +3,7 @@
 The threads are daemonic and never joined: one that hangs in a call delays neither another client nor the process.
 """
 
-from chatfile.disk.calls import DiskUnavailable, InThread, acquire, run_unawaited
+from chatfile.disk.calls import DiskUnavailable, InThread, acquire, result_or, run_unawaited
 from chatfile.disk.disk import Disk, in_thread
 from chatfile.disk.lanes import Lane, LaneLoad
 from chatfile.disk.workers import ThreadWorker, Worker
@@ -18,5 +18,6 @@ __all__ = [
     "Worker",
     "acquire",
     "in_thread",
+    "result_or",
     "run_unawaited",
 ]

@@ -69,8 +69,21 @@ def run_unawaited(in_thread: InThread, call: Callable[..., Any], *arguments: Any
     in_thread(call, *arguments, insist=True).addErrback(_log_failure)
 
 
+def result_or(default: T) -> Callable[[Failure], T]:
+    """Return an errback that gives `default` in the place of a result, where the call itself need not be told of.
+
+    A fault of this program is logged all the same.
+    """
+
+    def fall_back(failure: Failure) -> T:
+        log_defect(failure)
+        return default
+
+    return fall_back
+
+
 def log_defect(failure: Failure) -> None:
-    """Log the failure of a call that nobody waits for any more, if it is a fault of this program, not of the disk."""
+    """Log the failure of a call that is told nobody, if it is a fault of this program, not of the disk."""
     if failure.check(OSError, ChatFileError) is None:
         _log_failure(failure)
 

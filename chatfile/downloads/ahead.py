@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from chatfile import disk, errors, wire
 from chatfile.client import CLOSING, ChatFileClient
-from chatfile.disk import InThread
+from chatfile.disk import InThread, result_or
 from chatfile.downloads.batches import AskedFile, AskedState, Batches
 from chatfile.downloads.single import download_wanted
 from chatfile.downloads.target import Download, Stage, Step, WantedFile, checked, local_place
@@ -206,7 +206,7 @@ class DownloadAhead:
             return
         self._is_looking = True
         looking = self._in_thread(look_for, [(self._path(row), Source(row.size, row.mtime)) for row in rows])
-        looking.addErrback(lambda _: [Presence.OTHER] * len(rows))  # the download of each by itself tells why
+        looking.addErrback(result_or([Presence.OTHER] * len(rows)))  # the download of each by itself tells why
         looking.addCallback(self._have_looked)
 
     def _have_looked(self, presence: list[Presence]) -> None:
@@ -320,7 +320,7 @@ class DownloadAhead:
         begun = WholeFile(asked.path, content.header.mtime, content.content)
         keep = partial(keep_begun, begun, content.header.size, create_folder=self._create_folder)
         keeping = self._in_thread(keep)
-        keeping.addErrback(lambda _: None)  # then it is fetched anew
+        keeping.addErrback(result_or(None))  # then it is fetched anew
         keeping.addCallback(lambda _: asked.finish(Failure(why)))
         keeping.addCallback(lambda _: self._changed())
 

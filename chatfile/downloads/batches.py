@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from chatfile import wire
-from chatfile.disk import InThread
+from chatfile.disk import InThread, result_or
 from chatfile.downloads.target import Download, Stage
 from chatfile.paths import LocalPath
 
@@ -86,7 +86,7 @@ class Batches(Generic[Item]):
         batch, self._waiting = self._waiting, []
         if batch:
             called = self._in_thread(self._call, [item for item, _, _ in batch])
-            called.addErrback(lambda _: [False] * len(batch))  # the download of each by itself tells why
+            called.addErrback(result_or([False] * len(batch)))  # the download of each by itself tells why
             called.addCallback(self._finish, batch)
 
     def _finish(self, went_well: list[bool], batch: list[tuple[Item, AskedFile, Download]]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from chatfile import errors, wire
-from chatfile.downloads import Download, DownloadAhead, Stage, Step
+from chatfile.downloads import Download, DownloadAhead, Stage, Step, ahead
 from chatfile.downloads.ahead import SMALL
 from chatfile.downloads.batches import Batches
 from chatfile.partfile import Saved, together
@@ -423,6 +423,34 @@ def test_a_folder_that_can_not_be_made_is_told_for_each_file(server: Server, fol
     folder.write_bytes(b"no folder")
     results = Fetching(server, folder).get_all()
     assert {type(result) for result in results.values()} == {errors.LocalFileError}
+
+
+def fail_with_a_defect(*_: object, **__: object) -> None:
+    raise TypeError("a defect")
+
+
+@pytest.mark.parametrize("call", ["look_for", "save_together"])
+def test_a_defect_costs_files_their_places_among_others_and_is_in_the_log(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, logged_errors: list[str], call: str
+) -> None:
+    monkeypatch.setattr(ahead, call, fail_with_a_defect)
+    assert are_whole(Fetching(server, folder).get_all(), folder)
+    assert logged_errors
+    logged_errors.clear()
+
+
+def test_a_defect_amid_the_keeping_of_what_came_is_in_the_log(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, logged_errors: list[str]
+) -> None:
+    monkeypatch.setattr(ahead, "keep_begun", fail_with_a_defect)
+    fetching = Fetching(server, folder)
+    fetching.link.cut_after = len("FILE 300 2017-07-14T02:40:00Z f00\n") + 123
+    getting = Deferred.fromCoroutine(fetching.ahead.download(fetching.link.client, 0))
+    fetching.carry()
+    fetching.link.cut()
+    assert isinstance(outcome(getting), errors.TransferBroken)
+    assert logged_errors
+    logged_errors.clear()
 
 
 def test_two_names_that_are_one_here_are_never_saved_over_each_other(
