@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from twisted.internet.defer import Deferred
@@ -63,19 +64,23 @@ class Pages:
             self.log.warn("The engine has rows that no node has written: nobody is shown status", event="engine")
 
     async def _read(self) -> Records:
+        """Read the latest clients first: of those that were there then, some leave until the next page is read, but none
+
+        comes that is on it, so that never more are shown as connected than were at one time.
+        """
         records: Records = {}
-        after = 0
+        before = math.inf
         while True:
-            lines = (await self._engine.read(scripts.PAGE, after, ROWS)).splitlines()
+            lines = (await self._engine.read(scripts.PAGE, before, ROWS)).splitlines()
             try:
-                records.update(_page(lines, after))
+                records.update(_page(lines, before))
             except ValueError as error:
                 self._tell_of_foreign_row()
                 raise EngineAway from error
             if len(lines) < ROWS:
                 self._is_told = False
-                return records
-            after = max(records)
+                return dict(sorted(records.items()))
+            before = min(records)
 
 
 def name_of(number: int) -> str:
@@ -83,10 +88,10 @@ def name_of(number: int) -> str:
     return f"Client{number:02d}"
 
 
-def _page(lines: list[str], after: int) -> Records:
+def _page(lines: list[str], before: float) -> Records:
     """Return the entries in lines of `scripts.PAGE`. Raises ValueError."""
     page = dict(map(_entry, lines))
-    if page and min(page) <= after:
+    if page and max(page) >= before:
         raise ValueError("it is a page that was read already")
     return page
 

@@ -226,7 +226,7 @@ return say('left')
 """`LEAVE` frees 100 seats of a node that ends, and answers `more`, until there are none: then it answers `left`."""
 
 PAGE = """
-local numbers = redis.call('ZRANGE', KEYS[3], '(' .. ARGV[1], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[2])
+local numbers = redis.call('ZRANGE', KEYS[3], '(' .. ARGV[1], '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, ARGV[2])
 if #numbers == 0 then return '' end
 local found = redis.call('HMGET', KEYS[2], unpack(numbers))
 local lines = {}
@@ -235,4 +235,4 @@ for place, number in ipairs(numbers) do
 end
 return table.concat(lines, '\\n')
 """
-"""`PAGE after count` answers with the rows of the next `count` numbers after one, each in a line behind its number."""
+"""`PAGE before count` answers with the rows of the `count` numbers before one, each in a line behind its number."""

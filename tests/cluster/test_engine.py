@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatfile import errors
-from chatfile.cluster import Engine, SharedAdmission, keys, scripts
+from chatfile.cluster import Engine, SharedAdmission, keys, pages, scripts
 from chatfile.cluster.address import EngineAddress
 from chatfile.cluster.engine import EngineAway, patience
 from tests.support.coroutines import run_at_once
@@ -367,6 +367,31 @@ def test_a_row_that_no_node_has_written_is_told_once_and_costs_nobody_but_status
     asked = Deferred.fromCoroutine(node.admission.present())
     node.turn()
     assert outcome(asked) == []
+
+
+def test_never_are_more_shown_as_connected_than_were_at_one_time(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who leave and come from one page to the next."""
+    monkeypatch.setattr(pages, "ROWS", 2)
+    node.start()
+    left = {number: "-" for number in range(1, 6)}
+
+    def answer(words: list[str]) -> bytes:
+        if words[1:2] != [scripts.PAGE]:
+            return node.fake.well(words)
+        before, count = float(words[-2]), int(words[-1])
+        page = [number for number in sorted(left, reverse=True) if number < before][:count]
+        text = b"\n".join(b"%d n0de h h:1 1000 %b 0 0" % (number, left[number].encode()) for number in page)
+        if page:
+            left[min(number for number, when in left.items() if when == "-")] = "2000"
+            left[max(left) + 1] = "-"
+        return b"$%d\r\n%b\r\n" % (len(text), text)
+
+    node.fake.answer = answer
+    asked = Deferred.fromCoroutine(node.admission.present())
+    node.turn()
+    shown = outcome(asked)
+    assert [record.name for record in shown] == [f"Client{number:02}" for number in range(1, 6)]
+    assert len([record for record in shown if record.disconnected is None]) == 4
 
 
 def test_a_node_that_leaves_says_so_and_does_not_wait_for_an_engine_that_is_away(node: Node) -> None:

@@ -199,6 +199,15 @@ def test_a_clock_that_is_set_back_closes_the_door_for_no_longer_than_a_new_life(
     assert held["leases"][NODES[0]] <= LEASE * QUARTER
 
 
+def test_a_page_has_the_latest_before_a_number_first(stream: Stream) -> None:
+    exchange(stream, "FLUSHALL")
+    real = Real(stream)
+    for node, request in [*OPEN, *[(0, Request("admit", 0))] * 3]:
+        real.run(PASS, QUARTER) if request.kind == "passed" else real.call(node, request._replace(generation=1, seen=0))
+    pages = [real.run(scripts.PAGE, before, 2).splitlines() for before in ("inf", 2, 1)]
+    assert [[line.split()[0] for line in page] for page in pages] == [["3", "2"], ["1"], []]
+
+
 def assert_same(real: Real, modelled: Engine, node: int, request: Request) -> Engine:
     """A call has the same answer, and leaves the same behind; what, is returned."""
     modelled, reply = engine_model.call(modelled, node, request, RULES)

@@ -12,6 +12,7 @@ from twisted.internet.task import react
 from tests.bench.table import circumstances
 from tests.soak.report import markdown, plain
 from tests.soak.run import Run, prepared
+from tests.support.processes import hear_signals
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """0 where every promise was kept, 1 where not, 130 where a signal came before that was known."""
     arguments = _parser().parse_args()
+    hear_signals()
     with prepared(arguments.seconds, arguments.seed) as run:
         try:
             react(lambda reactor: Deferred.fromCoroutine(_report(reactor, run, arguments.markdown)))
