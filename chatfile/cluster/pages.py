@@ -64,9 +64,10 @@ class Pages:
             self.log.warn("The engine has rows that no node has written: nobody is shown status", event="engine")
 
     async def _read(self) -> Records:
-        """Read the latest clients first: of those that were there then, some leave until the next page is read, but none
+        """Read all entries, the latest clients first.
 
-        comes that is on it, so that never more are shown as connected than were at one time.
+        Between two pages, some who are on the second may leave, but none come who are on it: so never more are shown as
+        connected than were at one time.
         """
         records: Records = {}
         before = math.inf

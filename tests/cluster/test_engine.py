@@ -373,7 +373,7 @@ def test_never_are_more_shown_as_connected_than_were_at_one_time(node: Node, mon
     """Those who leave and come from one page to the next."""
     monkeypatch.setattr(pages, "ROWS", 2)
     node.start()
-    left = {number: "-" for number in range(1, 6)}
+    left = dict.fromkeys(range(1, 6), "-")
 
     def answer(words: list[str]) -> bytes:
         if words[1:2] != [scripts.PAGE]:

@@ -203,7 +203,10 @@ def test_a_page_has_the_latest_before_a_number_first(stream: Stream) -> None:
     exchange(stream, "FLUSHALL")
     real = Real(stream)
     for node, request in [*OPEN, *[(0, Request("admit", 0))] * 3]:
-        real.run(PASS, QUARTER) if request.kind == "passed" else real.call(node, request._replace(generation=1, seen=0))
+        if request.kind == "passed":
+            real.run(PASS, QUARTER)
+        else:
+            real.call(node, request._replace(generation=1, seen=0))
     pages = [real.run(scripts.PAGE, before, 2).splitlines() for before in ("inf", 2, 1)]
     assert [[line.split()[0] for line in page] for page in pages] == [["3", "2"], ["1"], []]
 
