@@ -33,6 +33,8 @@ _NOBODY = 65534
 _CHANGES = {"open", "os.mkdir", "os.truncate", "os.utime", "os.remove", "os.link", "os.rename"}
 _environment: dict[str, str] | None = None
 _origin: Origin | None = None
+_lock = threading.Lock()
+"""Several threads may ask for the first program at the same time."""
 
 
 class Origin:
@@ -133,10 +135,11 @@ def start(
 def origin() -> Origin:
     """Return the one of this process, started when it is asked for first."""
     global _origin  # noqa: PLW0603 -- as long as the tests are run
-    if _origin is None:
-        assert _environment is not None
-        _origin = Origin(_environment)
-    return _origin
+    with _lock:
+        if _origin is None:
+            assert _environment is not None
+            _origin = Origin(_environment)
+        return _origin
 
 
 def begin() -> None:

@@ -95,8 +95,8 @@ class ScheduledThreads:
             self._seam.strike(self._schedule.random.choice(FAULTS), self._schedule.random.randrange(6))
         task()
         self._seam.rest()
-        self._schedule.note("thread", self._name, _spelled(call.function), self._seam.struck)
-        self._seam.struck = ""
+        self._schedule.note("thread", self._name, _spelled(call.function), *self._seam.struck)
+        self._seam.struck = []
         self.made(call)
 
 

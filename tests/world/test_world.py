@@ -28,6 +28,18 @@ KEPT = {
 """Seeds in which a promise was broken once, and how."""
 MOST = 1500
 """Seeds in which a sown fault has to be found."""
+RARE = {
+    "a half-close that is taken for the end": 59,
+    "a close that destroys the last replies": 119,
+    "a drain without an end": 204,
+    "a digest of two contents": 207,
+    "a hung call in the way of others": 288,
+    "downloads that wait behind a goodbye": 340,
+    "a descriptor that leaks amid a transfer": 377,
+    "a close that waits for a thread in vain": 392,
+}
+"""The first seeds that find these: worlds are run from some before these on, as minutes would pass until there."""
+SOME = 5
 PATIENCE = 60.0
 
 
@@ -91,13 +103,13 @@ def test_every_promise_is_kept_in_worlds_that_nobody_has_seen(made: Worlds) -> N
 @pytest.mark.parametrize("fault", SOWN)
 def test_a_sown_fault_is_found(made: Worlds, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     SOWN[fault](monkeypatch)
-    assert _first_failing(made) is not None
+    assert _first_failing(made, RARE.get(fault, SOME) - SOME) is not None
     monkeypatch.undo()
     made.forget_failed()
 
 
-def _first_failing(made: Worlds) -> int | None:
-    for seed in range(MOST):
+def _first_failing(made: Worlds, first: int) -> int | None:
+    for seed in range(first, first + MOST):
         try:
             made.run(seed)
         except Failed:
