@@ -134,11 +134,12 @@ class SharedAdmission:
 
         Raises `Unavailable`.
         """
+        own = dict(self._seats)  # of those that come meanwhile, some have the seat of one that is still shown
         try:
             shared = await self._pages.ask()
         except EngineAway:
             raise errors.Unavailable.clients() from None
-        known: dict[int, Seat | ClientRecord] = {**shared, **self._seats}
+        known: dict[int, Seat | ClientRecord] = {**shared, **own}
         return [known[number] for number in sorted(known)]
 
     # --- this node and the engine ---

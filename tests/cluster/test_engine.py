@@ -369,6 +369,19 @@ def test_a_row_that_no_node_has_written_is_told_once_and_costs_nobody_but_status
     assert outcome(asked) == []
 
 
+def test_who_comes_while_status_is_read_is_not_shown_beside_those_that_had_the_seat(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "ROWS", 1)
+    node.start()
+    answers = iter([b"$23\r\n1 n0de h h:1 1000 - 0 0\r\n", b"$0\r\n\r\n"])
+    node.fake.answer = lambda words: next(answers) if words[1:2] == [scripts.PAGE] else node.fake.well(words)
+    outcome(node.ask())
+    asked = Deferred.fromCoroutine(node.admission.present())
+    assert outcome(node.ask()) is not None
+    assert [seat.name for seat in outcome(asked)] == ["Client01"]
+
+
 def test_never_are_more_shown_as_connected_than_were_at_one_time(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who leave and come from one page to the next."""
     monkeypatch.setattr(pages, "ROWS", 2)
