@@ -135,8 +135,14 @@ class Manifest:
             self._unsynced.add(_remove_empty_folders(place))
         return Removal.REMOVED if is_same else Removal.CHANGED
 
-    def rewrite(self) -> None:
-        """Forget what was replaced or removed; at a power failure, all is done or nothing forgotten. Raises OSError."""
+    def rewrite(self, cut: Iterable[wire.FileRow] = ()) -> None:
+        """Forget what was replaced or removed; at a power failure, all is done or nothing forgotten.
+
+        What was planned is forgotten as well, but for `cut`, of which it is not known whether they were fetched.
+        Raises OSError.
+        """
+        for row in cut:
+            _note(self.entries, row)
         for names in sorted(self._unsynced):
             self._sync_folder(names)
         self._unsynced.clear()
@@ -186,10 +192,14 @@ def _parse(content: bytes) -> dict[str, tuple[Source, ...]]:
             row = wire.parse_in_tree(line)
         except errors.ProtocolViolation:
             continue
-        source, known = Source(row.size, row.mtime), entries.get(row.name, ())
-        if source not in known:
-            entries[row.name] = (*known, source)
+        _note(entries, row)
     return entries
+
+
+def _note(entries: dict[str, tuple[Source, ...]], row: wire.FileRow) -> None:
+    source, known = Source(row.size, row.mtime), entries.get(row.name, ())
+    if source not in known:
+        entries[row.name] = (*known, source)
 
 
 def is_place_free(place: LocalPath) -> bool:

@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
+from twisted.internet.defer import CancelledError
+
 from chatfile import disk, errors, wire
 from chatfile.client import ChatFileClient
 from chatfile.disk import InThread, acquire, run_unawaited
@@ -79,6 +81,7 @@ class Mirror:
         self._ours: set[str] = set()
         self._fetched: list[tuple[str, LocalPath]] = []
         self._same: list[tuple[wire.FileRow, LocalPath]] = []
+        self._cut: list[wire.FileRow] = []  # cancelled: a thread may still be giving one of these its name
         self._manifest: Manifest | None = None
         self._has_changed = False  # what the manifest has to say at the end
         self._saved = saved
@@ -181,7 +184,11 @@ class Mirror:
         stage: Callable[[Stage], None] = lambda _: None,
     ) -> Download:
         """Download the file of this number of `rows`, and note that. See `DownloadAhead.download`."""
-        download = await self._ahead.download(client, number, progress=progress, stage=stage)
+        try:
+            download = await self._ahead.download(client, number, progress=progress, stage=stage)
+        except CancelledError:
+            self._cut.append(self.rows[number])
+            raise
         if not download.already:
             self._fetched.append((download.name, self._place(download.name)))
         elif download.verified:
@@ -208,7 +215,7 @@ class Mirror:
             self._fetched += [(download.name, self._place(download.name)) for download in saved]
             await self._note()
             if self._has_changed:
-                await self._told(Manifest.rewrite)
+                await self._told(Manifest.rewrite, self._cut)
         finally:
             manifest, self._manifest = self._manifest, None
             run_unawaited(self._in_thread, manifest.close)

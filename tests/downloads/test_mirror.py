@@ -253,6 +253,32 @@ def test_what_is_being_noted_at_an_interruption_is_noted(mirrored: Mirrored, mon
     threads.run_all()
 
 
+def test_what_gets_its_name_at_an_interruption_is_not_taken_for_the_users_own(mirrored: Mirrored) -> None:
+    threads = Threads()
+    link = Link(mirrored.server, mirrored.local)
+    mirror = Mirror(mirrored.rows(link, "docs/deep"), "docs/deep", str(mirrored.local), in_thread=threads)
+
+    async def get_one() -> None:
+        await mirror.begin()
+        await mirror.download(link.client, 0)
+
+    getting = Deferred.fromCoroutine(get_one())
+    while not any(getattr(waiting.call, "__name__", "") == "_finish" for waiting in threads.waiting):
+        link.carry()
+        turn_over(mirrored.server.clock)
+        threads.run()
+    getting.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    getting.cancel()
+    ending = Deferred.fromCoroutine(mirror.finish())
+    while not ending.called:
+        threads.run()
+    threads.run_all()
+    assert (mirrored.local / "er/x").exists()
+    mirrored.put("docs/deep/er/x", b"new", time=OLD + 1)
+    results, _ = mirrored.mirror("docs/deep")
+    assert results["docs/deep/er/x"].verified
+
+
 # --- patterns ---
 
 
