@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
 
-pytest.importorskip("cosmic_ray", reason="there is no cosmic-ray here")
+pytestmark = pytest.mark.skipif(find_spec("cosmic_ray") is None, reason="there is no cosmic-ray here")
 
 TOY = """\
 from __future__ import annotations
