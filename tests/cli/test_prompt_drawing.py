@@ -30,13 +30,6 @@ def connected(server: ServerProcess, folder: Path, **environment: str) -> Window
     return Window(*client_command("-s", f"127.0.0.1:{server.port}"), folder=folder, **environment)
 
 
-def reverse(window: Window) -> list[str]:
-    """What is shown in reverse, line by line."""
-    lines = (window.cells.buffer[number] for number in range(window.cells.lines))
-    found = ("".join(line[at].data for at in range(window.cells.columns) if line[at].reverse).strip() for line in lines)
-    return [text for text in found if text]
-
-
 @pytest.fixture
 def window(server: ServerProcess, tmp_path: Path) -> Iterator[Window]:
     with connected(server, tmp_path) as window:
@@ -67,7 +60,7 @@ def test_what_is_chosen_in_the_menu_is_seen_with_and_without_colours(
         window.see(r"> get\n *huge +5\.0 GB *\n *large +600 MB")
         window.type(TAB)
         window.see("> get huge")
-    assert reverse(window) == ["huge"]
+        window.see_in_reverse("huge")
 
 
 def test_tab_and_enter_in_one_moment_ask_for_what_is_shown(window: Window) -> None:

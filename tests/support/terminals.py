@@ -20,8 +20,10 @@ from tests.support.processes import PATIENCE, ServerProcess, client_command, wai
 
 PROMPT = r"Client\d+ 127\.0\.0\.1:\d+>"
 ENTER, CTRL_C, CTRL_D, CTRL_R, CTRL_Z, TAB, UP = "\r", "\x03", "\x04", "\x12", "\x1a", "\t", "\x1b[A"
-_ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])")
+_ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])|\x1e")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;?]*)?$")
+_LAST = "\x1e"
+"""What the test itself writes behind everything that the program has written; no program writes it."""
 _WHERE_IS_THE_CURSOR, _AT_THE_TOP = "\x1b[6n", "\x1b[1;1R"
 T = TypeVar("T")
 
@@ -45,6 +47,8 @@ class Terminal:
         self._unfinished = ""
         self.patience = PATIENCE
         """Seconds for which something to be seen is waited for."""
+        self.at_once = 65536
+        """Bytes that are read at once, at most: with 1, tests show whether they take a part of what comes for all."""
         self._slave = slave  # open until the end, or the terminal is gone before the program has it
 
     def resize(self, columns: int, rows: int = 24) -> None:
@@ -86,7 +90,7 @@ class Terminal:
 
     def _read(self) -> None:
         try:
-            came = self._decoder.decode(os.read(self._master, 65536))
+            came = self._decoder.decode(os.read(self._master, self.at_once))
         except OSError as error:  # EIO: the program has let go of the terminal
             raise AssertionError(self.screen) from error
         self.raw += came
@@ -101,8 +105,10 @@ class Terminal:
         self.screen += _ESCAPE.sub("", text)
 
     def ended(self) -> int:
-        """Wait for the end, as a terminal does, which goes on showing what comes; the result is the status."""
+        """Wait for the end, and for all that was written before it; the result is the status."""
         wait_until(self._has_ended)
+        os.write(self._slave, _LAST.encode())  # what comes through a terminal may come after the end of who wrote it
+        self._read_until(lambda: self.raw.endswith(_LAST))
         return self.process.returncode
 
     def _has_ended(self) -> bool:

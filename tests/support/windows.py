@@ -26,3 +26,13 @@ class Window(Terminal):
     def see(self, pattern: str) -> re.Match[str]:
         """Wait until it stands on the screen, and leave it there."""
         return self._read_until(lambda: re.search(pattern, self.screen))
+
+    def see_in_reverse(self, text: str) -> None:
+        """Wait until this, and nothing else, is shown in reverse: what is drawn at once may be read in parts."""
+        self._read_until(lambda: self._in_reverse() == [text])
+
+    def _in_reverse(self) -> list[str]:
+        lines = (self.cells.buffer[number] for number in range(self.cells.lines))
+        columns = range(self.cells.columns)
+        found = ("".join(line[column].data for column in columns if line[column].reverse).strip() for line in lines)
+        return [text for text in found if text]
