@@ -316,7 +316,12 @@ def test_ctrl_c_during_a_download_asks_and_then_stops_it(server: ServerProcess, 
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_stopped"), [("yes", True), pytest.param("NO", False, marks=pytest.mark.slow), ("what?", None)]
+    ("answer", "is_stopped"),
+    [
+        ("yes", True),
+        pytest.param("NO", False, marks=pytest.mark.slow),
+        pytest.param("what?", None, marks=pytest.mark.slow),
+    ],
 )
 def test_questions_are_answered_in_words_too(
     server: ServerProcess, tmp_path: Path, answer: str, is_stopped: bool | None

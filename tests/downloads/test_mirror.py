@@ -520,7 +520,7 @@ def test_nothing_outside_is_touched_whatever_folders_become_meanwhile(mirrored: 
     swapping = threading.Thread(target=_swap, args=(mirrored.local / "docs", outside, is_over))
     swapping.start()
     try:
-        for number in range(60):
+        for number in range(25):
             mirrored.put("docs/a", b"%d" % number, time=OLD + number)
             mirrored.put(f"docs/new {number}", b"new")
             if number:

@@ -31,6 +31,7 @@ class Reach:
         options = [
             "-x",
             "-n0",
+            "--dist=no",  # or pytest-cov, which looks before -n0 is obeyed, does not tell one test from another
             "-q",
             "-p",
             "no:cacheprovider",

@@ -18,7 +18,9 @@ from tests.support.serving import sha256
 
 OFFSET = PIECE * 3 // 2
 EVERY_CHANGE = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-GET_AND_RESUME = pytest.mark.parametrize("offset", [0, OFFSET], ids=["get", "resume"])
+GET_AND_RESUME = pytest.mark.parametrize(
+    "offset", [pytest.param(0, id="get"), pytest.param(OFFSET, id="resume", marks=pytest.mark.slow)]
+)
 
 
 def _expected(seen: Seen, point: Point, offset: int) -> str:

@@ -299,7 +299,7 @@ def test_a_header_that_fills_the_transport_holds_nothing_up_for_ever(tmp_path: P
 @pytest.mark.parametrize(
     "high_water", [pytest.param(each, marks=pytest.mark.slow) for each in (0, 65_536, 1_000_000)] + [40_000]
 )
-@pytest.mark.parametrize("request_line", [b"status", b"list"])
+@pytest.mark.parametrize("request_line", [pytest.param(b"status", marks=pytest.mark.slow), b"list"])
 def test_rows_go_out_as_they_are_taken(server: Server, request_line: bytes, high_water: int) -> None:
     for number in range(1000):
         server.greeted().vanishes()

@@ -1,12 +1,14 @@
 """Our programs, forked from one process that has imported what they are made of: to start one takes no time.
 
 Run as a program, this is that process. What it forks has arguments, a folder, streams and a limit of descriptors of its
-own, and ends as an interpreter does. Whatever else is to be different, the environment above all, takes a real start.
+own, and a terminal if it is to have one, and ends as an interpreter does. Whatever else is to be different, most of the
+environment above all, takes a real start.
 """
 
 from __future__ import annotations
 
 import codecs
+import fcntl
 import gc
 import json
 import os
@@ -17,10 +19,12 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.support import ROOT, leftovers
 
@@ -29,6 +33,8 @@ _LONGEST = 1 << 16
 """Bytes of a request."""
 _NUMBER = struct.Struct("i")
 _OF_ONE_TEST = {"PYTEST_CURRENT_TEST"}
+_READ_LATE = {"TERM", "NO_COLOR", "XDG_STATE_HOME"}
+"""What nobody reads of the environment before a program begins."""
 _NOBODY = 65534
 _CHANGES = {"open", "os.mkdir", "os.truncate", "os.utime", "os.remove", "os.link", "os.rename"}
 _environment: dict[str, str] | None = None
@@ -59,7 +65,7 @@ class Origin:
     def is_like(self, environment: Mapping[str, str]) -> bool:
         """Whether what it forks has this environment."""
         different = {*environment.items()} ^ {*self._environment.items()}
-        return {name for name, _ in different} <= _OF_ONE_TEST
+        return {name for name, _ in different} <= _OF_ONE_TEST | _READ_LATE
 
     def fork(self, request: Request, streams: Sequence[int]) -> tuple[int, socket.socket]:
         """Have a program started; return its process, and where its status will be told."""
@@ -84,17 +90,20 @@ class Request:
     """Whether root becomes another user first; what is not imported by then, that one may not be able to read."""
     dies_at: int = 0
     """The number, from 1 on, of the change to the folder of downloads before which it is killed; 0: never."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What is different in it, of the names that are read late."""
+    at_terminal: bool = False
+    """Whether its first stream is a terminal whose Ctrl-C it is to get."""
 
 
 class Forked:
     """A program that has been started; much like `subprocess.Popen`."""
 
-    def __init__(
-        self, command: Sequence[str], folder: Path, streams: Sequence[int], *, as_nobody: bool = False, dies_at: int = 0
-    ) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, streams: Sequence[int], **differences: Any) -> None:
+        """`differences` are those of the `Request`."""
         self.returncode: int | None = None
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.pid, self._told = origin().fork(Request(command, str(folder), limits, as_nobody, dies_at), streams)
+        self.pid, self._told = origin().fork(Request(command, str(folder), limits, **differences), streams)
 
     def poll(self) -> int | None:
         return self._ended_within(0)
@@ -122,14 +131,27 @@ class Forked:
 
 
 def start(
-    command: Sequence[object], folder: Path, streams: Sequence[int], environment: Mapping[str, str] | None = None
+    command: Sequence[object],
+    folder: Path,
+    streams: Sequence[int],
+    environment: Mapping[str, str] | None = None,
+    *,
+    at_terminal: bool = False,
 ) -> Forked | subprocess.Popen[bytes]:
-    """Start a command in `folder` with these streams; `environment` has what is different in its own."""
+    """Start a command in `folder` with these streams; `environment` has what is different in its own.
+
+    With `at_terminal` its streams are a terminal, whose Ctrl-C it gets.
+    """
     words, around = [*map(str, command)], {**os.environ, **(environment or {})}
     if _environment is not None and os.path.basename(words[0]) in _PROGRAMS and origin().is_like(around):
-        return Forked(words, folder, streams)
+        late = {name: around[name] for name in _READ_LATE & around.keys()}
+        return Forked(words, folder, streams, environment=late, at_terminal=at_terminal)
+    if at_terminal:  # the first one that a new session opens is the one whose Ctrl-C it gets
+        words = ["sh", "-c", 'exec "$@" < "$0" > "$0" 2>&1', os.ttyname(streams[0]), *words]
     stdin, stdout, stderr = streams
-    return subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, env=around)
+    return subprocess.Popen(
+        words, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, env=around, start_new_session=at_terminal
+    )
 
 
 def origin() -> Origin:
@@ -196,7 +218,13 @@ def _become(request: Request, descriptors: list[int]) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    if request.at_terminal:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(request.folder)
+    for name in _READ_LATE:
+        os.environ.pop(name, None)
+    os.environ.update(request.environment)
     resource.setrlimit(resource.RLIMIT_NOFILE, request.files)
     if request.as_nobody and os.geteuid() == 0:
         for encoding in ("ascii", "idna"):
@@ -229,6 +257,7 @@ def main() -> None:
     from twisted.scripts.twistd import run as twistd
 
     import chatfile.cli.piped
+    import chatfile.cli.prompt.app
     import chatfile.cli.run
     import chatfile.service  # noqa: F401
     from chatfile.cli import main as client

@@ -9,13 +9,13 @@ import re
 import select
 import selectors
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tests.support import forked
 from tests.support.processes import PATIENCE, ServerProcess, client_command, wait_until
 
 PROMPT = r"Client\d+ 127\.0\.0\.1:\d+>"
@@ -34,11 +34,8 @@ class Terminal:
     def __init__(self, *command: str, folder: Path, columns: int = 80, rows: int = 24, **environment: str) -> None:
         self._master, slave = os.openpty()
         self.resize(columns, rows)
-        name = os.ttyname(slave)
-        # The first terminal that a new session opens is the one whose Ctrl-C it gets.
-        opening = ["sh", "-c", 'exec "$@" < "$0" > "$0" 2>&1', name, *command]
-        around = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(folder / "state"), **environment}
-        self.process = subprocess.Popen(opening, cwd=folder, start_new_session=True, env=around)
+        around = {"TERM": "xterm", "XDG_STATE_HOME": str(folder / "state"), **environment}
+        self.process = forked.start(command, folder, [slave] * 3, around, at_terminal=True)
         self.screen = ""
         """What was shown and not yet seen, without what steers the terminal."""
         self.raw = ""

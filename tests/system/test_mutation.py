@@ -83,6 +83,22 @@ def test_what_is_there_for_readers_is_not_changed_nor_is_an_operator_put_in_the_
 
 
 @pytest.mark.slow
+def test_which_tests_reach_a_line_is_known_where_tests_are_run_by_several_processes(toy: Path) -> None:
+    from tests.mutation.reach import Reach
+    from tests.mutation.rooms import Room
+
+    Path("test_toy.py").write_text(NOTICED)
+    Path("pytest.ini").write_text("[pytest]\naddopts = -n 2 --dist=worksteal\n")
+    reach = Reach(Room("toy", [toy], ["test_toy.py"]), Path("reach.coverage"))
+    lines = TOY.splitlines()
+    assert reach.tests(toy, lines.index("LEAST = 3") + 1) == [""]
+    assert reach.tests(toy, lines.index("    return count is not None and count >= LEAST") + 1) == [
+        "test_toy.py::test_it"
+    ]
+    assert reach.tests(toy, lines.index("    return count + 1") + 1) == []
+
+
+@pytest.mark.slow
 def test_a_change_that_no_test_notices_survives_also_one_that_none_reaches(toy: Path) -> None:
     Path("test_toy.py").write_text(NOTICED)
     Path("go.py").write_text(RUN)
