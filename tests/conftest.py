@@ -44,8 +44,8 @@ def _is_a(item: pytest.Item, base: type) -> bool:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """As many as there are processors; but what is named is over before they have started, and can be debugged."""
-    return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else None
+    """One more than there are processors, for many tests wait; none for what is named: it is over before they start."""
+    return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(trylast=True)

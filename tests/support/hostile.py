@@ -53,7 +53,7 @@ class Do(enum.Enum):
     """What needs no more words."""
 
     HALF_CLOSE = "send no more, and go on reading"
-    CLOSE = "close as one should"
+    CLOSE = "close as one should: whatever still comes, nothing that was sent is lost by a reset"
     RESET = "close with a reset"
     STALL = "say no more and read no more, until the other end has had enough"
 
@@ -82,13 +82,15 @@ class HostileProtocol(LineOnlyReceiver):
         self._ear: Deferred[None] | None = None
         self._room: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
+        self._is_closing = False
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
         self._running = Deferred.fromCoroutine(self._run())
 
     def readConnectionLost(self) -> None:
-        pass  # the script says when to go
+        if self._is_closing:  # otherwise the script says when to go
+            self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
         pass
@@ -134,12 +136,11 @@ class HostileProtocol(LineOnlyReceiver):
 
     def _end(self, how: Do) -> None:
         self.transport.unregisterProducer()
-        if how is Do.HALF_CLOSE:
-            self.transport.loseWriteConnection()
-        elif how is Do.CLOSE:
-            self.transport.loseConnection()
-        else:
+        self._is_closing = how is Do.CLOSE
+        if how is Do.RESET:
             reset_behind(self.transport)
+        else:
+            self.transport.loseWriteConnection()
 
     def lineReceived(self, line: bytes) -> None:
         self.heard.append(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
 from tests.support.faulty_path import (
@@ -25,6 +27,7 @@ from tests.support.faulty_path import (
     StallAfter,
 )
 from tests.support.hostile import Do, Hear, HostileServer, Send, SendForEver, Step, Wait
+from tests.support.processes import PATIENCE
 
 Hostile = Callable[..., HostileServer]
 Path = Callable[..., FaultyPath]
@@ -82,6 +85,20 @@ async def end_of(observer: Observer) -> tuple[bytes, bool]:
 async def test_a_script_is_gone_through(hostile: Hostile, steps: Sequence[Step], came: bytes, is_reset: bool) -> None:
     server = hostile(steps)
     assert await end_of(await observe(server.port, says=b"a\nb\n")) == (came, is_reset)
+
+
+def say_on_behind_the_end(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
+        came = b"".join(iter(lambda: peer.recv(100), b""))
+        for line in (b"to a server that has closed\n", b"and that resets nothing\n"):
+            peer.sendall(line)
+    return came
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_that_closes_lets_the_other_end_say_on(hostile: Hostile) -> None:
+    server = hostile([Send(LINE), Do.CLOSE])
+    assert await deferToThread(say_on_behind_the_end, server.port) == LINE
 
 
 @pytest_twisted.ensureDeferred
