@@ -50,9 +50,26 @@ class Recorder(LineProtocol):
         super().close()
 
 
-def connected() -> tuple[Recorder, MemoryTransport, Clock]:
+class Hesitant(Recorder):
+    """Pauses and goes on amid each line."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.changes = 0
+
+    def lineReceived(self, line: bytes) -> None:
+        self.seen.append(b"begin " + line)
+        self.pause(PauseReason.DISK)
+        self.resume(PauseReason.DISK)
+        self.seen.append(b"end " + line)
+
+    def readStateChanged(self) -> None:
+        self.changes += 1
+
+
+def connected(kind: type[Recorder] = Recorder) -> tuple[Recorder, MemoryTransport, Clock]:
     clock, transport = Clock(), MemoryTransport()
-    protocol = Recorder(clock)
+    protocol = kind(clock)
     protocol.makeConnection(transport)
     return protocol, transport, clock
 
@@ -221,6 +238,21 @@ def test_all_reasons_must_go_before_lines_come() -> None:
     assert protocol.seen == [b"a"]
 
 
+def test_a_pause_amid_a_line_delivers_no_other_within_it_and_is_no_change_where_it_is_over() -> None:
+    protocol, _, _ = connected(Hesitant)
+    protocol.dataReceived(b"a\nb\n")
+    assert protocol.seen == [b"begin a", b"end a", b"begin b", b"end b"]
+    assert isinstance(protocol, Hesitant)
+    assert protocol.changes == 1
+
+
+def test_a_line_is_sent_with_its_end() -> None:
+    protocol, transport, _ = connected()
+    protocol.sendLine(b"a")
+    protocol.sendLine(b"")
+    assert transport.value() == b"a\n\n"
+
+
 def test_an_end_behind_held_lines_waits_for_them() -> None:
     protocol, _, _ = connected()
     protocol.dataReceived(b"hold\nb\nhold")
@@ -253,6 +285,7 @@ def test_a_flood_of_lines_gives_the_others_their_turn() -> None:
     flood = protocol.READ_AHEAD * 2
     protocol.dataReceived(b"\n" * flood)
     assert (len(protocol.seen), transport.producerState) == (protocol.TURN, "paused")
+    assert [call.getTime() for call in clock.getDelayedCalls()] == [clock.seconds()]
     turn_over(clock)
     assert (len(protocol.seen), transport.producerState) == (flood, "producing")
 
@@ -297,6 +330,13 @@ def test_a_close_reads_on_to_see_the_peers_end() -> None:
     assert transport.producerState == "producing"
     protocol.readConnectionLost()
     assert transport.disconnecting
+
+
+def test_a_close_reads_on_whatever_pauses_lines() -> None:
+    protocol, transport, _ = connected()
+    protocol.close()
+    protocol.pause(PauseReason.DETACHED)
+    assert transport.producerState == "producing"
 
 
 def test_a_close_after_the_peers_end_needs_no_half_close() -> None:

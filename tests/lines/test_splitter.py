@@ -53,6 +53,8 @@ def lines_of(*pieces: bytes, end: bool = False) -> Lines:
         (b"\xff\xffno\n", [b"\xff\xffno"]),
         (b"\xff\xfa\x1f\0\x50\0\n\xff\xf0ok\n", [b"ok"]),
         (b"\xff\xfa" + b"y\n" * 200, [b"y"] * 200),
+        (b"\xff\xfa1\xff\xf0" + b"y\n" * 200, [b"y"] * 200),
+        (b"\xff\xf0" + b"y\n" * 150 + b"\xff\xfa1\xff\xf0" + b"z\n" * 150, [b"y"] * 150 + [b"z"] * 150),
         (b"\xff\xfb\xff\xff\xfb\xffok\n", [b"ok"]),
         (b"\xff\xfb\x01" + b"x" * LIMIT + b"\xff\xfb\x01\n", [b"x" * LIMIT]),
         (b"x" * LIMIT + b"\xff\xfa1234\xff\xf0\r\n", [b"x" * LIMIT]),
@@ -109,6 +111,7 @@ def test_what_came_last_is_told_once(sent: bytes, last: bytes | Skipped | None) 
     taken(splitter, sent)
     assert (splitter.last_line(), splitter.last_line()) == (last, None)
     assert not splitter.is_amid_line
+    assert splitter.count == bool(sent)
 
 
 def test_without_telnet_its_bytes_are_bytes() -> None:
@@ -148,3 +151,7 @@ def test_a_line_that_is_complete_and_waits_is_no_unfinished_one() -> None:
     assert not splitter.is_amid_line
     splitter.feed(b"d")
     assert (splitter.next_line(), splitter.is_amid_line) == (b"abc", True)
+    splitter.feed(b"\n")
+    assert (splitter.next_line(), splitter.is_amid_line) == (b"d", False)
+    splitter.feed(b"\n")
+    assert not splitter.is_amid_line

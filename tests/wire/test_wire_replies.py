@@ -285,6 +285,7 @@ def test_text_that_is_only_foreign_is_shown_as_it_is(text: str) -> None:
         ("a\u2028b\u2029", "a\\u2028b\\u2029"),
         ("\u202etxt\u200d\ufeff caf\u00e9", "\u202etxt\u200d\ufeff caf\u00e9"),
         ("plain", "plain"),
+        ("\x00\x07\t", "\\x00\\x07\t"),
     ],
 )
 def test_a_program_gets_one_line_in_which_nothing_else_is_changed(text: str, one_line: str) -> None:

@@ -146,6 +146,7 @@ def test_letters_beyond_ascii_never_make_a_command(line: str) -> None:
         ("000", 0),
         ("007", 7),
         ("0" * 3000 + "5", 5),
+        (str(MAX_NUMBER - 1), MAX_NUMBER - 1),
         (str(MAX_NUMBER), MAX_NUMBER),
         (str(MAX_NUMBER + 1), MAX_NUMBER),
         ("9" * 20, MAX_NUMBER),
