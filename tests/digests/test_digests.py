@@ -242,7 +242,7 @@ def test_a_slow_disk_gives_up_its_turn(threads: Threads, files: Files, monkeypat
 
     def read(descriptor: int, buffers: Any, offset: int) -> int:
         nonlocal now
-        now += Digests.TURN_SECONDS
+        now += Digests.TURN_SECONDS * 3 / 2
         return really(descriptor, [buffers[0][:10]], offset)
 
     really = os.preadv
@@ -256,13 +256,16 @@ def test_a_slow_disk_gives_up_its_turn(threads: Threads, files: Files, monkeypat
 
 def test_a_disk_that_hangs_is_told_and_the_next_time_it_is_tried_again(files: Files) -> None:
     hung: list[Any] = []
+    hung_in: list[Any] = []
 
-    def hang(call: Any, *arguments: Any, unwanted: Any, **_: Any) -> Deferred[Any]:
+    def hang(call: Any, *arguments: Any, unwanted: Any, about: Any) -> Deferred[Any]:
         hung.append(unwanted)
+        hung_in.append(about)
         return fail(DiskUnavailable())
 
     digests, opened = Digests(lambda: hang, files.now), files.open()
     assert [_outcome(digests.digest(*opened)) for _ in range(2)] == [[DiskUnavailable]] * 2
+    assert hung_in == [(opened[1].st_dev, opened[1].st_ino)] * 2, "one file, whatever becomes of it"
     assert files.duplicates() == 2, "a thread may still read them"
     for unwanted in hung:
         unwanted(None)
@@ -367,6 +370,25 @@ def test_digests_asked_for_latest_are_kept_and_no_more_than_allowed(threads: Thr
     assert [_asked_again(digests, threads, opened) for opened in (a, c, b)] == [False, False, True]
 
 
+VERSION = (1, 2, 30, 40, 50)
+
+
+@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("by", [-1, 1])
+def test_the_digest_of_another_version_is_not_known(at: int, by: int) -> None:
+    known = KnownDigests()
+    known.add(VERSION, _sha256(CONTENT))
+    other = (*VERSION[:at], VERSION[at] + by, *VERSION[at + 1 :])
+    assert (known.find(VERSION), known.find(other)) == (_sha256(CONTENT), None)
+
+
+def test_what_is_known_anew_is_kept_longest() -> None:
+    known, others = KnownDigests(2), [(1, inode, 30, 40, 50) for inode in (3, 4)]
+    for version in (VERSION, others[0], VERSION, others[1]):
+        known.put_back(version, _sha256(CONTENT))
+    assert [known.find(version) is not None for version in (VERSION, *others)] == [True, False, True]
+
+
 class InSmallTurns(Digests):
     """Ten bytes a turn."""
 
@@ -383,6 +405,16 @@ def test_a_small_file_does_not_wait_for_a_large_one(threads: Threads, files: Fil
     assert not large.called
     threads.run_all()
     assert _outcome(large) == [_sha256(bytes(1000))]
+
+
+def test_of_a_file_that_is_half_read_no_digest_is_known(threads: Threads, files: Files) -> None:
+    digests, opened = InSmallTurns(lambda: threads, files.now), files.open(content=bytes(25))
+    asking = digests.digest(*opened)
+    for _ in range(2):
+        threads.run()
+        assert digests.find(opened[1]) is None
+    threads.run()
+    assert [digests.find(opened[1])] == _outcome(asking) == [_sha256(bytes(25))]
 
 
 def test_a_job_can_be_stopped_between_its_turns(threads: Threads, files: Files) -> None:

@@ -187,6 +187,18 @@ def test_what_is_stale_goes_when_it_is_the_half(folder: str) -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_lines_are_moved_when_they_are_more_than_twice_those_that_are_current(folder: str) -> None:
+    current = {version for version, _ in DIGESTS[:10:2]}
+    counts = []
+    with opened(folder) as each:
+        for digest in DIGESTS[:17]:
+            each.append([digest])
+            each.compact_if_stale(lambda: current, len(current))
+            counts.append(len(Path(folder, NAME).read_bytes().split()) // 6)
+    assert counts == [*range(1, 11), *range(5, 11), 5]
+
+
+@pytest.mark.usefixtures("small")
 def test_a_file_that_changes_for_ever_takes_no_more_room(folder: str) -> None:
     versions: list[Version] = [(0, 7, 7, time, time) for time in range(1, 500)]
     sizes = set()
