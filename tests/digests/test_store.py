@@ -198,6 +198,15 @@ def test_lines_are_moved_when_they_are_more_than_twice_those_that_are_current(fo
     assert counts == [*range(1, 11), *range(5, 11), 5]
 
 
+def test_there_is_room_for_twice_as_many_lines_as_digests(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "GROUP", 1)
+    longest = (0, 2**64 - 1, 2**64 - 1, -(10**19), -(10**19)), MORE[1]
+    with opened(folder, most=10) as each:
+        for _ in range(20):
+            each.append([longest])
+    assert read(folder) == [longest] * 20
+
+
 @pytest.mark.usefixtures("small")
 def test_a_file_that_changes_for_ever_takes_no_more_room(folder: str) -> None:
     versions: list[Version] = [(0, 7, 7, time, time) for time in range(1, 500)]
