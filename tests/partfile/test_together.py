@@ -1,17 +1,22 @@
-"""Small files, several in one call: what is told of those that are there, however many others there are."""
+"""Small files, several in one call: what is told of those that are there, among how many others, and their saving."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chatfile.partfile import Source
+from chatfile.partfile import Source, together
 from chatfile.partfile.names import is_same_file
-from chatfile.partfile.together import Presence, have_digests, look_for
+from chatfile.partfile.together import Presence, WholeFile, have_digests, look_for, save_together
 from chatfile.paths import LocalPath
+from tests.support.lacking import refuse
 
 TIME = 1_500_000_000
 SOURCE = Source(5, TIME)
@@ -22,13 +27,14 @@ def _plant(folder: Path, name: str, content: bytes = b"hello", mtime: int = TIME
     os.utime(folder / name, (mtime, mtime))
 
 
-@pytest.mark.parametrize("others", [0, 89, 90, 500])
+@pytest.mark.parametrize("others", [0, 104, 105, 500])
 def test_each_is_told_for_itself_however_many_others_there_are(tmp_path: Path, others: int) -> None:
     for other in range(others):
         (tmp_path / f"other {other}").touch()
     _plant(tmp_path, "same")
     _plant(tmp_path, "older", mtime=TIME - 1)
     _plant(tmp_path, "longer", b"hello!")
+    _plant(tmp_path, "shorter", b"hell")
     _plant(tmp_path, "sam")
     (tmp_path / "folder").mkdir()
     (tmp_path / "dangling").symlink_to("nowhere")
@@ -37,6 +43,7 @@ def test_each_is_told_for_itself_however_many_others_there_are(tmp_path: Path, o
         "same": Presence.SAME,
         "older": Presence.SAME_SIZE,
         "longer": Presence.OTHER,
+        "shorter": Presence.OTHER,
         "folder": Presence.OTHER,
         "link": Presence.OTHER,
         "absent": Presence.ABSENT,
@@ -54,6 +61,24 @@ def test_what_an_earlier_download_has_left_is_something_else(tmp_path: Path, lef
     assert look_for([(LocalPath.of(str(tmp_path), "same"), SOURCE)]) == [Presence.OTHER]
 
 
+def test_a_small_folder_is_read_and_not_asked_for_each_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [(LocalPath.of(str(tmp_path), name), SOURCE) for name in ("same", "absent")]
+    _plant(tmp_path, "same")
+    (tmp_path / "other").touch()
+    with monkeypatch.context() as patched:
+        asked = refuse(patched, os, "stat", errno.EIO)
+        assert look_for(files) == [Presence.SAME, Presence.ABSENT]
+    assert not asked
+
+
+def test_one_that_can_not_be_looked_at_costs_the_others_nothing(tmp_path: Path) -> None:
+    for other in range(500):
+        (tmp_path / f"other {other}").touch()
+    _plant(tmp_path, "same")
+    files = [(LocalPath.of(str(tmp_path), name), SOURCE) for name in ("n" * 256, "same")]
+    assert look_for(files) == [Presence.OTHER, Presence.SAME]
+
+
 def test_a_file_has_its_own_digest_and_no_other(tmp_path: Path) -> None:
     _plant(tmp_path, "a")
     (tmp_path / "folder").mkdir()
@@ -61,6 +86,47 @@ def test_a_file_has_its_own_digest_and_no_other(tmp_path: Path) -> None:
     asked = [("a", digest), ("a", "0" * 64), ("absent", digest), ("folder", digest)]
     paths = [(LocalPath.of(str(tmp_path), name), sha256) for name, sha256 in asked]
     assert have_digests(paths) == [True, False, False, False]
+
+
+def test_what_can_not_be_read_has_no_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _plant(tmp_path, "a")
+    refuse(monkeypatch, os, "preadv", errno.EIO)
+    assert have_digests([(LocalPath.of(str(tmp_path), "a"), hashlib.sha256(b"hello").hexdigest())]) == [False]
+
+
+@pytest.fixture(params=[True, False], ids=["without names", "as part files"])
+def begun_without_name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of saving: files have no names at first, where the system has such, or those of part files."""
+    if not request.param:
+        monkeypatch.setattr(together, "_UNNAMED", 0)
+
+
+@pytest.fixture(params=[0, 0o027])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("begun_without_name")
+def test_files_have_the_permissions_that_the_umask_leaves(tmp_path: Path, umask: int) -> None:
+    files = [WholeFile(LocalPath.of(str(tmp_path), name), TIME, b"hello") for name in ("a", "b")]
+    assert save_together(files, create_folder=False) == [True, True]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()] == [0o666 & ~umask] * 2
+
+
+def test_a_folder_that_is_removed_meanwhile_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, really = tmp_path / "folder", os.open
+    folder.mkdir()
+
+    def remove_and_open(path: str, flags: int, *arguments: Any, **named: Any) -> int:
+        if path == ".":
+            folder.rmdir()
+        return really(path, flags, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", remove_and_open)
+    assert save_together([WholeFile(LocalPath.of(str(folder), "a"), TIME, b"hello")], create_folder=False) == [False]
+    assert not folder.exists()
 
 
 def test_a_link_to_a_file_is_not_the_file(tmp_path: Path) -> None:
