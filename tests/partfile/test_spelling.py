@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from chatfile.partfile.spelling import folded, has_other_spelling, is_unfinished
+from chatfile import errors
+from chatfile.partfile.spelling import Saved, folded, has_other_spelling, is_unfinished
+from chatfile.paths import LocalPath
 from tests.support.lacking import at_most, folding, refuse, see_names
 
 
@@ -63,13 +66,29 @@ def test_where_names_are_not_folded_no_folder_is_read(
     assert not read
 
 
+def _plant_link(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("plant", [Path.touch, _plant_link])
 @pytest.mark.parametrize("length", [2, 100, 253])
-def test_another_spelling_of_a_long_name_is_found_too(
-    tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch, length: int
+def test_another_spelling_of_a_name_is_found_however_long_it_is(
+    tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch, length: int, plant: Callable[[Path], None]
 ) -> None:
     fold, fit = folding(lambda name: unicodedata.normalize("NFKC", name)), at_most(255)
     see_names(monkeypatch, lambda name, where: fold(fit(name, where), where))
     rest = "n" * (length - 2)
-    (tmp_path / f"ﬁ{rest}").touch()
+    plant(tmp_path / f"ﬁ{rest}")
     assert has_other_spelling(folder, f"fi{rest}")
     assert not has_other_spelling(folder, f"ﬁ{rest}")
+
+
+def test_a_saved_file_is_known_by_another_name_though_others_were_removed(tmp_path: Path) -> None:
+    (tmp_path / "name").touch()
+    saved, path = Saved(), LocalPath.of(str(tmp_path), "NAME")
+    for letters in itertools.product("nN", "aA", "mM", "eE"):
+        saved.add(LocalPath.of(str(tmp_path), "".join(letters)))
+    saved.check(path)
+    os.link(tmp_path / "name", tmp_path / "NAME")
+    with pytest.raises(errors.NameTaken):
+        saved.check(path)
