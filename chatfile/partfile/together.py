@@ -211,7 +211,7 @@ def _is_saved_alone(file: WholeFile) -> bool:
     try:
         with _begun(file, len(file.content), create_folder=False) as part:
             part.finish(file.mtime, verified=True)
-    except (errors.ChatFileError, OSError):
+    except (errors.ChatFileError, OSError, ValueError):
         return False
     return True
 
