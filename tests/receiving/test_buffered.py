@@ -96,6 +96,23 @@ def test_it_pauses_where_the_disk_is_behind_and_resumes_when_it_is_not(
     assert (one.outcome, one.path.read_bytes()) == ([None], CONTENT[:SIZE])
 
 
+def test_it_pauses_at_the_first_byte_that_is_more_than_may_wait(
+    receiving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BufferedReceiver, "BATCH", 100)
+    threads = Threads()
+    one = receiving(threads, size=200, is_plain=False)
+    paused = []
+    for start, stop in ((0, 50), (50, 150), (150, 151)):
+        one.receiver.take(CONTENT[start:stop])
+        paused.append(one.owner.is_paused)
+    assert paused == [False, False, True]
+    threads.run()
+    one.receiver.take(CONTENT[151:200])
+    threads.run_all()
+    assert one.outcome == [None]
+
+
 def test_a_file_that_is_written_nowhere_is_taken_all_the_same() -> None:
     came: list[int] = []
     owner = Owner()

@@ -77,6 +77,23 @@ def test_a_peer_that_can_not_be_waited_for_is_left_to_the_reactor(
     assert splicing(lambda _: None) == (SpliceResult(0, SpliceStatus.IDLE), 1)
 
 
+def test_what_was_asked_for_is_enough(splicing: Splicing) -> None:
+    moved, _ = splicing(lambda peer: peer.send(bytes(2000)))
+    assert moved == SpliceResult(1000, SpliceStatus.ENOUGH)
+
+
+def test_a_peer_that_sends_a_moment_later_is_waited_for(splicing: Splicing, monkeypatch: pytest.MonkeyPatch) -> None:
+    peers: list[socket.socket] = []
+    wait = Splice._is_readable_soon
+
+    def send_and_wait(splice: Splice) -> bool:
+        peers[0].send(bytes(1000))
+        return wait(splice)
+
+    monkeypatch.setattr(Splice, "_is_readable_soon", send_and_wait)
+    assert splicing(peers.append)[0] == SpliceResult(1000, SpliceStatus.ENOUGH)
+
+
 def test_only_regular_files_are_spliced_into() -> None:
     reading, writing = os.pipe()
     try:

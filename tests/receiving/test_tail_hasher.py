@@ -48,6 +48,14 @@ def test_what_is_written_amid_a_read_is_read_next(growing: Growing) -> None:
     assert growing.has_taken(1500)
 
 
+def test_no_byte_is_taken_that_it_was_not_told_of(growing: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TailHasher, "CHUNK", 64)
+    for count in (100, 1, 200):
+        growing.tail.advance(count)
+        growing.threads.run_all()
+    assert growing.has_taken(301)
+
+
 def test_a_stop_amid_a_read_is_the_end_behind_that_read(growing: Growing) -> None:
     growing.tail.advance(1000)
     growing.tail.advance(500)
