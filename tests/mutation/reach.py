@@ -13,7 +13,7 @@ from coverage import CoverageData
 
 from tests.mutation.rooms import Room
 
-MOST = 200
+MOST = 600
 """Tests from elsewhere that a change is tried on, at most, after all of its own room that reach it."""
 
 

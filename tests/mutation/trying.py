@@ -20,7 +20,7 @@ from hypothesis import Phase, settings
 
 SECONDS = 60
 """For which one test may last: more is a change that makes it wait for ever."""
-PROCESSOR = 15
+PROCESSOR = 30
 """Seconds of it that all tests of a change may take: more is a change that makes one go on for ever."""
 MEMORY = 4 << 30
 """Bytes."""
