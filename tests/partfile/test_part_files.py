@@ -18,7 +18,7 @@ from chatfile.partfile.names import NOTE, PART, beside, names_beside
 from chatfile.partfile.opening import check_ours
 from chatfile.paths import LocalPath
 from tests.support.lacking import refuse
-from tests.support.leftovers import open_descriptors
+from tests.support.leftovers import at_end, open_descriptors
 from tests.support.linked import names
 
 SOURCE = Source(1000, 1_500_000_000)
@@ -41,7 +41,9 @@ def directory(folder: Path) -> Iterator[int]:
 
 
 def opened(folder: Path, name: str = "a") -> PartFile:
-    return PartFile(LocalPath.of(str(folder), name), force=False, create_folder=False)
+    part = PartFile(LocalPath.of(str(folder), name), force=False, create_folder=False)
+    at_end(part.close)
+    return part
 
 
 # --- names ---
@@ -100,7 +102,6 @@ def test_a_link_that_takes_its_place_at_the_last_moment_gives_no_other_file_a_se
     part = opened(folder)
     part.begin(SOURCE)
     part.finish(SOURCE.mtime, verified=True)
-    part.close()
     assert (folder.parent / "mine").stat().st_nlink == 1
 
 
@@ -117,7 +118,6 @@ def test_a_note_that_does_not_give_two_numbers_is_none(folder: Path, note: str) 
     part = opened(folder)
     (folder / ".a.note").write_text(note)
     assert part.source() is None
-    part.close()
 
 
 # --- whose they are ---
@@ -153,7 +153,6 @@ def test_who_may_read_and_write_what_is_saved_is_for_the_user_to_mask_and_nobody
         ".a.note": 0o666,
         ".a.part": 0o666,
     }
-    part.close()
 
 
 # --- opened, emptied and closed ---
@@ -170,16 +169,26 @@ def test_a_part_file_is_locked_in_one_call_and_then_written_as_any_other(
         (folder / ".a.part").write_bytes(begun)
     part = opened(folder)
     assert (len(locks), os.get_blocking(part.descriptor)) == (1, True)
-    part.close()
 
 
-def test_a_part_file_that_begins_anew_stays_the_same_file(folder: Path) -> None:
+def test_a_part_file_that_begins_anew_is_emptied_for_all_who_have_it_open(folder: Path) -> None:
     (folder / ".a.part").write_bytes(b"begun")
-    before = (folder / ".a.part").stat().st_ino
     part = opened(folder)
-    part.begin(SOURCE)
-    assert ((folder / ".a.part").stat().st_ino, part.size()) == (before, 0)
-    part.close()
+    with (folder / ".a.part").open("rb") as other:
+        part.begin(SOURCE)
+        assert (other.read(), part.size()) == (b"", 0)
+
+
+def test_where_it_can_be_neither_locked_nor_read_nothing_stays_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_descriptors("self")
+    (folder / ".a.part").write_bytes(b"begun")
+    refuse(monkeypatch, fcntl, "flock", errno.ENOLCK)
+    refuse(monkeypatch, os, "pread", errno.EIO)
+    with pytest.raises(errors.LocalFileError):
+        opened(folder)
+    assert open_descriptors("self") == before
 
 
 def test_where_it_can_be_neither_emptied_nor_made_anew_it_is_closed_and_nothing_else(
