@@ -222,7 +222,7 @@ class PartFile:
     def close(self) -> None:
         """Close it, and remove it and its note if it is empty or unwanted; only the first call counts."""
         with self._lock:
-            if self.descriptor < 0:
+            if self._folder < 0:
                 return
             try:
                 if (self._is_unwanted or not self.size()) and self._has_name(self.descriptor):

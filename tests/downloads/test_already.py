@@ -256,12 +256,15 @@ def test_it_stays_while_it_is_of_use(link: Link, folder: Path) -> None:
     assert outcome(link.get(force=True)).resumed_from == 100
 
 
-def test_it_stays_while_another_client_is_at_it(link: Link, folder: Path) -> None:
+def test_it_stays_while_another_client_is_at_it_and_that_is_not_waited_for(
+    link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = refuse(monkeypatch, time, "sleep", errno.EINTR)
     with left(folder).open("rb") as part:
         fcntl.flock(part, fcntl.LOCK_EX)
         (folder / "a").write_bytes(CONTENT)
         assert outcome(link.get()).already
-        assert names(folder) == [".a.note", ".a.part", "a"]
+        assert (names(folder), waits) == ([".a.note", ".a.part", "a"], [])
 
 
 def test_where_nothing_can_be_locked_it_stays(link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,11 +275,16 @@ def test_where_nothing_can_be_locked_it_stays(link: Link, folder: Path, monkeypa
     assert names(folder) == [".a.note", ".a.part", "a"]
 
 
-@pytest.mark.parametrize("planted", ["link", "fifo", "folder"])
+@pytest.mark.parametrize("planted", ["link", "link to the file", "fifo", "folder"])
 def test_what_is_no_part_file_stays(link: Link, folder: Path, planted: str) -> None:
     part = folder / ".a.part"
     (folder / "other").write_bytes(b"mine")
-    {"link": lambda: part.symlink_to("other"), "fifo": lambda: os.mkfifo(part), "folder": part.mkdir}[planted]()
+    {
+        "link": lambda: part.symlink_to("other"),
+        "link to the file": lambda: part.symlink_to("a"),
+        "fifo": lambda: os.mkfifo(part),
+        "folder": part.mkdir,
+    }[planted]()
     (folder / "a").write_bytes(CONTENT)
     assert outcome(link.get()).already
     assert names(folder) == [".a.part", "a", "other"]

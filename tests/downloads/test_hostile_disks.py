@@ -76,6 +76,7 @@ MEANWHILE = {
     "a dangling link": replace_by(lambda part: part.symlink_to("nowhere")),
     "a second name": replace_by(lambda part: part.hardlink_to(part.parent / "other")),
     "another download": replace_by(lambda part: part.write_bytes(CONTENT[:100])),
+    "another that is as long": replace_by(lambda part: part.write_bytes(CONTENT[::-1])),
     "a FIFO": replace_by(os.mkfifo),
     "a folder": replace_by(Path.mkdir),
 }

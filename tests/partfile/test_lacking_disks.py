@@ -206,6 +206,33 @@ def test_without_them_nothing_of_others_is_taken_for_what_was_saved(
     assert (folder / ".a.part").read_bytes() == CONTENT
 
 
+MEANWHILE: dict[str, Callable[[Path], object]] = {
+    "none": lambda _: None,
+    "a shorter one": lambda part: part.write_bytes(CONTENT[:-1]),
+    "a longer one": lambda part: part.write_bytes(CONTENT + b"x"),
+    "a link to one as long": lambda part: part.symlink_to("other"),
+    "a FIFO": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+def test_without_them_what_took_the_place_of_the_part_file_is_not_taken_for_it(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    def replace(data: bytes) -> bytes:
+        if data.startswith(b"FILE "):
+            (folder / ".a.part").unlink()
+            MEANWHILE[meanwhile](folder / ".a.part")
+        return data
+
+    (folder / "other").write_bytes(OTHER)
+    Inodes(monkeypatch, INODE, lambda: 0)
+    link = Link(server, folder)
+    link.altered = replace
+    assert "replaced meanwhile" in str(outcome(link.get()))
+    assert "a" not in names(folder)
+
+
 @pytest.mark.parametrize("numbers", NUMBERS)
 def test_without_them_a_lost_answer_destroys_nothing(
     server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, numbers: str
@@ -230,7 +257,9 @@ def test_a_count_of_links_that_is_made_up_is_no_hindrance(
     if begun:
         interrupted_after(server, folder, begun)
     Inodes(monkeypatch, LINKS, lambda: count)
-    assert is_whole(outcome(Link(server, folder).get()), folder)
+    saved = outcome(Link(server, folder).get())
+    assert is_whole(saved, folder)
+    assert saved.resumed_from == (0 if count else begun)
 
 
 # --- names that are one ---
@@ -275,14 +304,20 @@ def test_where_no_spelling_is_kept_one_run_knows_what_it_saved(
     assert (folder / "name").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("is_link", [False, True])
 def test_a_name_that_comes_to_be_anothers_meanwhile_is_not_replaced(
-    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool
 ) -> None:
+    def take(data: bytes) -> bytes:
+        if data.startswith(b"FILE "):
+            (folder / "A").symlink_to("nowhere") if is_link else (folder / "A").write_bytes(b"mine")
+        return data
+
     see_names(monkeypatch, folding(str.casefold))
     link = Link(server, folder)
-    link.altered = lambda data: (folder / "A").write_bytes(b"mine") and data
+    link.altered = take
     assert isinstance(outcome(link.get(force=True)), errors.NameTaken)
-    assert (folder / "A").read_bytes() == b"mine"
+    assert (folder / "A").is_symlink() if is_link else (folder / "A").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -90,11 +90,14 @@ def plant(kind: str, note: Path, elsewhere: Path) -> None:
             os.mkfifo(note)
 
 
-@pytest.mark.parametrize(("blocks", "is_refused"), [(0, False), (1000, True)])
-def test_a_disk_that_tells_nothing_of_its_space_is_no_full_disk(
-    part: PartFile, monkeypatch: pytest.MonkeyPatch, blocks: int, is_refused: bool
+@pytest.mark.parametrize(
+    ("blocks", "free", "is_refused"),
+    [(0, 0, False), (1000, 1, True), (1000, SOURCE.size - 1, True), (1000, SOURCE.size, False)],
+)
+def test_a_disk_that_tells_nothing_of_its_space_or_has_just_enough_is_no_full_disk(
+    part: PartFile, monkeypatch: pytest.MonkeyPatch, blocks: int, free: int, is_refused: bool
 ) -> None:
-    disk = SimpleNamespace(f_blocks=blocks, f_bavail=bool(blocks), f_frsize=1)
+    disk = SimpleNamespace(f_blocks=blocks, f_bavail=free, f_frsize=1)
     monkeypatch.setattr(os, "fstatvfs", lambda _: disk)
     try:
         part.begin(SOURCE)
@@ -105,5 +108,9 @@ def test_a_disk_that_tells_nothing_of_its_space_is_no_full_disk(
         assert part.source() == SOURCE
 
 
-def test_a_part_file_is_written_as_any_other_once_it_is_known_to_be_one(part: PartFile) -> None:
-    assert os.get_blocking(part.descriptor)
+def test_how_much_is_needed_and_how_much_is_left_is_told_in_megabytes(
+    part: PartFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fstatvfs", lambda _: SimpleNamespace(f_blocks=10**9, f_bavail=2 * 10**9, f_frsize=1000))
+    with pytest.raises(errors.LocalFileError, match=r"needs 3,000,000\.0 MB and the disk has 2,000,000\.0 MB left"):
+        part.begin(Source(3 * 10**12, SOURCE.mtime))
