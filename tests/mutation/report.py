@@ -16,10 +16,10 @@ from tests.mutation.mutants import Mutant, describe
 JUDGED = Path(__file__).parent / "judged.yaml"
 
 
-def judgements(path: Path = JUDGED) -> dict[Mutant, bool]:
-    """Whether each change that was judged is no change of what anybody could see."""
+def judgements(path: Path = JUDGED) -> dict[Mutant, str]:
+    """Of which kind each change is that was judged: "equivalent", "figure" or "left"."""
     groups = yaml.safe_load(path.read_text())
-    return {Mutant(**mutant): group["equivalent"] for group in groups for mutant in group["mutants"]}
+    return {Mutant(**mutant): group["kind"] for group in groups for mutant in group["mutants"]}
 
 
 class Report:
@@ -42,9 +42,9 @@ class Report:
 
     def _tell_survivor(self, item: WorkItem, counts: Counter[str]) -> None:
         mutant = describe(item)
-        equivalent = self._judged.get(mutant)
-        counts["equivalent"] += equivalent is True
-        if equivalent is None:
+        if kind := self._judged.get(mutant):
+            counts[kind] += 1
+        else:
             self.unjudged += 1
             line = item.mutations[0].start_pos[0]
             sys.stdout.write(
@@ -53,7 +53,7 @@ class Report:
 
     def sum_up(self) -> None:
         """Print the table."""
-        titles = ("room", "changes", "killed", "hung", "survived", "equivalent", "score", "without these")
+        titles = ("room", "changes", "killed", "hung", "survived", "equivalent", "figures", "score", "without these")
         lines = [titles, ("---",) * len(titles)]
         total: Counter[str] = Counter()
         for room, counts in self._rows:
@@ -66,6 +66,7 @@ class Report:
 def _row(room: str, counts: Counter[str]) -> tuple[str, ...]:
     noticed = counts["killed"] + counts["hangs"]
     tried = noticed + counts["survived"]
-    numbers = (tried, counts["killed"], counts["hangs"], counts["survived"], counts["equivalent"])
-    shares = (noticed / (tried or 1), noticed / (tried - counts["equivalent"] or 1))
+    of_nothing = counts["equivalent"], counts["figure"]
+    numbers = (tried, counts["killed"], counts["hangs"], counts["survived"], *of_nothing)
+    shares = (noticed / (tried or 1), noticed / (tried - sum(of_nothing) or 1))
     return (room, *map(str, numbers), *(f"{share:.1%}" for share in shares))
