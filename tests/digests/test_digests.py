@@ -365,6 +365,7 @@ def test_the_age_of_a_file_counts_when_its_reading_begins(digests: Digests, file
 
 def test_digests_asked_for_latest_are_kept_and_no_more_than_allowed(threads: Threads, files: Files) -> None:
     digests = Digests(lambda: threads, files.now, known=KnownDigests(2))
+    assert digests.most == 2
     a, b, c = (files.open(name) for name in "abc")
     assert [_asked_again(digests, threads, opened) for opened in (a, b, a, c)] == [True, True, False, True]
     assert [_asked_again(digests, threads, opened) for opened in (a, c, b)] == [False, False, True]

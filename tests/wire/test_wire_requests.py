@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chatfile import errors
 from chatfile.wire import (
     HELP,
+    HELP_WITH_TREE,
     MAX_NUMBER,
     MAX_REQUEST,
     Exit,
@@ -262,6 +263,11 @@ def test_what_the_server_would_refuse_is_refused_before_it_is_sent(
 
 def test_the_help_explains_every_command() -> None:
     assert {row.split()[0].encode() for row in HELP} >= {word.lower() for word in COMMAND_WORDS}
+
+
+def test_a_server_of_folders_has_the_same_help_with_two_lines_more() -> None:
+    assert [row for row in HELP_WITH_TREE if not row.startswith("tree")] == [*HELP]
+    assert len(HELP_WITH_TREE) == len(HELP) + 2
 
 
 @pytest.mark.parametrize("request_", [Message("\ud800"), Get("a\udfff")])

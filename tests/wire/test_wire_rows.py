@@ -33,6 +33,7 @@ def test_rows_are_a_sequence() -> None:
     assert rows != [*FILES, FILES[0]]
     assert (FILES[2] in rows, rows.index(FILES[2]), bool(rows), bool(rows_of([]))) == (True, 2, True, False)
     assert repr(rows) == f"Rows({FILES!r})"
+    assert rows.size == sum(len(wire.format_reply(each)) for each in FILES)
     with pytest.raises(IndexError):
         rows[4]
 
