@@ -14,7 +14,7 @@ import pytest
 
 from chatfile import errors
 from chatfile.partfile import PartFile, Source, remove_leftovers, set_named_time
-from chatfile.partfile.names import NOTE, PART, beside, names_beside
+from chatfile.partfile.names import NOTE, PART, beside, names_beside, remove_stale_link, rename
 from chatfile.partfile.opening import check_ours
 from chatfile.paths import LocalPath
 from tests.support.lacking import refuse
@@ -103,6 +103,34 @@ def test_a_link_that_takes_its_place_at_the_last_moment_gives_no_other_file_a_se
     part.begin(SOURCE)
     part.finish(SOURCE.mtime, verified=True)
     assert (folder.parent / "mine").stat().st_nlink == 1
+
+
+def test_a_link_to_its_part_file_is_no_second_name_of_that(folder: Path, directory: int) -> None:
+    (folder / ".a.part").write_bytes(b"begun")
+    (folder / "a").symlink_to(".a.part")
+    remove_stale_link(directory, "a")
+    assert (folder / ".a.part").read_bytes() == b"begun"
+
+
+def test_where_there_are_no_links_nothing_takes_the_place_of_one_that_leads_nowhere(
+    folder: Path, directory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".a.part").write_bytes(b"whole")
+    (folder / "a").symlink_to("nowhere")
+    refuse(monkeypatch, os, "link", errno.EPERM)
+    with open(folder / ".a.part", "rb") as part, pytest.raises(FileExistsError):
+        rename(directory, ".a.part", "a", part.fileno(), replace=False)
+    assert names(folder) == [".a.part", "a"]
+
+
+def test_a_file_as_long_as_a_part_file_that_was_gone_on_with_is_not_taken_for_it(folder: Path) -> None:
+    (folder / ".a.part").write_bytes(b"begun")
+    part = opened(folder)
+    (folder / ".a.part").unlink()
+    (folder / ".a.part").write_bytes(b"other")
+    with pytest.raises(errors.LocalFileError):
+        part.finish(0, verified=True)
+    assert names(folder) == [".a.part"]
 
 
 def test_the_time_of_a_link_is_not_that_of_what_it_leads_to(folder: Path) -> None:
