@@ -11,8 +11,9 @@ from pathlib import Path
 from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
-from tests.mutation.mutants import changed_source, prepare
+from tests.mutation.mutants import changed_source, describe, prepare
 from tests.mutation.reach import Reach
+from tests.mutation.report import judgements
 from tests.mutation.rooms import Room
 from tests.mutation.trying import Trial, try_anew, try_in_place
 
@@ -34,15 +35,22 @@ class Session:
     folder: Path
 
     def plan(self, again: bool) -> Sequence[Trial]:
-        """Find what is to be tried on which tests; `again` is what survived or hung before."""
+        """Find what is to be tried on which tests; `again` is what survived before and is not judged."""
         self._be_quiet()
+        due = self._unjudged() if again else self._prepared()
+        if not due:
+            return []
         reach = Reach(self.room, self._file("coverage"))
+        return [_trial(item, reach) for item in due]
+
+    def _prepared(self) -> Sequence[WorkItem]:
         with use_db(self._file("sqlite")) as database:
-            if not again:
-                prepare(database, self.room.paths)
-            done = database.completed_work_items if again else ()
-            due = [item for item, result in done if result.output in ("survived", "hangs")]
-            return [_trial(item, reach) for item in due or database.pending_work_items]
+            prepare(database, self.room.paths)
+            return list(database.pending_work_items)
+
+    def _unjudged(self) -> Sequence[WorkItem]:
+        judged = judgements()
+        return [item for item, outcome in self.results() if outcome == "survived" and describe(item) not in judged]
 
     def try_in_place(self, trials: Sequence[Trial]) -> Mapping[str, str]:
         """Try changes where they can be tried without an import."""
