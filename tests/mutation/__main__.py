@@ -19,7 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("rooms", nargs="*", metavar="ROOM", help=f"of {', '.join(ROOMS)}; all if there is none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at once (default: %(default)s)")
     parser.add_argument("--sessions", type=Path, help="a folder where cosmic-ray's sessions are kept")
-    parser.add_argument("--survivors", action="store_true", help="only what survived in the sessions and is not judged, once more")
+    parser.add_argument(
+        "--survivors", action="store_true", help="only what survived in the sessions and is not judged, once more"
+    )
     return parser
 
 
