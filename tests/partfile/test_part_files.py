@@ -76,6 +76,14 @@ def test_names_are_not_shortened_because_of_a_disk_that_fails(
     assert names_beside(directory, "n" * 60) == (beside("n" * 60, PART), beside("n" * 60, NOTE))
 
 
+def test_where_names_must_be_short_they_are_the_same_in_every_version(
+    directory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, os, "stat", errno.ENAMETOOLONG)
+    shortest = f".{'n' * 9}.{hashlib.sha256(b'n' * 60).hexdigest()[:16]}"
+    assert names_beside(directory, "n" * 60) == (shortest + PART, shortest + NOTE)
+
+
 # --- what is planted ---
 
 
