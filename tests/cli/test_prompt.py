@@ -105,6 +105,7 @@ def test_list_and_status_are_answered_during_a_download(server: ServerProcess, t
         terminal.see(r"Stopped\.[\s\S]*hello ACK")
 
 
+@pytest.mark.slow
 def test_where_no_seat_is_free_a_listing_waits_for_the_download(folder: Path, tmp_path: Path) -> None:
     with ServerProcess(folder, "--no-digest", "-n", "1") as server, at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f"get huge{ENTER}")

@@ -180,6 +180,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield made
 
 
+@pytest.mark.slow
 @needs_haproxy
 @needs_redis
 def test_a_node_is_updated_without_cutting_a_download_and_who_comes_is_let_in_by_another(cluster: Cluster) -> None:
@@ -208,6 +209,7 @@ def test_a_node_is_updated_without_cutting_a_download_and_who_comes_is_let_in_by
     wait_until(lambda: cluster.redis.taken == 0)
 
 
+@pytest.mark.slow
 @needs_haproxy
 @needs_redis
 def test_a_download_whose_node_is_killed_goes_on_at_another_and_is_verified(cluster: Cluster, tmp_path: Path) -> None:

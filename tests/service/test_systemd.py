@@ -290,6 +290,7 @@ def test_a_server_is_ready_when_it_can_be_reached_and_not_before(tmp_path: Path,
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_long_drain_is_told_of_again_and_again(folder: Path, manager: Manager) -> None:
     with ServerProcess(folder, "--drain-timeout=0", environment=environment(manager)) as server:
         with server.greeted() as client:
