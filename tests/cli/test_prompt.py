@@ -89,6 +89,7 @@ def test_one_line_can_ask_for_several_files(server: ServerProcess, tmp_path: Pat
         terminal.see('the command is "lcd"')
 
 
+@pytest.mark.slow
 def test_list_and_status_are_answered_during_a_download(server: ServerProcess, tmp_path: Path) -> None:
     with at_the_prompt(server, tmp_path) as terminal:
         terminal.type(f"get huge{ENTER}")

@@ -136,6 +136,7 @@ def test_a_listing_that_hangs_is_told_and_delays_no_file(slow_disk: SlowDisk) ->
         assert list_all(client)
 
 
+@pytest.mark.slow
 def test_a_folder_that_hangs_in_a_tree_is_told_and_delays_neither_lists_nor_other_trees(slow_disk: SlowDisk) -> None:
     for folder in ("hung", "other"):
         (slow_disk.folder / folder).mkdir()

@@ -147,6 +147,7 @@ def _calls_to_get_all(server: Server, folder: Path) -> int:
     return calls["call"]
 
 
+@pytest.mark.slow
 def test_ten_times_the_files_take_at_most_ten_times_as_many_calls_of_functions(tmp_path: Path) -> None:
     taken = {}
     for count in (FEW, MANY):

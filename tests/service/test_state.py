@@ -135,6 +135,7 @@ def test_what_is_hashed_ahead_is_sent_at_once(served: Path) -> None:
     assert costs[0] == costs[1]
 
 
+@pytest.mark.slow
 def test_a_second_server_on_one_store_serves_as_well(served: Path) -> None:
     options = f"--state={served.parent / 'state'}"
     with server(served, options) as first, server(served, options) as second:
