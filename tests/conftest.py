@@ -33,8 +33,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Pytest asks around every test which version of Twisted there is: it need not read that from the disk.
 importlib.metadata.version = functools.cache(importlib.metadata.version)
 
-# How long an example takes says nothing on a busy machine. Each run has other examples: the one that is made most often
-# has few.
+# How long an example takes says nothing on a busy machine. Each run draws other ones, so that few do for one that is
+# made often.
 for profile, examples in (("chatfile", 30), ("thorough", 300)):
     settings.register_profile(
         profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
